@@ -1,0 +1,69 @@
+# session-relay: `make help` lists what there is to do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PYTHON_RUNTIME ?= 3.13
+ARCHITECTURE ?= arm64
+DEV := .venv/dev/bin
+SAM := $(CURDIR)/.venv/sam/bin/sam
+export PYTHONPATH := layers/runtime:.
+export PYTHONDONTWRITEBYTECODE := 1
+export SAM_CLI_TELEMETRY := 0
+
+ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
+
+.PHONY: help demo test check format up down build deploy lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event
+	@exec $(DEV)/python -m local demo
+
+test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud)
+	@exec $(DEV)/python -m pytest $(TESTS)
+
+check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, template, then the tests
+	$(DEV)/ruff format --check .
+	$(DEV)/ruff check .
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+	$(DEV)/cfn-lint template.yaml
+	$(MAKE) --no-print-directory test
+
+format: .venv/dev/.ready ## format the code and mend what the linter can mend by itself
+	$(DEV)/ruff check --fix --quiet . || true
+	$(DEV)/ruff format .
+
+up: $(ENVIRONMENTS) ## start the local cloud and leave it running (it ends by itself after eight hours)
+	@exec $(DEV)/python -m local up
+
+down: .venv/dev/.ready ## end the local cloud
+	@exec $(DEV)/python -m local down
+
+build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
+	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
+	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
+	  $(SAM) build --parameter-overrides PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE)
+
+deploy: build ## deploy to the AWS account of your credentials, asking for each parameter
+	$(SAM) deploy --guided --parameter-overrides PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE)
+
+lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
+	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \
+	  group=$${output#*:}; \
+	  case "$$group" in "") what=pyproject.toml;; dev) what="pyproject.toml --group dev";; *) what="--group $$group";; esac; \
+	  echo "$${output%:*}"; \
+	  $(DEV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url --no-emit-find-links $$what --output-file "$${output%:*}"; \
+	done
+
+clean: down ## remove everything that make made
+	rm -rf .venv .local .aws-sam
+
+.venv/%/.ready: locks/%.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=...")'
+	@echo "Installing the $* environment (once; a minute or so)"
+	@$(PYTHON) -m venv --clear .venv/$*
+	@.venv/$*/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: -r $<
+	@touch $@

@@ -1,0 +1,298 @@
+"""appsflyer: tells AppsFlyer's server-to-server API of in-app events on iOS and Android, one event a request."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from ipaddress import IPv4Address
+from typing import Annotated, Any, Self
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+
+from relay.delivery import Agent, handler_of
+from relay.errors import Skip
+from relay.event import Consent, Device, Event, PropertyValue
+from relay.hashing import sha256
+from relay.http import Request, Response, encode, json_request
+from relay.properties import Allowed, shared
+from relay.verdict import Meaning, Verdict, by_status
+
+MAX_BODY_BYTES = 1024
+"""AppsFlyer takes at most 1 KB of JSON (server-to-server specification, 2026-08)."""
+
+MAX_NAME = 100
+MAX_CUSTOMER_USER_ID = 64
+"""What AppsFlyer's CTV interface allows (2026-08); the mobile one, which shares the id, names no length."""
+
+# AppsFlyer's own names; any other that begins with af_ is not allowed (in-app event names, 2026-08).
+_PREDEFINED = {
+    "af_achievement_unlocked", "af_ad_click", "af_ad_view", "af_add_payment_info", "af_add_to_cart",
+    "af_add_to_wishlist", "af_complete_registration", "af_content_view", "af_initiated_checkout", "af_invite",
+    "af_level_achieved", "af_list_view", "af_location_changed", "af_login", "af_opened_from_push_notification",
+    "af_purchase", "af_rate", "af_re_engage", "af_search", "af_share", "af_spent_credits", "af_start_trial",
+    "af_subscribe", "af_travel_booking", "af_tutorial_completion", "af_update",
+}  # fmt: skip
+
+
+def _is_name(name: str) -> bool:
+    own = not name.lower().startswith("af_")
+    return bool(name.strip()) and len(name) <= MAX_NAME and (own or name in _PREDEFINED)
+
+
+def _event_name(name: str) -> str:
+    if not _is_name(name):
+        raise PydanticCustomError(
+            "name_not_allowed", "must have 1 to 100 characters, and begin with af_ only if AppsFlyer has predefined it"
+        )
+    return name
+
+
+def _ios_app_id(app_id: str) -> str:
+    if not re.fullmatch(r"id[0-9]+", app_id):
+        raise PydanticCustomError(
+            "not_id_and_digits",
+            "must be 'id' and digits, as in id123456789: AppsFlyer drops events for a number without 'id'",
+        )
+    return app_id
+
+
+def _unpadded(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
+        raise PydanticCustomError("blank_or_padded_key", "must be printable, without blanks or line ends")
+    return secret
+
+
+EventName = Annotated[str, AfterValidator(_event_name)]
+
+
+class EventNames(BaseModel):
+    """What events are called at AppsFlyer, which has predefined names for a login and a registration only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    login: EventName = "af_login"
+    logout: EventName = "logout"
+    open: EventName = "app_open"
+    signup: EventName = "af_complete_registration"
+
+
+class Settings(BaseModel):
+    """The apps as AppsFlyer knows them, at least one, and the server-to-server key, which is not the SDK's dev key.
+
+    `send_hashed_contact` lets the SHA-256 of e-mail address, phone number and names go along.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    s2s_key: Annotated[SecretStr, AfterValidator(_unpadded)]
+    android_app_id: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+$")
+    ios_app_id: Annotated[str, AfterValidator(_ios_app_id)] | None = None
+    base_url: str = Field(default="https://api3.appsflyer.com", pattern=r"^https?://\S*[^\s/]$")
+    event_names: EventNames = EventNames()
+    send_hashed_contact: bool = True
+    properties: Allowed = "all"
+
+    @model_validator(mode="after")
+    def _has_an_app(self) -> Self:
+        if self.android_app_id is None and self.ios_app_id is None:
+            raise PydanticCustomError("no_app_id", "android_app_id, ios_app_id or both are required")
+        return self
+
+
+def build_requests(event: Event, settings: Settings) -> list[Request]:
+    """One POST of one event to the app's own address, without what does not fit into AppsFlyer's 1 KB.
+
+    Raises:
+        Skip: AppsFlyer has no use for the event, cannot tell the installation, or would not take the smallest form.
+    """
+    name = _name(event, settings)
+    url = f"{settings.base_url}/inappevent/{quote(_app_id(event, settings), safe='')}"
+    for body in _ever_smaller(_body(event, name, settings), event, shared(event.properties, settings.properties)):
+        request = json_request(url, body, {"authentication": settings.s2s_key})
+        if len(request.body) <= MAX_BODY_BYTES:
+            return [request]
+    raise Skip("larger than AppsFlyer's 1 KB")
+
+
+def _name(event: Event, settings: Settings) -> str:
+    name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
+    if name is None:
+        raise Skip(f"no use for {event.type}")
+    if not _is_name(name):
+        raise Skip("event name not allowed by AppsFlyer")
+    return str(name)
+
+
+# The specification's pattern wants 19 digits at the end on Android, its examples show 7 (2026-08).
+_APPSFLYER_ID = re.compile(r"[0-9]{13}-[0-9]+")
+
+
+def _app_id(event: Event, settings: Settings) -> str:
+    platform = event.device.platform
+    if platform == "web":
+        raise Skip("not a mobile app")
+    if event.ids.appsflyer_id is None:
+        raise Skip("no appsflyerId")
+    if not _APPSFLYER_ID.fullmatch(event.ids.appsflyer_id):
+        raise Skip("malformed appsflyerId")
+    app_id = {"android": settings.android_app_id, "ios": settings.ios_app_id}.get(platform or "")
+    if app_id is None:
+        raise Skip(f"no app id for {platform or 'an unknown platform'}")
+    return app_id
+
+
+# Fields that go, one by one in this order, when the event's own properties have gone and the body is still too large.
+_EXPENDABLE = ("ua", "last_name_hashed", "first_name_hashed", "phone_number_e164_hashed", "email_hashed")
+
+
+def _ever_smaller(
+    body: dict[str, Any], event: Event, properties: Mapping[str, PropertyValue]
+) -> Iterator[dict[str, Any]]:
+    """The body in full, then with less and less; what the person consented to is put shorter last, never left out."""
+    own = list(properties.items())
+    for kept in range(len(own), -1, -1):
+        body = body | {"eventValue": _event_value(event, dict(own[:kept]))}
+        yield body
+    for field in _EXPENDABLE:
+        body = {name: value for name, value in body.items() if name != field}
+        yield body
+    if manual := _manual_consent(event.consent):
+        yield body | {"consent_data": {"manual": manual}}
+
+
+def _event_value(event: Event, properties: Mapping[str, PropertyValue]) -> str:
+    """JSON within JSON; our event id goes along, the only key to AppsFlyer's raw data, which has no field for one."""
+    told = {"af_registration_method": event.method} if event.method and event.type in {"login", "signup"} else {}
+    values = {**shared(told, "all"), **properties}
+    if not values and event.type in {"logout", "open"}:
+        return ""
+    return encode({**values, "event_id": event.event_id}).decode()
+
+
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
+    device, context, consent = event.device, event.context, event.consent
+    package = settings.android_app_id if device.platform == "android" else None
+    may_share_contact = settings.send_hashed_contact and not consent.sale_opt_out
+    known = {
+        "appsflyer_id": event.ids.appsflyer_id,
+        "customer_user_id": _customer_user_id(event.customer_id),
+        "eventName": name,
+        "eventTime": event.occurred_at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds"),
+        "os": device.os_version if _VERSION.fullmatch(device.os_version or "") else None,
+        "app_version_name": device.app_version,
+        "bundleIdentifier": device.app_id or package,
+        **_device_ids(device),
+        "ip": _ip_version_4(context.ip),
+        "ua": context.user_agent,
+        "consent_data": _consent_data(consent),
+        "sharing_filter": "all" if consent.sale_opt_out else None,
+        **(_hashed_contact(event) if may_share_contact else {}),
+    }
+    return {field: value for field, value in known.items() if value is not None}
+
+
+def _customer_user_id(customer_id: str | None) -> str | None:
+    """The account where AppsFlyer may have it: not an e-mail address or phone number in clear, and not cut short."""
+    fits = customer_id and len(customer_id) <= MAX_CUSTOMER_USER_ID
+    return customer_id if fits and not re.search(r"@|^\+[0-9]", customer_id or "") else None
+
+
+_ATT = {"notDetermined": 0, "restricted": 1, "denied": 2, "authorized": 3}
+
+
+def _device_ids(device: Device) -> dict[str, Any]:
+    """Advertising ids where the person lets them be shared, and whether: `att` on iOS, else `aie`."""
+    may_share = device.ad_tracking is not False
+    if device.platform == "android":
+        return {"aie": device.ad_tracking, "advertising_id": _identifier(device.advertising_id) if may_share else None}
+    idfa, idfv = _identifier(device.advertising_id), _identifier(device.vendor_id)
+    if device.att_status is not None:
+        may_share = device.att_status == "authorized"
+    return {
+        "att": _ATT.get(device.att_status or ""),
+        "aie": device.ad_tracking if device.att_status is None else None,
+        "idfa": idfa.upper() if idfa and may_share else None,
+        "idfv": idfv.upper() if idfv else None,
+    }
+
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def _identifier(value: str | None) -> str | None:
+    """An advertising or vendor id; AppsFlyer answers 400 to the zeros that a device gives when tracking is off."""
+    return value if value and _UUID.fullmatch(value) and value.strip("0-") else None
+
+
+def _ip_version_4(value: str | None) -> str | None:
+    """The person's address in the one form that AppsFlyer's pattern admits; 0.0.0.0 is nobody's."""
+    try:
+        address = IPv4Address(value or "")
+    except ValueError:
+        return None
+    return None if address.is_unspecified else str(address)
+
+
+def _consent_data(consent: Consent) -> dict[str, Any] | None:
+    if consent.tcf is None:
+        manual = _manual_consent(consent)
+        return {"manual": manual} if manual else None
+    tcf = {
+        "policy_version": consent.tcf.policy_version,
+        "gdpr_applies": -1 if consent.gdpr_applies is None else int(consent.gdpr_applies),
+        "cmp_sdk_id": consent.tcf.cmp_sdk_id,
+        "cmp_sdk_version": consent.tcf.cmp_sdk_version,
+        "tcstring": consent.tcf.tc_string,
+    }
+    return {"tcf": tcf}
+
+
+def _manual_consent(consent: Consent) -> dict[str, bool] | None:
+    """What the person allowed in AppsFlyer's words; a consent that nobody recorded is not claimed."""
+    if consent.gdpr_applies is None:
+        return None
+    if not consent.gdpr_applies:
+        return {"gdpr_applies": False}
+    granted = consent.advertising is True
+    return {
+        "gdpr_applies": True,
+        "ad_user_data_enabled": granted,
+        "ad_personalization_enabled": granted and consent.ad_personalization is not False,
+    }
+
+
+def _hashed_contact(event: Event) -> dict[str, str]:
+    """Digests of the trimmed, lower-case text; the phone number keeps its plus in the field of that name."""
+    contact = {
+        "email_hashed": event.email,
+        "phone_number_e164_hashed": event.phone,
+        "first_name_hashed": event.traits.first_name,
+        "last_name_hashed": event.traits.last_name,
+    }
+    return {field: sha256(text.strip().lower()) for field, text in contact.items() if text and text.strip()}
+
+
+_REFUSED = re.compile(r"failed to authenticate|\bapp[_ ]?id\b", re.IGNORECASE)
+
+
+def classify(response: Response) -> Verdict:
+    """Reads the plain text of a 400, which is also how AppsFlyer answers a wrong key or another app's.
+
+    Only `OK` says that an event was taken; what is recorded of it shows in AppsFlyer's raw data alone (2026-08).
+    """
+    reason = f"HTTP {response.status}"
+    if response.status == 400 and _REFUSED.search(response.text):  # noqa: PLR2004
+        return Verdict(Meaning.CREDENTIALS, f"{reason}, key or app id refused")
+    if response.ok and response.text.strip().upper() != "OK":
+        return Verdict(Meaning.UNCONFIRMED, f"{reason} without OK")
+    return by_status(response)
+
+
+AGENT = Agent(
+    name="appsflyer", purpose="advertising", settings=Settings, build_requests=build_requests, classify=classify
+)
+handler = handler_of(AGENT)

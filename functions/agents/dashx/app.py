@@ -1,0 +1,279 @@
+"""dashx: tells DashX, by GraphQL, which account a visitor is, what it did, and where its pushes go."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from ipaddress import AddressValueError, IPv4Address
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from relay import __version__
+from relay.delivery import Agent, handler_of
+from relay.errors import Skip
+from relay.event import Event
+from relay.http import Request, Response, json_request
+from relay.verdict import Meaning, Verdict, by_status, retry_after
+
+_PRINTABLE = r"^[\x21-\x7e]+$"
+
+
+def _unpadded(secret: SecretStr) -> SecretStr:
+    # A key that was read with its line's end is refused as `Invalid signature`, which does not tell why.
+    if not re.fullmatch(_PRINTABLE, secret.get_secret_value()):
+        raise PydanticCustomError("blank_or_padded_key", "must be printable, without blanks or line ends")
+    return secret
+
+
+Name = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
+
+
+class EventNames(BaseModel):
+    """What events are called at DashX; the defaults are those of its SDKs and of its demo."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    login: Name = "User Logged In"
+    logout: Name = "User Logged Out"
+    open: Name = "Application Opened"
+    signup: Name = "User Registered"
+
+
+class Library(BaseModel):
+    """What a contact's metadata names as the library that subscribed it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name = "session-relay"
+    version: Name = __version__
+
+
+class Settings(BaseModel):
+    """A workspace's key pair and the environment that it is for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    public_key: str = Field(pattern=_PRINTABLE)
+    private_key: Annotated[SecretStr, AfterValidator(_unpadded)]
+    target_environment: str = Field(pattern=_PRINTABLE)
+    event_names: EventNames = EventNames()
+    library: Library = Library()
+    base_url: str = Field(default="https://api.dashx.com", pattern=r"^https?://\S*[^\s/]$")
+
+
+_IDENTIFY = "mutation IdentifyAccount($input: IdentifyAccountInput!){identifyAccount(input:$input){id}}"
+_TRACK = "mutation TrackEvent($input: TrackEventInput!){trackEvent(input:$input){success}}"
+_SUBSCRIBE = "mutation SubscribeContact($input: SubscribeContactInput!){subscribeContact(input:$input){id value}}"
+_UNSUBSCRIBE = (
+    "mutation UnsubscribeContact($input: UnsubscribeContactInput!){unsubscribeContact(input:$input){success}}"
+)
+
+
+def build_requests(event: Event, settings: Settings) -> list[Request]:
+    """One POST per mutation, in the order in which they must be made.
+
+    Raises:
+        Skip: the event names nobody, or lacks what its mutation requires.
+    """
+    if event.customer_id is None and event.type in {"login", "signup"}:
+        raise Skip("no customerId")
+    if event.customer_id is None and _anonymous_uid(event) is None:
+        # A back-end SDK would make up a new visitor here, at every call.
+        raise Skip("no customerId or anonymousId")
+    return [_mutation(query, given, settings) for query, given in _mutations(event, settings)]
+
+
+def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
+    names = settings.event_names
+    match event.type:
+        case "login" | "signup":
+            yield _IDENTIFY, _profile(event)
+            yield _TRACK, _tracked(event, getattr(names, event.type))
+            yield from _subscription(event, settings)
+        case "identify":
+            yield _IDENTIFY, _profile(event)
+        case "open":
+            yield _TRACK, _tracked(event, names.open)
+            yield from _subscription(event, settings)
+        case "track":
+            yield _TRACK, _tracked(event, event.name)
+        case "push_token":
+            yield from _renewal(event, settings)
+        case "logout":
+            # First of all the pushes stop; DashX would go on sending them to whoever holds the device.
+            yield from _withdrawal(event, event.device.push_token)
+            yield _TRACK, _tracked(event, names.logout)
+
+
+def _mutation(query: str, given: Mapping[str, object], settings: Settings) -> Request:
+    known = {name: value for name, value in given.items() if value is not None}
+    return json_request(
+        f"{settings.base_url}/graphql",
+        {"query": query, "variables": {"input": known}},
+        {
+            "x-public-key": settings.public_key,
+            "x-private-key": settings.private_key,
+            "x-target-environment": settings.target_environment,
+        },
+    )
+
+
+def _anonymous_uid(event: Event) -> str | None:
+    """The visitor's id where it is a UUID, in the case that it came in."""
+    given = event.anonymous_id or ""
+    return given if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", given.lower()) else None
+
+
+def _account(event: Event) -> dict[str, object]:
+    return {"accountUid": event.customer_id, "accountAnonymousUid": _anonymous_uid(event)}
+
+
+def _profile(event: Event) -> dict[str, object]:
+    """The account under the names of IdentifyAccountInput; one field that it does not know would fail the call."""
+    traits = event.traits
+    return {
+        "uid": event.customer_id,
+        "anonymousUid": _anonymous_uid(event),
+        "email": event.email,
+        "phone": event.phone,
+        "name": traits.name,
+        "firstName": traits.first_name,
+        "lastName": traits.last_name,
+        "systemContext": _system_context(event),
+    }
+
+
+def _tracked(event: Event, name: str | None) -> dict[str, object]:
+    if not name or not name.strip():
+        raise Skip("no name")
+    data = {**event.properties, **({"method": event.method} if event.method else {})}
+    return {
+        "event": name,
+        **_account(event),
+        # Optional in the schema, yet the iOS SDK (2026) notes that a track without it is refused.
+        "timestamp": event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        # DashX has no idempotency key: our id lets a call that was made twice be seen as one.
+        "data": {**data, "event_id": event.event_id},
+        "systemContext": _system_context(event),
+    }
+
+
+def _system_context(event: Event) -> dict[str, str] | None:
+    """The client's network and place, all four or nothing: DashX fills a gap with the address of who calls, our own."""
+    device, context = event.device, event.context
+    try:
+        address = str(IPv4Address(context.ip or ""))
+    except AddressValueError:
+        return None
+    zone = re.fullmatch(r"UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+)+", device.timezone or "")
+    if not (zone and device.language and context.user_agent):
+        return None
+    return {"ipV4": address, "locale": device.language, "timeZone": zone[0], "userAgent": context.user_agent}
+
+
+_KINDS = {"ios": "IOS", "android": "ANDROID", "web": "WEB"}
+_SYSTEMS = {"ios": "iOS", "android": "Android"}
+
+
+def _subscription(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
+    device = event.device
+    if not device.push_token or device.platform is None:
+        return
+    app = {"identifier": device.app_id, "version": device.app_version}
+    known = {name: value for name, value in app.items() if value is not None}
+    yield (
+        _SUBSCRIBE,
+        {
+            "kind": _KINDS[device.platform],
+            "value": device.push_token,
+            **_account(event),
+            "userAgent": event.context.user_agent,
+            "osName": _SYSTEMS.get(device.platform),
+            "osVersion": device.os_version,
+            "deviceManufacturer": device.manufacturer or ("Apple" if device.platform == "ios" else None),
+            "deviceModel": device.model,
+            "deviceUid": device.id,
+            "metadata": {**({"app": known} if known else {}), "library": settings.library.model_dump()},
+        },
+    )
+
+
+def _withdrawal(event: Event, token: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    if isinstance(token, str):
+        yield _UNSUBSCRIBE, {"value": token, **_account(event)}
+
+
+def _renewal(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """The token before this one leaves, then this one joins: DashX knows a contact by its token, not by its device."""
+    token, previous = event.device.push_token, event.device.previous_push_token
+    if token is None:
+        raise Skip("no pushToken")
+    if token is False and previous is None:
+        raise Skip("no token to unsubscribe")
+    if token and event.device.platform is None:
+        raise Skip("no platform")
+    if previous != token:
+        yield from _withdrawal(event, previous)
+    yield from _subscription(event, settings)
+
+
+_PERMANENT = {"FORBIDDEN", "NOT_FOUND", "UNPROCESSABLE_ENTITY"}
+# Texts that the SDKs' tests and the user management page show; some come without a code.
+_REFUSALS = ("Incorrect Public Key", "Incorrect Identity Token", "Your API Key Pair has expired", "Permission denied")
+_INVALID = re.compile(r"\b(variable|field|argument)\b\W*[\"'`$]|validation failed|syntax error", re.IGNORECASE)
+
+
+def classify(response: Response) -> Verdict:
+    """Reads GraphQL's errors, which come under a 200; data beside them means that the mutation ran.
+
+    Source: error handling of the Android, iOS and Node SDKs, June 2026.
+    """
+    if not response.ok:
+        return by_status(response)
+    document = response.json()
+    data, errors = (document.get("data"), document.get("errors")) if isinstance(document, dict) else (None, None)
+    if isinstance(data, dict) and any(value is not None for value in data.values()):
+        return _with_data(response, data, bool(errors))
+    if not isinstance(errors, list) or not errors:
+        return Verdict(Meaning.RETRY, f"HTTP {response.status} without data or errors", retry_after(response))
+    meanings = {_meaning(error) for error in errors}
+    codes = sorted({_code(error) or "error without a code" for error in errors})
+    reason = f"HTTP {response.status}, {', '.join(codes)}"
+    if Meaning.CREDENTIALS in meanings:
+        return Verdict(Meaning.CREDENTIALS, reason)
+    if Meaning.RETRY in meanings:
+        return Verdict(Meaning.RETRY, reason, retry_after(response))
+    return Verdict(Meaning.REJECTED, reason)
+
+
+def _with_data(response: Response, data: Mapping[str, Any], errors: bool) -> Verdict:  # noqa: FBT001
+    if errors:
+        return Verdict(Meaning.DELIVERED, f"HTTP {response.status} with errors beside the data")
+    failed = [name for name, told in data.items() if isinstance(told, dict) and told.get("success") is False]
+    if failed == ["unsubscribeContact"]:
+        return Verdict(Meaning.DELIVERED, f"HTTP {response.status}, no such contact")
+    if failed:
+        return Verdict(Meaning.RETRY, f"HTTP {response.status} without success", retry_after(response))
+    return Verdict(Meaning.DELIVERED, f"HTTP {response.status}")
+
+
+def _code(error: object) -> str:
+    """The error's code, or "": never its text, which may quote what we sent."""
+    extensions = error.get("extensions") if isinstance(error, dict) else None
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    return code if isinstance(code, str) and re.fullmatch(r"[A-Z_]{1,64}", code) else ""
+
+
+def _meaning(error: object) -> Meaning:
+    code = _code(error)
+    text = str(error.get("message")) if isinstance(error, dict) else ""
+    if code == "UNAUTHORIZED" or (not code and text.startswith(_REFUSALS)):
+        return Meaning.CREDENTIALS
+    if code in _PERMANENT or (not code and _INVALID.search(text)):
+        return Meaning.REJECTED
+    return Meaning.RETRY
+
+
+AGENT = Agent(name="dashx", purpose="messaging", settings=Settings, build_requests=build_requests, classify=classify)
+handler = handler_of(AGENT)

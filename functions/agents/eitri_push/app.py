@@ -1,0 +1,175 @@
+"""eitri_push: tells Eitri Push Server which customer a device belongs to, by a signed webhook of our definition."""
+
+import base64
+import binascii
+from datetime import UTC
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from relay.authorization import Attempt, ClientCredentials, bearer, signed, with_headers
+from relay.delivery import Agent, handler_of
+from relay.errors import Skip
+from relay.event import Event
+from relay.http import Request, Response, json_request
+from relay.verdict import Meaning, Verdict, by_status
+
+SCHEMA = "eitri-session/1"
+MIN_SECRET_BYTES = 24
+
+TYPES = {
+    "login": "session.login",
+    "logout": "session.logout",
+    "open": "app.open",
+    "signup": "session.login",
+    "identify": "identity.updated",
+    "push_token": "device.push_token",
+}
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if not text.startswith("whsec_") or len(key) < MIN_SECRET_BYTES:
+        raise ValueError(f"a signing secret is whsec_ and the base64 of at least {MIN_SECRET_BYTES} bytes")
+    return secret
+
+
+class Part(BaseModel):
+    """A piece of the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Store(Part):
+    """The store and environment that every message names."""
+
+    account: str = Field(min_length=1)
+    environment: str = Field(min_length=1)
+
+
+class StaticHeader(Part):
+    """A header with a fixed secret value, for receivers that can check nothing better."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9-]+$")
+    value: SecretStr
+
+
+class Settings(Part):
+    """Where the webhook goes and how it is trusted; `customer_id_source` may name a property that holds the id."""
+
+    url: str
+    store: Store
+    auth_mode: Literal["hmac", "oauth2", "hmac+oauth2", "static_header"] = "hmac"
+    signing_secrets: Annotated[list[Annotated[SecretStr, AfterValidator(_signing_secret)]], Field(max_length=2)] = (
+        Field(default_factory=list)
+    )
+    oauth: ClientCredentials | None = None
+    static_header: StaticHeader | None = None
+    send_email: bool = False
+    send_phone: bool = False
+    customer_id_source: str = "customer_id"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"hmac": self.signing_secrets, "oauth2": self.oauth, "static_header": self.static_header}
+        missing = [name for name in self.auth_mode.split("+") if not needed[name]]
+        if missing:
+            raise ValueError(f"auth_mode {self.auth_mode} lacks what {' and '.join(missing)} needs")
+        return self
+
+
+def build_requests(event: Event, settings: Settings) -> list[Request]:
+    """One POST of one session message, unsigned.
+
+    Raises:
+        Skip: Eitri has no use for the event, or it does not say which device it came from.
+    """
+    if event.type not in TYPES:
+        raise Skip(f"no use for {event.type}")
+    if not event.device.id:
+        raise Skip("no device id")
+    if not event.device.platform:
+        raise Skip("no device platform")
+    message: dict[str, Any] = {
+        "schema": SCHEMA,
+        "type": _type(event),
+        "id": event.event_id,
+        "occurred_at": event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "sequence": event.sequence,
+        "store": settings.store.model_dump(),
+    }
+    customer = _customer(event, settings)
+    if customer:
+        message["customer"] = customer
+    message["device"] = _device(event)
+    # The same on each retry, in every mode: the receiver can tell a repetition by it.
+    return [json_request(settings.url, message, {"webhook-id": event.event_id})]
+
+
+def _type(event: Event) -> str:
+    removed = event.type == "push_token" and event.device.push_token is False
+    return "device.push_token_removed" if removed else TYPES[event.type]
+
+
+def _customer(event: Event, settings: Settings) -> dict[str, str]:
+    source = settings.customer_id_source
+    customer_id = event.customer_id if source == "customer_id" else event.properties.get(source)
+    if not customer_id:
+        if event.type in {"login", "signup", "identify"}:
+            raise Skip("no customerId")
+        return {}
+    contact = {"email": settings.send_email and event.email, "phone": settings.send_phone and event.phone}
+    return {"id": str(customer_id)} | {name: text for name, text in contact.items() if text}
+
+
+def _device(event: Event) -> dict[str, Any]:
+    device = event.device
+    known = {
+        "id": device.id,
+        "platform": device.platform,
+        "app_version": device.app_version,
+        "os_version": device.os_version,
+        "push": {"provider": "fcm", "token": device.push_token} if device.push_token else None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def authorize(request: Request, settings: Settings, attempt: Attempt) -> Request:
+    """The request with this attempt's signature, bearer token or fixed header, as `auth_mode` says."""
+    modes = settings.auth_mode.split("+")
+    if "hmac" in modes:
+        request = signed(request, str(request.headers["webhook-id"]), settings.signing_secrets, attempt.now)
+    if "oauth2" in modes and settings.oauth:
+        token = bearer(settings.oauth, attempt).get_secret_value()
+        request = with_headers(request, {"authorization": SecretStr(f"Bearer {token}")})
+    if "static_header" in modes and settings.static_header:
+        request = with_headers(request, {settings.static_header.name: settings.static_header.value})
+    return request
+
+
+def classify(response: Response) -> Verdict:
+    """409 says that the message was seen before, which is as good as done; 410 that the endpoint is gone.
+
+    A gone endpoint is a fault of the configuration: the delivery is held until the settings name a living one.
+    """
+    seen_before, gone = 409, 410
+    if response.status == seen_before:
+        return Verdict(Meaning.DELIVERED, "HTTP 409: seen before")
+    if response.status == gone:
+        return Verdict(Meaning.CREDENTIALS, "HTTP 410: the endpoint was removed")
+    return by_status(response)
+
+
+AGENT = Agent(
+    name="eitri_push",
+    purpose="messaging",
+    settings=Settings,
+    build_requests=build_requests,
+    classify=classify,
+    authorize=authorize,
+)
+handler = handler_of(AGENT)

@@ -1,0 +1,50 @@
+"""authorizer: tells API Gateway whose key a request carries, and which calls that key may make."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from relay import apps
+from relay.environment import apps_path
+from relay.log import logger
+
+PUBLIC_CALLS = ("POST/login", "POST/logout")
+"""What a public key may call; a secret key may call everything."""
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Answers a REQUEST authorizer's event with a policy and `{appId, kind, identity}` for the functions behind it.
+
+    API Gateway caches the answer per key, so the policy names every call that the key may make, not just this one.
+
+    Raises:
+        Exception: with the text `Unauthorized`, which API Gateway turns into 401, for any key that is not valid.
+    """
+    known = apps.holder(_key(event.get("headers") or {}), apps_path())
+    if known is None:
+        logger().info("refused", extra={"source": "key"})
+        raise Exception("Unauthorized")  # noqa: TRY002 - the text is API Gateway's protocol for 401
+    app_id, kind, app = known
+    stage = "/".join(event["methodArn"].split("/")[:2])
+    calls = ("*",) if kind == "secret" else PUBLIC_CALLS
+    return {
+        "principalId": app_id,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "execute-api:Invoke",
+                    "Resource": [f"{stage}/{call}" for call in calls],
+                }
+            ],
+        },
+        "context": {"appId": app_id, "kind": kind, "identity": app.identity},
+    }
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    for name, value in headers.items():
+        if name.lower() == "authorization":
+            scheme, _, key = value.partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else ""
+    return ""

@@ -1,0 +1,47 @@
+"""Everything that the functions are told by their environment variables; nothing else reads `os.environ`."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnvironment:
+    """What the template tells an agent's function; times in seconds."""
+
+    settings_parameter: str
+    queue_url: str
+    dead_letter_queue_url: str
+    retry_schedule: tuple[int, ...]
+    retry_horizon: int
+    hold: int
+    default_consent: bool
+    allow_insecure: bool
+
+    @classmethod
+    @cache
+    def read(cls) -> Self:
+        """The function's own environment, read once."""
+        return cls(
+            settings_parameter=os.environ["SETTINGS_PARAMETER"],
+            queue_url=os.environ["QUEUE_URL"],
+            dead_letter_queue_url=os.environ["DEAD_LETTER_QUEUE_URL"],
+            retry_schedule=tuple(int(seconds) for seconds in os.environ["RETRY_SCHEDULE"].split(",")),
+            retry_horizon=int(os.environ["RETRY_HORIZON_SECONDS"]),
+            hold=int(os.environ["HOLD_SECONDS"]),
+            default_consent=os.environ["DEFAULT_CONSENT"] == "granted",
+            allow_insecure=os.environ["ALLOW_INSECURE_AGENTS"] == "true",
+        )
+
+
+@cache
+def topic_arn() -> str:
+    """The topic that ingest publishes to."""
+    return os.environ["TOPIC_ARN"]
+
+
+@cache
+def apps_path() -> str:
+    """The SSM path under which each app has its record."""
+    return os.environ["APPS_PATH"]

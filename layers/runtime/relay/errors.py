@@ -1,0 +1,60 @@
+"""What can go wrong that is not an agent's answer.
+
+RelayError
+├── InvalidEvent        a caller's event has faults: 400 at ingest, parked at an agent
+├── TooLarge            a caller's body is larger than an event may be: 413
+├── Skip                the event has nothing for this agent: settled as skipped
+├── SettingsUnavailable an agent's settings cannot be read or do not validate: the delivery is held
+├── CredentialsRefused  a token could not be had for our credentials: read as a CREDENTIALS answer
+└── Unreachable         no answer from an agent: connection, TLS or time-out
+"""
+
+from dataclasses import dataclass
+
+
+class RelayError(Exception):
+    """Anything that session-relay itself raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a caller's event: where (JSON Pointer, `#/device/platform`) and what to do about it."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidEvent(RelayError):
+    """A caller's event has faults; none of them quotes what the caller sent."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+
+
+class TooLarge(RelayError):
+    """A caller's body is larger than an event may be."""
+
+
+class Skip(RelayError):
+    """The event has nothing for this agent, or may not be told to it; the reason is one of a few fixed sentences."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class SettingsUnavailable(RelayError):
+    """A record in SSM cannot be read or does not validate; `missing` where there is none of that name."""
+
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        self.missing = missing
+        super().__init__(reason)
+
+
+class Unreachable(RelayError):
+    """An agent gave no answer; the text never holds the URL, which may hold a secret."""
+
+
+class CredentialsRefused(RelayError):
+    """An agent's token endpoint does not accept our client credentials."""

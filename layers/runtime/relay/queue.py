@@ -1,0 +1,59 @@
+"""An agent's queue and its dead-letter queue: messages as records, postponed or parked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from relay import aws
+
+MAX_POSTPONE_SECONDS = 43_000
+"""SQS keeps a message invisible for 12 hours at most, counted from its receipt; a little less leaves time to work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message as the event source hands it over; `group` is the device on a FIFO queue, None on a standard one."""
+
+    message_id: str
+    receipt_handle: str
+    body: str = field(repr=False)
+    receives: int
+    sent_at: datetime
+    group: str | None
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """A record of the Lambda event that SQS invokes an agent with."""
+        attributes = record["attributes"]
+        return cls(
+            message_id=record["messageId"],
+            receipt_handle=record["receiptHandle"],
+            body=record["body"],
+            receives=int(attributes["ApproximateReceiveCount"]),
+            sent_at=datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
+            group=attributes.get("MessageGroupId") if record["eventSourceARN"].endswith(".fifo") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """An agent's queue, by the URLs of the queue and of its dead-letter queue."""
+
+    url: str
+    dead_letter_url: str
+
+    def postpone(self, record: Record, seconds: int) -> None:
+        """Hides a message that stays in the queue for this long (0 to 43,000 s) from now."""
+        aws.sqs().change_message_visibility(
+            QueueUrl=self.url,
+            ReceiptHandle=record.receipt_handle,
+            VisibilityTimeout=min(max(seconds, 0), MAX_POSTPONE_SECONDS),
+        )
+
+    def park(self, record: Record, notes: Mapping[str, str]) -> None:
+        """Puts a message into the dead-letter queue, the notes as its attributes; the caller acknowledges it after."""
+        attributes = {name: {"DataType": "String", "StringValue": text} for name, text in notes.items() if text}
+        order = {"MessageGroupId": record.group, "MessageDeduplicationId": record.message_id} if record.group else {}
+        message: Any = {"MessageBody": record.body, "MessageAttributes": attributes, **order}
+        aws.sqs().send_message(QueueUrl=self.dead_letter_url, **message)

@@ -1,0 +1,140 @@
+"""The local cloud: MiniStack with the real template deployed to it, and the sandbox that plays the agents."""
+
+import fcntl
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local import deploy, settings
+from local.processes import Child, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".local"
+REGION = "us-east-1"
+START_SECONDS = 60.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a running local cloud is, and the keys of its app; what `stack.json` holds, in camelCase there."""
+
+    api_url: str
+    sandbox_url: str
+    aws_endpoint: str
+    region: str
+    stack_name: str
+    app_id: str
+    public_key: str
+    secret_key: str
+
+    def write(self, path: Path) -> None:
+        """Writes the stack as JSON, readable by its owner alone."""
+        camel = {name.replace("_", " ").title().replace(" ", ""): value for name, value in asdict(self).items()}
+        document = {name[0].lower() + name[1:]: value for name, value in camel.items()}
+        path.write_text(json.dumps(document, indent=2) + "\n")
+        path.chmod(0o600)
+
+
+@contextmanager
+def running(name: str, say: Say) -> Iterator[Stack]:
+    """A local cloud for as long as the block lasts; its logs are in `.local/<name>/`."""
+    home = HOME / name
+    home.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as children:
+        sandbox_url = _start_sandbox(children, home)
+        endpoint = _start_ministack(children, home)
+        say("MiniStack and the sandbox are up")
+        tools = environment(endpoint, home)
+        with _only_one_at_a_time():
+            deploy.build(tools, say)
+            api_id = deploy.deploy(tools, say)
+        cloud = deploy.Cloud(endpoint, REGION)
+        cloud.apply_gateway_responses(api_id)
+        cloud.make_topic_fifo()
+        cloud.limit_concurrency(2)
+        keys = cloud.seed(settings.APP_ID, settings.agents(sandbox_url))
+        yield Stack(
+            api_url=f"{endpoint}/restapis/{api_id}/v1/_user_request_",
+            sandbox_url=sandbox_url,
+            aws_endpoint=endpoint,
+            region=REGION,
+            stack_name=deploy.STACK_NAME,
+            app_id=settings.APP_ID,
+            public_key=keys["public"],
+            secret_key=keys["secret"],
+        )
+
+
+def environment(endpoint: str, home: Path) -> dict[str, str]:
+    """The environment of the tools: nothing of the person's own AWS account, no telemetry, no look for new versions."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "PYTHON"))}
+    sam_home = home / "sam"
+    sam_home.mkdir(exist_ok=True)
+    (sam_home / "metadata.json").write_text(json.dumps({"telemetryEnabled": False, "lastVersionCheck": time.time()}))
+    return {
+        **own,
+        "PATH": f"{ROOT / '.venv/dev/bin'}:{own.get('PATH', '')}",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(sam_home),
+        "LAYER_MACHINE": "host",
+    }
+
+
+def _start_sandbox(children: ExitStack, home: Path) -> str:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    credentials = home / "agents.json"
+    credentials.write_text(json.dumps(settings.agents(url), indent=2))
+    command = [sys.executable, "-m", "local.sandbox", "--port", str(port), "--settings", str(credentials)]
+    child = Child.start("the sandbox", command, home / "sandbox.log", {**os.environ, "PYTHONPATH": str(ROOT)})
+    children.callback(child.end)
+    child.wait_until(lambda: _answers(f"{url}/_health"), START_SECONDS)
+    return url
+
+
+def _start_ministack(children: ExitStack, home: Path) -> str:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    scratch = home / "tmp"
+    scratch.mkdir(exist_ok=True)
+    own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(scratch)}
+    command = [str(ROOT / ".venv/cloud/bin/ministack")]
+    child = Child.start("MiniStack", command, home / "ministack.log", own)
+    children.callback(child.end)
+    child.wait_until(lambda: _answers(f"{url}/_ministack/health"), START_SECONDS)
+    return url
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own http address
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _only_one_at_a_time() -> Iterator[None]:
+    """Keeps two local clouds from building into the same folder at once."""
+    with (HOME / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,162 @@
+"""Builds and deploys the real template with the real SAM CLI, and stores what an owner would: an app, settings."""
+
+import hashlib
+import json
+import secrets
+import string
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".local/build"
+SAM = ROOT / ".venv/sam/bin/sam"
+STACK_NAME = "session-relay"
+STAGE = "local"
+
+PARAMETERS = {
+    "Stage": STAGE,
+    "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
+    "Architecture": "x86_64",
+    "AllowInsecureAgents": "true",
+    # The clock runs faster here: the code is the same.
+    "RetrySchedule": "1,2,2,4,8",
+    "HoldSeconds": "2",
+}
+
+Say = Callable[[str], None]
+
+
+class ToolFailedError(Exception):
+    """A tool ended with an error; the message is what it printed last."""
+
+
+def build(environment: Mapping[str, str], say: Say) -> None:
+    """Runs `sam build`, which does again only what has changed."""
+    _sam(environment, "build", "--build-dir", str(BUILD), "--cache-dir", str(ROOT / ".local/cache"), *_overrides())
+    say("sam build: done")
+
+
+def deploy(environment: Mapping[str, str], say: Say) -> str:
+    """Runs `sam deploy`; the id of the REST API that it made."""
+    template = str(BUILD / "template.yaml")
+    _sam(
+        environment, "deploy", "--template-file", template, "--no-confirm-changeset", "--no-progressbar", *_overrides()
+    )
+    say("sam deploy: done")
+    client = boto3.client("cloudformation", **_local(environment["AWS_ENDPOINT_URL"]))
+    outputs = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Outputs"]
+    return next(output["OutputValue"] for output in outputs if output["OutputKey"] == "ApiId")
+
+
+def _sam(environment: Mapping[str, str], *arguments: str) -> None:
+    run = subprocess.run(
+        [str(SAM), *arguments, "--config-file", str(ROOT / "samconfig.toml")],
+        cwd=ROOT,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        tail = "\n".join(run.stdout.splitlines()[-30:])
+        raise ToolFailedError(f"sam {arguments[0]} ended with {run.returncode}:\n{tail}")
+
+
+def _overrides() -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())]
+
+
+def _local(endpoint: str, region: str = "us-east-1") -> Any:  # noqa: ANN401 - keyword arguments of boto3.client
+    return {
+        "endpoint_url": endpoint,
+        "region_name": region,
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "test",
+    }
+
+
+class Cloud:
+    """The AWS side of a local cloud, for what an owner does after deploying."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self._local = _local(endpoint, region)
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - one method for every service
+        """A boto3 client of the local cloud."""
+        return boto3.client(service, **self._local)  # type: ignore[call-overload]
+
+    def apply_gateway_responses(self, api_id: str) -> None:
+        """Gives the API the template's gateway responses, which MiniStack 1.5.33 does not read from the API's body."""
+        template = yaml.safe_load((BUILD / "template.yaml").read_text())
+        api = self.client("apigateway")
+        for kind, response in template["Resources"]["Api"]["Properties"]["GatewayResponses"].items():
+            headers = response["ResponseParameters"]["Headers"]
+            api.put_gateway_response(
+                restApiId=api_id,
+                responseType=kind,
+                **({"statusCode": response["StatusCode"]} if "StatusCode" in response else {}),
+                responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+                responseTemplates=response["ResponseTemplates"],
+            )
+        api.create_deployment(restApiId=api_id, stageName="v1")
+
+    def make_topic_fifo(self) -> None:
+        """Makes the topic the FIFO topic of the template: MiniStack 1.5.33 keeps its name and forgets what it means."""
+        topics = self.client("sns")
+        for topic in topics.list_topics()["Topics"]:
+            topics.set_topic_attributes(TopicArn=topic["TopicArn"], AttributeName="FifoTopic", AttributeValue="true")
+
+    def limit_concurrency(self, batches: int) -> None:
+        """Lets each agent have this many batches under way at once: here every one of them is a process."""
+        functions = self.client("lambda")
+        for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": batches})
+
+    def seed(self, app_id: str, agents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Stores the agents' settings and an app with two new keys, and returns the keys by kind."""
+        keys = {kind: f"{kind[0]}k_{app_id}_{_random()}" for kind in ("public", "secret")}
+        stored = [{"kind": kind, "sha256": hashlib.sha256(key.encode()).hexdigest()} for kind, key in keys.items()]
+        self._store(f"apps/{app_id}", {"name": "The demo's shop", "identity": "optional", "keys": stored})
+        for name, agent in agents.items():
+            self._store(f"agents/{name}", agent)
+        return keys
+
+    def _store(self, name: str, value: object) -> None:
+        self.client("ssm").put_parameter(
+            Name=f"/session-relay/{STAGE}/{name}", Value=json.dumps(value), Type="SecureString", Overwrite=True
+        )
+
+    def log_lines(self, since: float) -> list[dict[str, Any]]:
+        """What the functions have logged as JSON since then (epoch seconds)."""
+        logs, start = self.client("logs"), int(since * 1000)
+        groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+        events = [
+            event
+            for group in groups
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+            for event in page["events"]
+        ]
+        return [json.loads(event["message"]) for event in events if event["message"].lstrip().startswith("{")]
+
+
+def _random() -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
+
+
+def wait_for(found: Callable[[], bool], seconds: float) -> bool:
+    """Asks again and again until found or out of time; whether it was found."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found():
+            return True
+        time.sleep(0.1)
+    return False

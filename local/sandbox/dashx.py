@@ -1,0 +1,419 @@
+"""DashX as the sandbox plays it: GraphQL mutations on accounts, visitors and contacts, in the order of arrival."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from local.sandbox import graphql
+from local.sandbox.exchange import (
+    KEPT,
+    Answer,
+    Findings,
+    Json,
+    Judgement,
+    Request,
+    Settings,
+    misdirected,
+    transport_faults,
+)
+from local.sandbox.formats import E164, ISO_UTC, UUID, ip_address, is_email
+
+PATH = "/graphql"
+TEXT = "String"
+
+
+def _fields(names: str, kind: str = TEXT) -> dict[str, str]:
+    return dict.fromkeys(names.split(), kind)
+
+
+INPUTS: dict[str, dict[str, str]] = {
+    "IdentifyAccountInput": _fields("uid anonymousUid email phone name firstName lastName targetEnvironment")
+    | {"systemContext": "SystemContextInput"},
+    "TrackEventInput": _fields("accountUid accountAnonymousUid")
+    | {"event": "String!", "data": "JSON", "timestamp": "Timestamp", "systemContext": "SystemContextInput"},
+    "SubscribeContactInput": _fields(
+        "accountUid accountAnonymousUid name tag userAgent osName osVersion deviceModel deviceManufacturer deviceUid "
+        "deviceAdvertisingUid targetEnvironment"
+    )
+    | {
+        "kind": "ContactKind!",
+        "value": "String!",
+        "isDeviceAdTrackingEnabled": "Boolean",
+        "metadata": "JSON",
+    },
+    "UnsubscribeContactInput": _fields("accountUid accountAnonymousUid targetEnvironment") | {"value": "String!"},
+    "SaveStoredPreferencesInput": {"accountUid": "String!", "preferenceData": "JSON!"},
+    "SaveContactsInput": {"uid": "String!", "contacts": "[ContactInput!]"},
+    "ContactInput": {
+        "kind": "ContactKind!",
+        "value": "String!",
+        "tag": TEXT,
+        "status": "ContactStatus",
+        "shouldDestroy": "Boolean",
+    },
+    "SystemContextInput": _fields("ipV4 locale timeZone userAgent", "String!")
+    | _fields("campaign location", "JSON")
+    | {
+        "ipV6": TEXT,
+        "app": "SystemContextAppInput",
+        "device": "SystemContextDeviceInput",
+        "os": "SystemContextNamedInput",
+        "library": "SystemContextNamedInput",
+        "network": "SystemContextNetworkInput",
+        "screen": "SystemContextScreenInput",
+    },
+    "SystemContextAppInput": _fields("name version build namespace"),
+    "SystemContextDeviceInput": _fields("id advertisingId manufacturer model name kind")
+    | {"adTrackingEnabled": "Boolean"},
+    "SystemContextNamedInput": _fields("name version"),
+    "SystemContextNetworkInput": _fields("bluetooth cellular wifi", "Boolean") | {"carrier": TEXT},
+    "SystemContextScreenInput": _fields("width height density", "Int"),
+}
+ENUMS = {
+    "ContactKind": {"ANDROID", "EMAIL", "IOS", "PHONE", "WEB", "WHATSAPP"},
+    "ContactStatus": {"BLACKLISTED", "NOT_SUBSCRIBED", "REVOKED", "SUBSCRIBED", "UNSUBSCRIBED"},
+}
+OUTPUTS: dict[str, dict[str, str]] = {
+    "Account": {"id": "UUID"},
+    "TrackEventResponse": {"success": "Boolean"},
+    "Contact": {"id": "UUID", "value": TEXT},
+    # Until about April 2026 it was a Contact: old selections of id and value fail validation now.
+    "UnsubscribeContactResponse": {"success": "Boolean"},
+    "SaveStoredPreferencesResponse": {"success": "Boolean"},
+    "SaveContactsResponse": {"contacts": "ContactReference"},
+    "ContactReference": {"id": "UUID"},
+}
+SCHEMA = graphql.Schema(INPUTS, OUTPUTS, ENUMS)
+MUTATIONS = {
+    "identifyAccount": ("IdentifyAccountInput", "Account"),
+    "trackEvent": ("TrackEventInput", "TrackEventResponse"),
+    "subscribeContact": ("SubscribeContactInput", "Contact"),
+    "unsubscribeContact": ("UnsubscribeContactInput", "UnsubscribeContactResponse"),
+    "saveStoredPreferences": ("SaveStoredPreferencesInput", "SaveStoredPreferencesResponse"),
+    "saveContacts": ("SaveContactsInput", "SaveContactsResponse"),
+}
+PROFILE = ("email", "phone", "name", "firstName", "lastName")
+PUSH_KINDS = {"ANDROID", "IOS", "WEB"}
+
+
+@dataclass
+class Contact:
+    """One address and the accounts that are subscribed to it, the last one last."""
+
+    kind: str
+    subscribers: list[str] = field(default_factory=list)
+
+
+class DashX:
+    """Keeps accounts, visitors and contacts; nothing protects it from a subscribe that comes too late."""
+
+    name = "dashx"
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin with no accounts."""
+        self.settings = settings
+        self._accounts: dict[str, dict[str, Json]] = {}
+        self._visitors: dict[str, list[str]] = {}
+        self._contacts: dict[str, Contact] = {}
+        self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
+
+    def judge(self, request: Request, now: float) -> Judgement:
+        """Check one mutation."""
+        if request.path != PATH or request.method != "POST":
+            return misdirected(request)
+        findings = Findings()
+        findings.note(*transport_faults(request))
+        if not request.headers.get("user-agent"):
+            findings.note("user-agent is missing")
+        operation, values = _parse(request, findings)
+        self._check_caller(request, values, now, findings)
+        if operation is not None and findings.refusal is None:
+            for fault in _rule_faults(operation.root, values):
+                findings.refuse(fault, failure("Validation failed", "UNPROCESSABLE_ENTITY"))
+            findings.note(*_swallowed_faults(operation.root, values))
+            environment = values.get("targetEnvironment", self.settings.get("target_environment"))
+            if self.settings and environment != self.settings.get("target_environment"):
+                findings.note(f"input.targetEnvironment is {environment!r}, not the configured one")
+        return findings.judgement(lambda: self._run(operation, values))
+
+    def state(self) -> dict[str, Json]:
+        """Show accounts, visitors and contacts, and whose pushes each push token gets."""
+        owners = {value: self._owners(contact) for value, contact in self._contacts.items()}
+        contacts = {
+            value: {"kind": contact.kind, "accounts": owners[value]} for value, contact in self._contacts.items()
+        }
+        devices = {
+            value: {
+                "customer": owners[value][-1] if owners[value] else None,
+                "pushToken": value if owners[value] else None,
+                "pushesGoTo": _one_or_all(owners[value]),
+            }
+            for value, contact in self._contacts.items()
+            if contact.kind in PUSH_KINDS
+        }
+        return {
+            "accounts": self._accounts,
+            "visitors": self._visitors,
+            "contacts": contacts,
+            "devices": devices,
+            "events": list(self._events),
+        }
+
+    def forget(self) -> None:
+        """Lose accounts, visitors, contacts and events."""
+        self._accounts.clear()
+        self._visitors.clear()
+        self._contacts.clear()
+        self._events.clear()
+
+    def _check_caller(self, request: Request, values: dict[str, Json], now: float, findings: Findings) -> None:
+        headers = request.headers
+        token = headers.get("x-identity-token")
+        # A client carries the identity token in place of the private key.
+        needed = ["x-public-key", "x-target-environment", *([] if token else ["x-private-key"])]
+        for name in needed:
+            if not headers.get(name):
+                findings.refuse(f"{name} is missing", failure("Permission denied", "FORBIDDEN"))
+        if not self.settings:
+            return
+        if headers.get("x-public-key", "") != self.settings.get("public_key"):
+            findings.refuse("x-public-key is wrong", failure("Incorrect Public Key.", "UNAUTHORIZED"))
+        if "x-private-key" in headers and headers["x-private-key"] != self.settings.get("private_key"):
+            findings.refuse("x-private-key is wrong", failure("Your API Key Pair has expired.", "UNAUTHORIZED"))
+        if headers.get("x-target-environment") != self.settings.get("target_environment"):
+            findings.refuse("x-target-environment is wrong", failure("Permission denied", "FORBIDDEN"))
+        if token is not None:
+            self._check_identity(token, values, now, findings)
+
+    def _check_identity(self, token: str, values: dict[str, Json], now: float, findings: Findings) -> None:
+        claims, fault = read_identity_token(token, str(self.settings.get("private_key", "")), now)
+        if fault:
+            reason = {"reason": "IDENTITY_TOKEN_EXPIRED"} if fault == "Expired." else {}
+            message = f"Incorrect Identity Token: {fault}"
+            findings.refuse(f"x-identity-token: {fault}", failure(message, "UNAUTHORIZED", **reason))
+        elif (values.get("uid") or values.get("accountUid") or claims["uid"]) != claims["uid"]:
+            findings.refuse("x-identity-token is another account's", failure("Permission denied", "FORBIDDEN"))
+
+    def _run(self, operation: graphql.Operation | None, values: dict[str, Json]) -> Answer:
+        name = operation.root if operation else ""
+        work = {
+            "identifyAccount": self._identify,
+            "trackEvent": self._track,
+            "subscribeContact": self._subscribe,
+            "unsubscribeContact": self._unsubscribe,
+            "saveStoredPreferences": self._save_preferences,
+            "saveContacts": self._save_contacts,
+        }[name]
+        found = work(values) | {"__typename": MUTATIONS[name][1]}
+        asked = operation.selection if operation else {}
+        return Answer.json(200, {"data": {name: {key: found[key] for key in asked}}})
+
+    def _identify(self, values: dict[str, Json]) -> dict[str, Json]:
+        uid, visitor = values.get("uid"), (values.get("anonymousUid") or "").lower()
+        account = self._account(uid, visitor)
+        account["profile"] |= {key: values[key] for key in PROFILE if values.get(key) is not None}
+        if uid and visitor:
+            joined = self._visitors.setdefault(visitor, [])
+            joined.extend([uid] if uid not in joined else [])
+            if visitor not in account["anonymousUids"]:
+                account["anonymousUids"].append(visitor)
+        return {"id": account["id"]}
+
+    def _track(self, values: dict[str, Json]) -> dict[str, Json]:
+        visitor = (values.get("accountAnonymousUid") or "").lower()
+        self._account(values.get("accountUid"), visitor)
+        data = values.get("data")
+        self._events.append(
+            {
+                "event": values["event"],
+                "accountUid": values.get("accountUid"),
+                "accountAnonymousUid": values.get("accountAnonymousUid"),
+                "timestamp": values.get("timestamp"),
+                "eventId": data.get("event_id") if isinstance(data, dict) else None,
+            }
+        )
+        return {"success": True}
+
+    def _subscribe(self, values: dict[str, Json]) -> dict[str, Json]:
+        uid, visitor = values.get("accountUid"), (values.get("accountAnonymousUid") or "").lower()
+        self._account(uid, visitor)
+        self._add(values["value"], values["kind"], uid or f"anonymous:{visitor}")
+        return {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, values["value"])), "value": values["value"]}
+
+    def _add(self, value: str, kind: str, subscriber: str) -> None:
+        contact = self._contacts.setdefault(value, Contact(kind))
+        contact.kind = kind
+        if subscriber in contact.subscribers:
+            contact.subscribers.remove(subscriber)
+        contact.subscribers.append(subscriber)
+
+    def _unsubscribe(self, values: dict[str, Json]) -> dict[str, Json]:
+        uid, visitor = values.get("accountUid"), (values.get("accountAnonymousUid") or "").lower()
+        contact = self._contacts.get(values["value"], Contact(""))
+        named = {uid, f"anonymous:{visitor}"}
+        gone = [
+            one
+            for one in contact.subscribers
+            if one in named or uid in self._visitors.get(one.removeprefix("anonymous:"), ())
+        ]
+        contact.subscribers = [one for one in contact.subscribers if one not in gone]
+        return {"success": bool(gone)}
+
+    def _save_preferences(self, values: dict[str, Json]) -> dict[str, Json]:
+        self._account(values["accountUid"], "")["preferences"] = values["preferenceData"]
+        return {"success": True}
+
+    def _save_contacts(self, values: dict[str, Json]) -> dict[str, Json]:
+        self._account(values["uid"], "")
+        given = values.get("contacts") or []
+        for one in given if isinstance(given, list) else [given]:
+            if one.get("shouldDestroy") or one.get("status", "SUBSCRIBED") != "SUBSCRIBED":
+                self._unsubscribe({"value": one["value"], "accountUid": values["uid"]})
+            else:
+                self._add(one["value"], one["kind"], values["uid"])
+        return {"contacts": [{"id": str(uuid.uuid4())} for _ in given]}
+
+    def _account(self, uid: str | None, visitor: str) -> dict[str, Json]:
+        key = uid or f"anonymous:{visitor}"
+        return self._accounts.setdefault(
+            key,
+            {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_OID, key)),
+                "anonymousUids": [visitor] if visitor and not uid else [],
+                "profile": {},
+            },
+        )
+
+    def _owners(self, contact: Contact) -> list[str]:
+        """Name who gets what is sent to a contact: a visitor who was joined to users counts as those users."""
+        owners: list[str] = []
+        for one in contact.subscribers:
+            joined = self._visitors.get(one.removeprefix("anonymous:"), []) if one.startswith("anonymous:") else []
+            owners.extend(owner for owner in joined or [one] if owner not in owners)
+        return owners
+
+
+def failure(message: str, code: str = "", **extensions: str) -> Answer:
+    """Answer as DashX answers a failure: HTTP 200, no data, one error."""
+    error: dict[str, Json] = {"message": message}
+    if code:
+        error["extensions"] = {"code": code, **extensions}
+    return Answer.json(200, {"data": None, "errors": [error]})
+
+
+def read_identity_token(token: str, key: str, now: float) -> tuple[dict[str, Json], str]:
+    """Read a JWT signed with HS256; gives its claims and the words with which DashX refuses it, or none."""
+    parts = token.split(".")
+    try:
+        header, claims = (json.loads(_unpadded(part)) for part in parts[:2])
+        signature = _unpadded(parts[2])
+        fits = not parts[3:] and isinstance(claims, dict) and header["alg"] == "HS256"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        fits = False
+    if not fits:
+        return {}, "Improper format."
+    right = hmac.digest(key.encode(), f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256)
+    expires = claims.get("exp")
+    if not hmac.compare_digest(signature, right):
+        return {}, "Invalid signature."
+    if not isinstance(expires, int | float) or expires <= now:
+        return {}, "Expired."
+    if not isinstance(claims.get("uid"), str) or not claims["uid"].strip():
+        return {}, "Missing identity 'uid'."
+    return claims, "" if claims.get("kind") == "USER" else "Improper format."
+
+
+def _unpadded(part: str) -> bytes:
+    return base64.b64decode(part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4), validate=True)
+
+
+def _parse(request: Request, findings: Findings) -> tuple[graphql.Operation | None, dict[str, Json]]:
+    try:
+        body = request.json()
+        unknown = sorted(set(body) - {"query", "variables", "operationName"}) if isinstance(body, dict) else ["body"]
+        findings.note(*(f"{name} is not part of a GraphQL request" for name in unknown))
+        operation = graphql.parse(str(body["query"]))
+        variables = body.get("variables") or {}
+        values = variables.get(operation.variable)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        fault = str(error) if isinstance(error, ValueError) else "Must provide query string."
+        findings.refuse(f"query: {fault}", failure(fault))
+        return None, {}
+    for fault in _validation_faults(operation, values):
+        findings.refuse(fault, failure(fault))
+    return operation, values if isinstance(values, dict) else {}
+
+
+def _validation_faults(operation: graphql.Operation, values: Json) -> Iterator[str]:
+    known = MUTATIONS.get(operation.root)
+    if known is None:
+        yield f'Cannot query field "{operation.root}" on type "Mutation".'
+        return
+    input_type, output_type = known
+    declared = operation.declared.get(operation.variable)
+    if operation.argument != "input":
+        yield f'Unknown argument "{operation.argument}" on field "Mutation.{operation.root}".'
+    if declared is None:
+        yield f'Variable "${operation.variable}" is not defined.'
+    elif declared != f"{input_type}!":
+        yield f'Variable "${operation.variable}" of type "{declared}" used in position expecting type "{input_type}!".'
+    for name in operation.declared:
+        if name != operation.variable:
+            yield f'Variable "${name}" is never used.'
+    if not operation.selection:
+        yield f'Field "{operation.root}" of type "{output_type}" must have a selection of subfields.'
+    yield from SCHEMA.selection_faults(operation.selection, output_type)
+    yield from SCHEMA.input_faults(values, f"{input_type}!", operation.variable)
+
+
+def _rule_faults(mutation: str, values: dict[str, Json]) -> Iterator[str]:
+    for name in ("anonymousUid", "accountAnonymousUid"):
+        if values.get(name) and not re.fullmatch(UUID, values[name]):
+            yield f"input.{name} is not a UUID"
+    if mutation == "identifyAccount" and not (values.get("uid") or values.get("anonymousUid")):
+        yield "input: identifyAccount needs uid or anonymousUid"
+    if mutation == "trackEvent":
+        if not values["event"].strip():
+            yield "input.event is blank"
+        if not _is_utc(values.get("timestamp")):
+            yield "input.timestamp is not ISO 8601 in UTC"
+    if "value" in values and not values["value"].strip():
+        yield "input.value is blank"
+
+
+def _swallowed_faults(mutation: str, values: dict[str, Json]) -> Iterator[str]:
+    who = {"accountUid", "accountAnonymousUid"}
+    if mutation in {"trackEvent", "subscribeContact", "unsubscribeContact"} and not any(values.get(k) for k in who):
+        yield f"input: {mutation} names nobody"
+    for name, value in values.items():
+        if value == "" or (name in {"uid", "accountUid"} and value in {"null", "undefined"}):
+            yield f"input.{name} is {value!r}: leave it out"
+    if values.get("email") and not is_email(values["email"]):
+        yield "input.email is not an e-mail address"
+    if values.get("phone") and not re.fullmatch(E164, values["phone"]):
+        yield "input.phone is not an E.164 number"
+    context = values.get("systemContext")
+    if context is not None and ip_address(context["ipV4"]):
+        # The server fills in the caller's address for "NA": that would be our own.
+        yield "input.systemContext.ipV4 is not the client's address"
+
+
+def _is_utc(value: Json) -> bool:
+    if not isinstance(value, str) or not re.fullmatch(ISO_UTC, value, re.ASCII):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_or_all(owners: list[str]) -> Json:
+    return owners if len(owners) > 1 else next(iter(owners), None)

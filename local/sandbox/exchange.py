@@ -1,0 +1,143 @@
+"""What a sandboxed agent is handed, what it makes of it, and what it answers."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+Json: TypeAlias = Any
+Settings: TypeAlias = Mapping[str, Json]
+
+KEPT = 50_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request as it came; `path` is the vendor's own, still percent-encoded, header names are lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Json:
+        """Parse the body as strict JSON; raises ValueError for all else, as for double keys, NaN, lone surrogates."""
+        try:
+            parsed = json.loads(self.body.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
+            if b"\\ud" in self.body.lower():
+                # Half of a surrogate pair has no UTF-8 form; encoding it raises UnicodeEncodeError.
+                json.dumps(parsed, ensure_ascii=False).encode()
+        except RecursionError:
+            message = "nested too deeply"
+            raise ValueError(message) from None
+        return parsed
+
+    def shown(self) -> Json:
+        """Give the body as people want to see it: parsed JSON if it is JSON, else text."""
+        try:
+            return self.json()
+        except ValueError:
+            return self.body.decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the vendor sends back."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def text(cls, status: int, body: str) -> "Answer":
+        """Answer in plain text."""
+        return cls(status, body, {"content-type": "text/plain; charset=utf-8"})
+
+    @classmethod
+    def json(cls, status: int, body: Json) -> "Answer":
+        """Answer in JSON."""
+        return cls(status, json.dumps(body), {"content-type": "application/json"})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is wrong with a request, and the work that it asks for.
+
+    `work` changes what the agent keeps and says the answer. It is separate so that a fault can come before it.
+    """
+
+    violations: Sequence[str]
+    work: Callable[[], Answer]
+
+
+@dataclass
+class Findings:
+    """What is wrong with one request, gathered: a vendor refuses some of it and silently swallows the rest."""
+
+    violations: list[str] = field(default_factory=list)
+    refusal: Answer | None = None
+
+    def note(self, *texts: str) -> None:
+        """Keep violations that the vendor does not answer to."""
+        self.violations.extend(texts)
+
+    def refuse(self, text: str, answer: Answer) -> None:
+        """Keep a violation that the vendor refuses; the first refusal is the answer."""
+        self.violations.append(text)
+        self.refusal = self.refusal or answer
+
+    def judgement(self, work: Callable[[], Answer]) -> Judgement:
+        """Conclude: the work is done unless something was refused."""
+        refusal = self.refusal
+        return Judgement(self.violations, work if refusal is None else lambda: refusal)
+
+
+class Agent(Protocol):
+    """One external system as the sandbox plays it."""
+
+    name: str
+    settings: Settings
+
+    def judge(self, request: Request, now: float) -> Judgement:
+        """Check a request that came at `now` (Unix seconds) without changing anything."""
+
+    def state(self) -> dict[str, Json]:
+        """Show what a real agent would keep."""
+
+    def forget(self) -> None:
+        """Lose all of it."""
+
+
+def misdirected(request: Request) -> Judgement:
+    """Judge a request for a path or method that the vendor does not have."""
+    return Judgement(
+        [f"{request.method} {request.path} is not part of the contract"],
+        lambda: Answer.json(404, {"error": "not found"}),
+    )
+
+
+def transport_faults(request: Request) -> list[str]:
+    """Say what is wrong with the way a JSON body was sent."""
+    faults = []
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != "application/json":
+        faults.append(f"content-type is {kind.strip() or 'missing'}, not application/json")
+    elif parameters.strip().lower() not in {"", "charset=utf-8"}:
+        faults.append(f"content-type has the parameters {parameters.strip()}")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        faults.append("content-encoding: the body must not be compressed")
+    return faults
+
+
+def _distinct(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        message = "an object has the same key twice"
+        raise ValueError(message)
+    return found
+
+
+def _no_constant(name: str) -> Json:
+    message = f"{name} is not JSON"
+    raise ValueError(message)

@@ -1,0 +1,138 @@
+"""How an agent is told to fail: which faults there are and to which requests they apply."""
+
+from dataclasses import dataclass, field
+
+from local.sandbox.exchange import Answer, Json, Request
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "status": (int,),
+    "retryAfter": (int, str),
+    "delaySeconds": (int, float),
+    "times": (int,),
+    "reset": (bool,),
+    "body": (str,),
+    "headers": (dict,),
+    "location": (str,),
+    "afterWork": (bool,),
+    "match": (str,),
+}
+_NEED_STATUS = ("retryAfter", "body", "headers", "location")
+
+
+class BadFaultError(ValueError):
+    """A fault that makes no sense; the text says why."""
+
+
+@dataclass
+class Fault:
+    """One way to fail, as asked for; `left` counts down the requests that it still applies to, None is no end."""
+
+    asked: dict[str, Json]
+    left: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check what was asked for; raises BadFaultError."""
+        _check(self.asked)
+        self.left = self.asked.get("times")
+
+    @property
+    def delay(self) -> float:
+        """Say how many seconds to wait before anything else."""
+        return float(self.asked.get("delaySeconds", 0))
+
+    @property
+    def after_work(self) -> bool:
+        """Tell whether the work is done before the failure."""
+        return bool(self.asked.get("afterWork", False))
+
+    @property
+    def reset(self) -> bool:
+        """Tell whether the connection is cut instead of answered."""
+        return bool(self.asked.get("reset", False))
+
+    def answer(self) -> Answer | None:
+        """Give the failure, or None when the fault is only a delay."""
+        if "status" not in self.asked:
+            return None
+        headers = {str(name).lower(): str(value) for name, value in self.asked.get("headers", {}).items()}
+        for name, header in (("retryAfter", "retry-after"), ("location", "location")):
+            if name in self.asked:
+                headers[header] = str(self.asked[name])
+        headers.setdefault("content-type", "text/plain; charset=utf-8")
+        return Answer(self.asked["status"], self.asked.get("body", ""), headers)
+
+    def concerns(self, request: Request) -> bool:
+        """Tell whether it applies to a request."""
+        wanted = self.asked.get("match")
+        return self.left != 0 and (
+            wanted is None or wanted in request.path or wanted in request.body.decode(errors="replace")
+        )
+
+    def shown(self) -> dict[str, Json]:
+        """Give what was asked for, and how often it still applies."""
+        return {**self.asked, "left": self.left}
+
+
+class Faults:
+    """The faults that are active, at most one for each agent."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._active: dict[str, Fault] = {}
+
+    def put(self, agent: str, asked: Json) -> None:
+        """Let an agent fail in the given way from now on; raises BadFaultError."""
+        if not isinstance(asked, dict):
+            message = "a fault is a JSON object"
+            raise BadFaultError(message)
+        self._active[agent] = Fault(asked)
+
+    def clear(self, agent: str | None = None) -> None:
+        """Let one agent, or all of them, work again."""
+        for name in [agent] if agent else list(self._active):
+            self._active.pop(name, None)
+
+    def take(self, agent: str, request: Request) -> Fault | None:
+        """Use up the fault that applies to a request, if there is one."""
+        fault = self._active.get(agent)
+        if fault is None or not fault.concerns(request):
+            return None
+        if fault.left is not None:
+            fault.left -= 1
+            if fault.left == 0:
+                del self._active[agent]
+        return fault
+
+    def shown(self) -> dict[str, Json]:
+        """Give all active faults by agent."""
+        return {agent: fault.shown() for agent, fault in self._active.items()}
+
+
+def _check(asked: dict[str, Json]) -> None:
+    problem = ""
+    for name, value in asked.items():
+        kinds = _KINDS.get(name)
+        if kinds is None:
+            problem = f"unknown key {name}; known are {', '.join(_KINDS)}"
+        elif not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            problem = f"{name} must be of type {' or '.join(kind.__name__ for kind in kinds)}"
+    problem = problem or _contradiction(asked)
+    if problem:
+        raise BadFaultError(problem)
+
+
+def _contradiction(asked: dict[str, Json]) -> str:
+    status = asked.get("status", 0)
+    lonely = [name for name in _NEED_STATUS if name in asked and not status]
+    rules = {
+        "status must be from 200 to 599": "status" in asked and status not in range(200, 600),
+        "delaySeconds must not be negative": asked.get("delaySeconds", 0) < 0,
+        "times must be at least 1": asked.get("times", 1) < 1,
+        "reset and status exclude each other": bool(asked.get("reset")) and "status" in asked,
+        f"{', '.join(lonely)} needs a status": bool(lonely),
+        "location needs a status from 300 to 399": "location" in asked and status not in range(300, 400),
+        "a fault needs status, reset or delaySeconds": not (
+            asked.get("reset") or "status" in asked or "delaySeconds" in asked
+        ),
+    }
+    return next((text for text, broken in rules.items() if broken), "")

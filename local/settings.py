@@ -1,0 +1,52 @@
+"""What the local cloud is seeded with: one app, and settings for every agent that point at the sandbox."""
+
+from typing import Any
+
+APP_ID = "demo"
+
+EITRI_SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="  # noqa: S105 - the contract's example
+
+
+def agents(sandbox_url: str) -> dict[str, dict[str, Any]]:
+    """Each agent's settings, as they stand in SSM and as the sandbox checks them; all values are examples."""
+    return {
+        "appsflyer": {
+            "base_url": f"{sandbox_url}/appsflyer",
+            "s2s_key": "S2S-KEY-PLACEHOLDER",
+            "android_app_id": "com.example.shop",
+            "ios_app_id": "id1234567890",
+        },
+        "facebook": {
+            "base_url": f"{sandbox_url}/facebook",
+            "access_token": "TOKEN-PLACEHOLDER",
+            "dataset_id": "1234567890123456",
+            "api_version": "v26.0",
+        },
+        "google": {
+            "base_url": f"{sandbox_url}/google",
+            "api_secret": "SECRET",
+            "measurement_id": "G-ABC1234567",
+            "firebase_app_id_ios": "1:123456789012:ios:3f2a9c0b1d4e5f60",
+            "firebase_app_id_android": "1:123456789012:android:7d1e5b2c9a804f36",
+        },
+        "eitri_push": {
+            "url": f"{sandbox_url}/eitri_push/hooks/session",
+            "signing_secrets": [EITRI_SECRET],
+            "store": {"account": "examplestore", "environment": "production"},
+        },
+        "emarsys": {
+            "base_url": f"{sandbox_url}/emarsys",
+            "applications": {
+                "android": {"code": "4F7AC-90B1D", "password": "example-only"},
+                "ios": {"code": "29820-CA1E9", "password": "example-only"},
+            },
+            "contact_field_id": 9127,
+            "contact_key": "an example key of 32 characters.",
+        },
+        "dashx": {
+            "base_url": f"{sandbox_url}/dashx",
+            "public_key": "pub_example",
+            "private_key": "prv_example_of_at_least_32_bytes_length",
+            "target_environment": "staging",
+        },
+    }

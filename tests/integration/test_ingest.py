@@ -1,0 +1,144 @@
+"""ingest against SNS: what is published for an accepted event, and what the caller hears when it cannot be."""
+
+import base64
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.ingest.app import handler
+
+
+@pytest.fixture
+def queue_url(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A queue that hears everything that the topic is told."""
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    topic = sns.create_topic(Name="events.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    url = sqs.create_queue(QueueName="all.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    monkeypatch.setenv("TOPIC_ARN", topic)
+    return url
+
+
+def _call(body: Any, path: str = "/login", kind: str = "secret", **request: Any) -> dict[str, Any]:
+    return handler(
+        {
+            "resource": path,
+            "body": body if body is None or isinstance(body, str) else json.dumps(body),
+            "isBase64Encoded": False,
+            "requestContext": {
+                "authorizer": {"appId": "shop", "kind": kind, "identity": "optional"},
+                "identity": {"sourceIp": "203.0.113.24", "userAgent": "Shop/4.12"},
+            },
+            **request,
+        },
+        None,
+    )
+
+
+def _heard(queue_url: str) -> list[dict[str, Any]]:
+    messages: list[Any] = (
+        boto3.client("sqs")
+        .receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
+        )
+        .get("Messages", [])
+    )
+    return messages
+
+
+def test_an_accepted_event_is_in_the_topic(queue_url: str) -> None:
+    answer = _call({"eventId": "evt_1", "customerId": "12345", "device": {"id": "d1"}})
+    assert answer["statusCode"] == 202
+    assert json.loads(answer["body"]) == {"eventId": "evt_1", "status": "accepted"}
+    (message,) = _heard(queue_url)
+    event = json.loads(message["Body"])
+    assert (event["type"], event["appId"], event["customerId"]) == ("login", "shop", "12345")
+    assert message["MessageAttributes"]["type"]["StringValue"] == "login"
+
+
+def test_the_group_is_the_device_and_never_the_customer(queue_url: str) -> None:
+    _call({"eventId": "1", "customerId": "ana", "device": {"id": "phone"}})
+    _call({"eventId": "2", "customerId": "bob", "device": {"id": "phone"}})
+    _call({"eventId": "3", "customerId": "ana", "device": {"id": "tablet"}})
+    groups = [message["Attributes"]["MessageGroupId"] for message in _heard(queue_url)]
+    # SHA-256 of "shop", a zero byte and "phone".
+    assert groups[0] == groups[1] == "89334d9f121efe1f4abbbc0d933f097a3ecaab18331ddbf3ec33e8365f4c2766"
+    assert groups[2] not in groups[:2]
+
+
+def test_the_same_event_sent_twice_is_published_once(queue_url: str) -> None:
+    for _ in range(2):
+        assert _call({"eventId": "evt_1", "customerId": "12345"})["statusCode"] == 202
+    assert len(_heard(queue_url)) == 1
+
+
+def test_a_logout_needs_no_body(queue_url: str) -> None:
+    assert _call(None, "/logout")["statusCode"] == 202
+    assert json.loads(_heard(queue_url)[0]["Body"])["type"] == "logout"
+
+
+def test_a_body_in_base64_is_read(queue_url: str) -> None:
+    body = base64.b64encode(b'{"customerId":"12345"}').decode()
+    assert _call(body, isBase64Encoded=True)["statusCode"] == 202
+    assert len(_heard(queue_url)) == 1
+
+
+def test_a_public_keys_context_is_the_connections(queue_url: str) -> None:
+    _call({"customerId": "1", "context": {"ip": "198.51.100.7", "url": "https://shop.example.com/"}}, kind="public")
+    assert json.loads(_heard(queue_url)[0]["Body"])["context"] == {
+        "ip": "203.0.113.24",
+        "userAgent": "Shop/4.12",
+        "url": "https://shop.example.com/",
+    }
+
+
+def test_a_secret_keys_context_is_the_bodys(queue_url: str) -> None:
+    _call({"customerId": "1", "context": {"ip": "198.51.100.7"}})
+    assert json.loads(_heard(queue_url)[0]["Body"])["context"] == {"ip": "198.51.100.7"}
+
+
+def test_bad_input_is_told_and_not_published(queue_url: str) -> None:
+    answer = _call({"customerId": 12345, "device": {"platform": "vax"}})
+    assert answer["statusCode"] == 400
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    problem = json.loads(answer["body"])
+    assert (problem["title"], problem["status"]) == ("Bad Request", 400)
+    assert problem["errors"] == [
+        {"pointer": "#/customerId", "detail": "must be a valid string"},
+        {"pointer": "#/device/platform", "detail": "must be 'ios', 'android' or 'web'"},
+    ]
+    assert _heard(queue_url) == []
+
+
+def test_a_body_that_is_too_large_is_413(queue_url: str) -> None:
+    answer = _call({"customerId": "1", "properties": {f"p{n}": "x" * 1000 for n in range(40)}})
+    assert answer["statusCode"] == 413
+    assert "32768 bytes" in json.loads(answer["body"])["detail"]
+    assert _heard(queue_url) == []
+
+
+def test_a_topic_that_does_not_take_it_is_503_and_never_a_false_202(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:gone.fifo")
+    answer = _call({"customerId": "12345"})
+    assert answer["statusCode"] == 503
+    assert answer["headers"]["Retry-After"] == "2"
+
+
+def test_health_needs_nothing() -> None:
+    assert handler({"resource": "/health"}, None)["statusCode"] == 200
+
+
+@pytest.mark.usefixtures("queue_url")
+def test_no_log_line_and_no_metric_holds_the_person(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _call({"customerId": "cust-77", "email": "ana@example.com", "phone": "+5511999887766"})
+    _call({"customerId": "cust-77", "email": "ana@example", "phone": "11999887766"})
+    printed = capsys.readouterr().out + str([vars(record) for record in caplog.records])
+    assert "accepted" in printed
+    assert "rejected" in printed
+    for secret in ("cust-77", "ana@example", "999887766"):
+        assert secret not in printed

@@ -1,0 +1,13 @@
+"""Unit tests open no sockets: what they test is values in, values out."""
+
+from collections.abc import Iterator
+
+import pytest
+import pytest_socket
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets() -> Iterator[None]:
+    pytest_socket.disable_socket()
+    yield
+    pytest_socket.enable_socket()
