@@ -1,4 +1,4 @@
-"""The demo: the main job once, on a local cloud of its own, with what became of every event at every agent."""
+"""The demo: the story once, on a local cloud of its own, with what became of every event at every agent."""
 
 import json
 import time
@@ -11,31 +11,41 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cloud import HOME, Stack, running
-from local.deploy import Cloud, wait_for
-from local.settings import agents
-from local.story import STEPS, Step
+from local.deploy import wait_for
+from local.story import DEVICE, FIRST, PUSH_TOKEN, SECOND, STEPS, Step
 
 SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 PROMISED = {"delivered", "unconfirmed", "skipped"}
 SETTLE_SECONDS = 60.0
-RESULT = HOME / "demo.json"
 TABLE_WIDTH = 120
+LONGEST_PATH = 32
+RESULT = HOME / "demo.json"
 
 STYLES = {"delivered": "green", "unconfirmed": "cyan", "skipped": "yellow"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one event at one agent; milliseconds run from the call to the agent's request, or to the skip."""
+    """What became of one event at one agent; milliseconds run from the call to the end of the delivery."""
 
     event: str
     event_id: str
     agent: str
-    sent: list[str] = field(default_factory=list)
     state: str = ""
     reason: str = ""
     milliseconds: int = 0
+    sent: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose pushes the phone gets at an agent, and whose it must get after the story."""
+
+    agent: str
+    phone: str
+    pushes: str
+    expected: str
 
 
 def main() -> int:
@@ -46,65 +56,127 @@ def main() -> int:
     started = time.monotonic()
     console.print("[bold]session-relay[/bold]: one call in, every agent told. Starting the local cloud:")
     with running("demo", lambda line: console.print(f"  {time.monotonic() - started:4.0f} s  {line}")) as stack:
-        rows = [row for step in STEPS for row in _tell(step, stack, console)]
+        teller = Teller(stack, console)
+        rows = [row for step in STEPS for row in teller.tell(step)]
+        owners = teller.owners()
     _show(rows, console)
-    console.print("The first event waits for every function to start; the others find them warm.")
-    RESULT.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    broken = [row for row in rows if row.state not in PROMISED or row.violations]
-    for row in broken:
-        console.print(f"[red]{row.event} at {row.agent}: {row.state} {row.reason} {'; '.join(row.violations)}[/red]")
+    console.print("The first event waits for every function to start; the others find them warm.\n")
+    _show_owners(owners, console)
+    RESULT.write_text(json.dumps({"deliveries": [*map(asdict, rows)], "phone": [*map(asdict, owners)]}, indent=2))
+    broken = [
+        f"{row.event} at {row.agent}: {row.state} {row.reason} {'; '.join(row.violations)}"
+        for row in rows
+        if row.state not in PROMISED or row.violations
+    ]
+    broken += [f"{owner.agent} sends the phone {owner.pushes}" for owner in owners if owner.pushes != owner.expected]
+    for promise in broken:
+        console.print(f"[red]{promise}[/red]")
     console.print(
         f"{len(rows)} deliveries of {len(STEPS)} events, {len(broken)} broken promises, "
-        f"{time.monotonic() - started:.0f} s in all; the same as JSON: {RESULT.relative_to(HOME.parent)}"
+        f"{time.monotonic() - started:.0f} s in all. The same as JSON: {RESULT.relative_to(HOME.parent)}"
     )
     return 1 if broken else 0
 
 
-def _tell(step: Step, stack: Stack, console: Console) -> list[Row]:
-    before = len(_requests(stack))
-    called = time.time()
-    answer = requests.post(
-        stack.api_url + step.path,
-        json=step.body,
-        headers={"authorization": f"Bearer {stack.public_key}"},
-        timeout=30,
-    )
-    took = time.time() - called
-    event_id = str(answer.json().get("eventId", ""))
-    console.print(f"  POST /v1{step.path} ({step.title}): {answer.status_code} in {took * 1000:.0f} ms")
-    cloud = Cloud(stack.aws_endpoint, stack.region)
-    lines: dict[str, dict[str, Any]] = {}
+class Teller:
+    """Tells the story to a running local cloud, as the app and its back end would."""
 
-    def settled() -> bool:
-        for line in cloud.log_lines(called - 1):
-            if line.get("event_id") == event_id and line.get("message") in SETTLED:
-                lines[line["agent"]] = line
-        return lines.keys() >= agents("").keys()
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self.stack = stack
+        self.console = console
+        self.moments: list[int] = []
+        self.contacts: dict[str, str] = {}
 
-    wait_for(settled, SETTLE_SECONDS)
-    requests_since = _requests(stack)[before:]
-    rows = []
-    for agent in agents(""):
-        own = [request for request in requests_since if request["agent"] == agent]
-        rows.append(_row(Row(step.title, event_id, agent), called, lines.get(agent, {}), own))
-    return rows
+    def tell(self, step: Step) -> list[Row]:
+        """Makes one call, waits until it is settled everywhere, and says what became of it."""
+        before, called = len(self._received()), time.time()
+        self.moments.append(int(called * 1000))
+        answer = self._call(step)
+        event_id = str(answer.json().get("eventId", ""))
+        took = (time.time() - called) * 1000
+        self.console.print(f"  POST /v1{step.path:<12} {step.title}: {answer.status_code} in {took:.0f} ms")
+        agents: dict[str, Any] = {}
+
+        def settled() -> bool:
+            agents.update(self._receipts(event_id))
+            return bool(agents) and all(receipt["state"] in SETTLED for receipt in agents.values())
+
+        wait_for(settled, SETTLE_SECONDS)
+        received = self._received()[before:]
+        self._remember(step, received)
+        rows = []
+        for agent in sorted(agents):
+            own = [request for request in received if request["agent"] == agent]
+            rows.append(_row(Row(step.title, event_id, agent), called, agents[agent], own))
+        return rows
+
+    def owners(self) -> list[Owner]:
+        """Whose pushes the phone gets now, asked of the agents that keep it."""
+        state = requests.get(f"{self.stack.sandbox_url}/_state", timeout=10).json()
+        emarsys = state["emarsys"]["devices"].get(DEVICE, {}).get("pushesGoTo")
+        people = {contact: person for person, contact in self.contacts.items()}
+        return [
+            Owner("emarsys", DEVICE, people.get(emarsys, str(emarsys)), SECOND),
+            Owner("dashx", PUSH_TOKEN, str(state["dashx"]["devices"].get(PUSH_TOKEN, {}).get("pushesGoTo")), SECOND),
+            Owner("eitri_push", DEVICE, str(state["eitri_push"]["devices"].get(DEVICE, {}).get("pushesGoTo")), SECOND),
+        ]
+
+    def _call(self, step: Step) -> requests.Response:
+        body = None if step.body is None else dict(step.body)
+        if body is not None and step.late is not None:
+            body["sequence"] = self.moments[step.late] - 1
+        headers = {"x-identity-token": self._token(step.token_of)} if step.token_of else {}
+        return self._post(step.path, body, step.key, headers)
+
+    def _token(self, person: str) -> str:
+        return str(self._post("/identity-tokens", {"uid": person, "expiresIn": 3600}, "secret", {}).json()["token"])
+
+    def _post(self, path: str, body: Any, key: str, headers: dict[str, str]) -> requests.Response:  # noqa: ANN401 - JSON
+        keys = {"public": self.stack.public_key, "secret": self.stack.secret_key}
+        return requests.post(
+            self.stack.api_url + path,
+            json=body,
+            headers={"authorization": f"Bearer {keys[key]}", **headers},
+            timeout=60,
+        )
+
+    def _receipts(self, event_id: str) -> dict[str, Any]:
+        answer = requests.get(
+            f"{self.stack.api_url}/events/{event_id}",
+            headers={"authorization": f"Bearer {self.stack.secret_key}"},
+            timeout=60,
+        )
+        return dict(answer.json().get("agents", {}))
+
+    def _received(self) -> list[dict[str, Any]]:
+        listing = requests.get(f"{self.stack.sandbox_url}/_requests", timeout=10).json()
+        return list(listing["requests"])
+
+    def _remember(self, step: Step, received: list[dict[str, Any]]) -> None:
+        """Learns under which contact value Emarsys knows a person, from the login of that person."""
+        for request in received:
+            if request["agent"] == "emarsys" and "contact_field_value" in request["body"]:
+                self.contacts[step.token_of or FIRST] = request["body"]["contact_field_value"]
 
 
-def _row(row: Row, called: float, line: dict[str, Any], received: list[dict[str, Any]]) -> Row:
-    moments = [request["receivedAt"] for request in received] or [line["timestamp"]] if line else []
+def _row(row: Row, called: float, receipt: dict[str, Any], received: list[dict[str, Any]]) -> Row:
+    ended = datetime.fromisoformat(receipt["at"]).timestamp() if "at" in receipt else called
     return replace(
         row,
+        state=receipt["state"],
+        reason=receipt.get("reason", ""),
+        milliseconds=round((ended - called) * 1000),
         sent=[f"{request['method']} {request['path']}" for request in received],
-        state=line.get("message", "not settled"),
-        reason=line.get("reason", ""),
-        milliseconds=round((datetime.fromisoformat(moments[-1]).timestamp() - called) * 1000) if moments else 0,
         violations=[violation for request in received for violation in request["violations"]],
     )
 
 
-def _requests(stack: Stack) -> list[dict[str, Any]]:
-    received: list[dict[str, Any]] = requests.get(f"{stack.sandbox_url}/_requests", timeout=10).json()["requests"]
-    return received
+def _short(sent: list[str]) -> str:
+    """What was sent, a line each, equal ones counted and long paths cut at their beginning."""
+    lines = [line if len(line) <= LONGEST_PATH else f"POST …{line[-LONGEST_PATH:]}" for line in sent]
+    return "\n".join(
+        line if lines.count(line) == 1 else f"{line} x{lines.count(line)}" for line in dict.fromkeys(lines)
+    )
 
 
 def _show(rows: list[Row], console: Console) -> None:
@@ -113,12 +185,20 @@ def _show(rows: list[Row], console: Console) -> None:
         table.add_column(name, overflow="fold")
     table.add_column("ms", justify="right")
     for position, row in enumerate(rows):
-        first = position == 0 or rows[position - 1].event != row.event
-        took = str(row.milliseconds)
+        first = position == 0 or rows[position - 1].event_id != row.event_id
         became = f"[{STYLES.get(row.state, 'red')}]{row.state}[/]"
-        table.add_row(
-            row.event if first else "", row.agent, "\n".join(row.sent), became, row.reason.split(",")[0], took
-        )
-        if position + 1 < len(rows) and rows[position + 1].event != row.event:
+        why, took = row.reason.split(",")[0], str(row.milliseconds)
+        table.add_row(row.event if first else "", row.agent, _short(row.sent), became, why, took)
+        if position + 1 < len(rows) and rows[position + 1].event_id != row.event_id:
             table.add_section()
+    console.print(table)
+
+
+def _show_owners(owners: list[Owner], console: Console) -> None:
+    table = Table(title="Whose pushes the phone gets at the end", title_justify="left")
+    for name in ("agent", "the phone there", "gets the pushes of"):
+        table.add_column(name)
+    for owner in owners:
+        colour = "green" if owner.pushes == owner.expected else "red"
+        table.add_row(owner.agent, owner.phone, f"[{colour}]{owner.pushes}[/]")
     console.print(table)

@@ -122,10 +122,12 @@ class Cloud:
             functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": batches})
 
     def seed(self, app_id: str, agents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """Stores the agents' settings and an app with two new keys, and returns the keys by kind."""
+        """Stores the agents' settings, an app with two new keys and its identity key; returns the keys by kind."""
         keys = {kind: f"{kind[0]}k_{app_id}_{_random()}" for kind in ("public", "secret")}
         stored = [{"kind": kind, "sha256": hashlib.sha256(key.encode()).hexdigest()} for kind, key in keys.items()]
         self._store(f"apps/{app_id}", {"name": "The demo's shop", "identity": "optional", "keys": stored})
+        # An app's identity key is its DashX private key: DashX itself checks the tokens that it signs.
+        self._store(f"identity/{app_id}", {"keys": [agents["dashx"]["private_key"]]})
         for name, agent in agents.items():
             self._store(f"agents/{name}", agent)
         return keys

@@ -1,4 +1,4 @@
-"""What the demo tells: the seed's examples as bare calls, then the same moments as an app and a site send them."""
+"""What the demo tells: the seeds' examples as bare calls, then one phone's life with two people, and a site."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,16 @@ from typing import Any
 CUSTOMER = "12345"
 CONTACT = {"email": "user@example.com", "phone": "+5511999887766"}
 
+FIRST, SECOND = "ana-1", "bruno-2"
+FIRST_CONTACT = {"email": "ana@example.com", "phone": "+5511999990000"}
+FIRST_VISITOR = "3f0c2a58-6f1b-4f0e-9a7d-51c8a2b4e901"
+SECOND_VISITOR = "a81d4e2f-0b7c-4c55-8f1e-2d3c4b5a6978"
+DEVICE = "6b1f0a52-7a1e-4d0c-9a35-0d1f6f2b7c11"
+PUSH_TOKEN = "fcm-example-token"  # noqa: S105 - an example
+
 PHONE: dict[str, Any] = {
     "device": {
-        "id": "6b1f0a52-7a1e-4d0c-9a35-0d1f6f2b7c11",
+        "id": DEVICE,
         "platform": "android",
         "manufacturer": "Samsung",
         "model": "SM-S911B",
@@ -18,7 +25,7 @@ PHONE: dict[str, Any] = {
         "appBuild": "5120",
         "language": "pt-BR",
         "timezone": "America/Sao_Paulo",
-        "pushToken": "fcm-example-token",
+        "pushToken": PUSH_TOKEN,
         "advertisingId": "9c9a82fb-d5de-4cd1-90c3-527441c11828",
         "adTracking": True,
         "screen": {"width": 1080, "height": 2340, "density": 3.0},
@@ -30,6 +37,9 @@ PHONE: dict[str, Any] = {
         "fbAnonId": "2f8b4a1c-0d3e-4a55-9c7e-6f1b2a3c4d5e",
     },
 }
+
+SILENT_PHONE: dict[str, Any] = {**PHONE, "device": {**PHONE["device"], "pushToken": False}}
+"""The same phone before push was accepted."""
 
 BROWSER: dict[str, Any] = {
     "device": {"id": "b7c5e0c4-5c1d-4f5e-8e7a-0a1b2c3d4e5f", "platform": "web", "language": "pt-BR"},
@@ -44,19 +54,36 @@ BROWSER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One call of the story: its title, path, and body (None for none)."""
+    """One call: its title, path and body (None for none); whose identity token goes with it; the key that it carries.
+
+    `late` marks a call that was held up on its way: its sequence is of the moment before the step of that number.
+    """
 
     title: str
     path: str
     body: dict[str, Any] | None
+    token_of: str | None = None
+    key: str = "public"
+    late: int | None = None
+
+
+def _first(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"customerId": FIRST, "anonymousId": FIRST_VISITOR, **FIRST_CONTACT, **PHONE, **more}
 
 
 STEPS = [
-    Step("login, bare", "/login", {"customerId": CUSTOMER}),
-    Step("login, complete", "/login", {"customerId": CUSTOMER, **CONTACT}),
-    Step("logout, bare", "/logout", None),
-    Step("login in the app", "/login", {"customerId": CUSTOMER, **CONTACT, "method": "password", **PHONE}),
-    Step("logout in the app", "/logout", {"customerId": CUSTOMER, **PHONE}),
-    Step("login on the site", "/login", {"customerId": CUSTOMER, **CONTACT, "method": "google", **BROWSER}),
-    Step("logout on the site", "/logout", {"customerId": CUSTOMER, **BROWSER}),
+    Step("bare login", "/login", {"customerId": CUSTOMER}),
+    Step("complete login", "/login", {"customerId": CUSTOMER, **CONTACT}),
+    Step("bare logout", "/logout", None),
+    Step("a visitor opens the app", "/open", {"anonymousId": FIRST_VISITOR, **SILENT_PHONE}),
+    Step("Ana signs up", "/signup", _first(traits={"firstName": "Ana"}, **SILENT_PHONE), key="secret"),
+    Step("Ana logs in", "/login", _first(method="password", **SILENT_PHONE), token_of=FIRST),
+    Step("Ana accepts push", "/push-token", _first(), token_of=FIRST),
+    Step("Ana does something", "/track", _first(name="checkout_started", properties={"items": 3}), token_of=FIRST),
+    Step("Ana's app comes to the fore", "/open", _first(), token_of=FIRST),
+    Step("Ana logs out", "/logout", _first(), token_of=FIRST),
+    Step("Bruno logs in on her phone", "/login", {"anonymousId": SECOND_VISITOR, **PHONE}, token_of=SECOND),
+    Step("Ana's login, held up on its way", "/login", _first(), token_of=FIRST, late=9),
+    Step("Ana logs in on the site", "/login", {"method": "google", **FIRST_CONTACT, **BROWSER}, token_of=FIRST),
+    Step("Ana logs out on the site", "/logout", BROWSER, token_of=FIRST),
 ]

@@ -7,7 +7,9 @@ from relay import apps
 from relay.environment import apps_path
 from relay.log import logger
 
-PUBLIC_CALLS = ("POST/login", "POST/logout")
+PUBLIC_CALLS = tuple(
+    f"POST/{call}" for call in ("login", "logout", "open", "signup", "identify", "track", "push-token", "batch")
+)
 """What a public key may call; a secret key may call everything."""
 
 

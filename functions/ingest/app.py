@@ -1,91 +1,289 @@
-"""ingest: takes a caller's event on, or says exactly what is wrong with it."""
+"""ingest: takes callers' events on, or says exactly what is wrong with them."""
 
 import base64
-import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from relay import aws
-from relay.environment import topic_arn
-from relay.errors import InvalidEvent, TooLarge
+from relay import aws, identity, settings
+from relay.environment import identity_path, table, topic_arn
+from relay.errors import (
+    Fault,
+    Forbidden,
+    IncorrectToken,
+    InvalidEvent,
+    LedgerUnavailable,
+    SettingsUnavailable,
+    TooLarge,
+)
 from relay.event import Call, Context, Event, EventType
+from relay.hashing import sha256
+from relay.identity import IdentityKeys
+from relay.ledger import Ledger
 from relay.log import count, logger
-from relay.problem import Answer, answer, problem
+from relay.problem import Answer, answer, problem, problem_document
 from relay.uuid7 import uuid7
 
-EVENT_TYPES: dict[str, EventType] = {"/login": "login", "/logout": "logout"}
-MAX_BODY_BYTES = 32 * 1024
+EVENT_TYPES: dict[str, EventType] = {
+    "/login": "login",
+    "/logout": "logout",
+    "/open": "open",
+    "/signup": "signup",
+    "/identify": "identify",
+    "/track": "track",
+    "/push-token": "push_token",
+}
+MAX_EVENT_BYTES = 32 * 1024
+MAX_BATCH_BYTES = 512 * 1024
+MAX_BATCH_EVENTS = 100
 RETRY_AFTER_SECONDS = 2
+_ENTRIES_PER_PUBLISH = 10
+# SNS takes 256 KiB at a time; our own fields and its attributes need some of that.
+_BYTES_PER_PUBLISH = 200 * 1024
+_TRY_AGAIN = "The event was not accepted; send it again with the same eventId."
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends: the app and its key's kind; who is proven to be behind it; where on the network it is."""
+
+    app_id: str
+    kind: str
+    must_prove: bool
+    proven: str | None
+    seen: Context
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an event was not taken on, as the problem that its caller is told."""
+
+    status: HTTPStatus
+    detail: str
+    faults: Sequence[Fault] = ()
 
 
 def handler(request: Mapping[str, Any], _context: object) -> Answer:
-    """Answers an API Gateway proxy request: 202 once the event is durably in the topic, 4xx or 503 otherwise."""
+    """Answers an API Gateway proxy request: 202 once an event is durably in the topic, 4xx or 503 otherwise."""
     if request["resource"] == "/health":
         return answer(HTTPStatus.OK, {"status": "ok"})
-    event_type = EVENT_TYPES[request["resource"]]
-    caller = request["requestContext"]["authorizer"]
     try:
-        event = _event(request, caller, event_type, datetime.now(UTC))
-    except InvalidEvent as invalid:
-        count("Rejected", type=event_type)
-        logger().info("rejected", extra={"app": caller["appId"], "type": event_type, "faults": len(invalid.faults)})
-        return problem(HTTPStatus.BAD_REQUEST, _summary(invalid), invalid.faults)
+        caller = _caller(request, datetime.now(UTC))
+        if request["resource"] == "/batch":
+            return _batch(request, caller)
+        return _single(request, caller, EVENT_TYPES[request["resource"]])
     except TooLarge as fault:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(fault))
-    try:
-        _publish(event)
-    except (BotoCoreError, ClientError) as fault:
-        count("Unavailable", type=event_type)
-        logger().error("unavailable", extra={"event_id": event.event_id, "kind": type(fault).__name__})
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "The event was not accepted; send it again with the same eventId.",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
-    count("Accepted", type=event_type)
-    logger().info("accepted", extra={"event_id": event.event_id, "app": event.app_id, "type": event_type})
-    return answer(HTTPStatus.ACCEPTED, {"eventId": event.event_id, "status": "accepted"})
+    except IncorrectToken as fault:
+        count("Rejected", reason="identity")
+        return problem(HTTPStatus.UNAUTHORIZED, str(fault))
+    except InvalidEvent as invalid:
+        return problem(HTTPStatus.BAD_REQUEST, _summary(invalid), invalid.faults)
+    except SettingsUnavailable as fault:
+        logger().error("unavailable", extra={"reason": str(fault)})
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, _TRY_AGAIN, headers=_retry_after())
 
 
-def _event(request: Mapping[str, Any], caller: Mapping[str, str], event_type: EventType, now: datetime) -> Event:
-    call = Call.read(_body(request), event_type)
-    if caller["kind"] == "public":
-        # A public key speaks from the person's own device, so the connection says more than the body could.
-        identity = request["requestContext"]["identity"]
-        seen = {"ip": identity.get("sourceIp"), "user_agent": identity.get("userAgent") or None}
-        call = call.model_copy(update={"context": (call.context or Context()).model_copy(update=seen)})
-    return Event.stamp(call, event_type, caller["appId"], str(uuid7(now)), now)
-
-
-def _body(request: Mapping[str, Any]) -> bytes:
-    body = request.get("body") or ""
-    raw = base64.b64decode(body) if request.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
-    if len(raw) > MAX_BODY_BYTES:
-        raise TooLarge(f"An event may have {MAX_BODY_BYTES} bytes at most; leave out what no agent needs.")
+def _single(request: Mapping[str, Any], caller: Caller, event_type: EventType) -> Answer:
     # A logout needs no parameters, so it needs no body either.
-    return raw or b"{}"
+    event = _taken(_body(request, MAX_EVENT_BYTES) or b"{}", caller, event_type)
+    (outcome,) = _accept([event])
+    if isinstance(outcome, Refusal):
+        headers = _retry_after() if outcome.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return problem(outcome.status, outcome.detail, outcome.faults, headers)
+    return answer(HTTPStatus.ACCEPTED, {"eventId": outcome.event_id, "status": "accepted"})
 
 
-def _publish(event: Event) -> None:
-    """Hands the event to the topic: one group per device, so that what happens on a device is told in order."""
-    device = event.device.id or event.anonymous_id or event.customer_id or event.event_id
-    aws.sns().publish(
-        TopicArn=topic_arn(),
-        Message=event.dump(),
-        MessageGroupId=_digest(event.app_id, device),
-        MessageDeduplicationId=_digest(event.app_id, event.event_id),
-        MessageAttributes={"type": {"DataType": "String", "StringValue": event.type}},
+def _batch(request: Mapping[str, Any], caller: Caller) -> Answer:
+    """Answers 207: one result for each event, in their order, as it would have been answered alone."""
+    try:
+        events = json.loads(_body(request, MAX_BATCH_BYTES)).get("events")
+    except (AttributeError, ValueError, RecursionError):
+        raise InvalidEvent([Fault("#", 'must be a JSON object, as in {"events": [{"type": "login", ...}]}')]) from None
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH_EVENTS:
+        raise InvalidEvent([Fault("#/events", f"must be a list of 1 to {MAX_BATCH_EVENTS} events")])
+    outcomes = _accept([_taken_of_batch(item, caller) for item in events])
+    return answer(HTTPStatus.MULTI_STATUS, {"results": [_result(outcome) for outcome in outcomes]})
+
+
+def _result(outcome: Event | Refusal) -> dict[str, Any]:
+    if isinstance(outcome, Refusal):
+        return problem_document(outcome.status, outcome.detail, outcome.faults)
+    return {"status": int(HTTPStatus.ACCEPTED), "eventId": outcome.event_id}
+
+
+def _taken_of_batch(item: object, caller: Caller) -> Event | Refusal:
+    if not isinstance(item, dict):
+        return _taken(json.dumps(item).encode(), caller, "logout")
+    event_type = item.pop("type", None)
+    if event_type not in get_args(EventType):
+        sentence = f"must be one of {', '.join(get_args(EventType))}"
+        return Refusal(HTTPStatus.BAD_REQUEST, f"#/type: {sentence}", [Fault("#/type", sentence)])
+    text = json.dumps(item).encode()
+    if len(text) > MAX_EVENT_BYTES:
+        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(MAX_EVENT_BYTES))
+    return _taken(text, caller, event_type)
+
+
+def _taken(body: bytes, caller: Caller, event_type: EventType) -> Event | Refusal:
+    """The event that a body is, bound to the person who is proven to send it."""
+    now = datetime.now(UTC)
+    try:
+        call = _bound(Call.read(body, event_type, proven=caller.proven), caller)
+    except InvalidEvent as invalid:
+        refusal = Refusal(HTTPStatus.BAD_REQUEST, _summary(invalid), invalid.faults)
+    except IncorrectToken as fault:
+        refusal = Refusal(HTTPStatus.UNAUTHORIZED, str(fault))
+    except Forbidden as fault:
+        refusal = Refusal(HTTPStatus.FORBIDDEN, str(fault))
+    else:
+        return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now)
+    count("Rejected", reason=refusal.status.phrase)
+    logger().info("rejected", extra={"app": caller.app_id, "type": event_type, "status": int(refusal.status)})
+    return refusal
+
+
+def _bound(call: Call, caller: Caller) -> Call:
+    if call.customer_id is not None and call.customer_id != caller.proven:
+        if caller.proven is not None:
+            raise Forbidden("The identity token is another customer's than customerId.")
+        if caller.must_prove:
+            raise IncorrectToken("Missing; a public key needs X-Identity-Token to speak for a customer")
+    if caller.kind == "public":
+        # A public key speaks from the person's own device, so the connection says more than the body could.
+        seen = {"ip": caller.seen.ip, "user_agent": caller.seen.user_agent}
+        return call.model_copy(update={"context": (call.context or Context()).model_copy(update=seen)})
+    return call
+
+
+def _caller(request: Mapping[str, Any], now: datetime) -> Caller:
+    """Who sends the request, as the authorizer and the identity token say.
+
+    Raises:
+        IncorrectToken: there is an identity token, and it proves nothing.
+    """
+    context = request["requestContext"]
+    known, connection = context["authorizer"], context.get("identity") or {}
+    token = next((v for n, v in (request.get("headers") or {}).items() if n.lower() == "x-identity-token"), None)
+    return Caller(
+        app_id=known["appId"],
+        kind=known["kind"],
+        must_prove=known["kind"] == "public" and known["identity"] == "required",
+        proven=None if token is None else _proven(token, known["appId"], now),
+        seen=Context.model_construct(ip=connection.get("sourceIp"), user_agent=connection.get("userAgent") or None),
     )
 
 
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+def _proven(token: str, app_id: str, now: datetime) -> str:
+    try:
+        keys = settings.load(IdentityKeys, f"{identity_path()}/{app_id}")
+    except SettingsUnavailable as fault:
+        if fault.missing:
+            raise IncorrectToken("The app has no identity key to check it by") from None
+        raise
+    return identity.verify(token, keys, now)
+
+
+def _body(request: Mapping[str, Any], limit: int) -> bytes:
+    body = request.get("body") or ""
+    raw = base64.b64decode(body) if request.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+    if len(raw) > limit:
+        raise TooLarge(_too_large(limit))
+    return bytes(raw)
+
+
+def _accept(taken: list[Event | Refusal]) -> list[Event | Refusal]:
+    """Publishes the events among these, notes them in the ledger meanwhile, and says of each what became of it."""
+    events = [event for event in taken if isinstance(event, Event)]
+    if not events:
+        return taken
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        noted = beside.submit(_note, events)
+        failed = set() if len(events) > 1 else _published_alone(events[0])
+        for chunk in _chunks(events) if len(events) > 1 else ():
+            failed |= _published(chunk)
+        noted.result()
+    return [_told(outcome, failed) for outcome in taken]
+
+
+def _told(outcome: Event | Refusal, failed: set[int]) -> Event | Refusal:
+    if isinstance(outcome, Refusal):
+        return outcome
+    known = {"event_id": outcome.event_id, "app": outcome.app_id, "type": outcome.type}
+    if id(outcome) in failed:
+        count("Unavailable", type=outcome.type)
+        logger().error("unavailable", extra=known)
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, _TRY_AGAIN)
+    count("Accepted", type=outcome.type)
+    logger().info("accepted", extra=known)
+    return outcome
+
+
+def _note(events: list[Event]) -> None:
+    # What the ledger does not know of an event costs its receipt, never the event.
+    try:
+        Ledger(table()).accept(events)
+    except LedgerUnavailable as fault:
+        logger().warning("not noted", extra={"events": len(events), "reason": str(fault)})
+
+
+def _published_alone(event: Event) -> set[int]:
+    try:
+        aws.sns().publish(TopicArn=topic_arn(), **_message(event))
+    except (BotoCoreError, ClientError) as fault:
+        logger().error("sns", extra={"kind": type(fault).__name__})
+        return {id(event)}
+    return set()
+
+
+def _published(events: list[Event]) -> set[int]:
+    """Publishes up to ten events at once; which of them the topic did not take, by identity."""
+    entries: Any = [{"Id": str(position), **_message(event)} for position, event in enumerate(events)]
+    try:
+        told = aws.sns().publish_batch(TopicArn=topic_arn(), PublishBatchRequestEntries=entries)
+    except (BotoCoreError, ClientError) as fault:
+        logger().error("sns", extra={"kind": type(fault).__name__})
+        return {id(event) for event in events}
+    return {id(events[int(entry["Id"])]) for entry in told.get("Failed", [])}
+
+
+def _message(event: Event) -> Any:  # noqa: ANN401 - boto3's own arguments
+    return {
+        "Message": event.dump(),
+        "MessageGroupId": event.group,
+        "MessageDeduplicationId": sha256(f"{event.app_id}\0{event.event_id}"),
+        "MessageAttributes": {"type": {"DataType": "String", "StringValue": event.type}},
+    }
+
+
+def _chunks(events: list[Event]) -> Iterator[list[Event]]:
+    """The events in their order, as many at a time as SNS takes."""
+    chunk: list[Event] = []
+    size = 0
+    for event in events:
+        length = len(event.dump().encode())
+        if chunk and (len(chunk) == _ENTRIES_PER_PUBLISH or size + length > _BYTES_PER_PUBLISH):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(event)
+        size += length
+    yield chunk
 
 
 def _summary(invalid: InvalidEvent) -> str:
     faults = "1 fault" if len(invalid.faults) == 1 else f"{len(invalid.faults)} faults"
     return f"The event has {faults}; nothing was accepted. {invalid}"
+
+
+def _too_large(limit: int) -> str:
+    return f"At most {limit} bytes are taken; leave out what no agent needs."
+
+
+def _retry_after() -> dict[str, str]:
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -1,17 +1,12 @@
 """DashX as the sandbox plays it: GraphQL mutations on accounts, visitors and contacts, in the order of arrival."""
 
-import base64
-import hashlib
-import hmac
-import json
-import re
 import uuid
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from local.sandbox import graphql
+from local.sandbox.dashx_identity import read_identity_token
+from local.sandbox.dashx_request import MUTATIONS, rule_faults, schema_faults, swallowed_faults
 from local.sandbox.exchange import (
     KEPT,
     Answer,
@@ -23,82 +18,8 @@ from local.sandbox.exchange import (
     misdirected,
     transport_faults,
 )
-from local.sandbox.formats import E164, ISO_UTC, UUID, ip_address, is_email
 
 PATH = "/graphql"
-TEXT = "String"
-
-
-def _fields(names: str, kind: str = TEXT) -> dict[str, str]:
-    return dict.fromkeys(names.split(), kind)
-
-
-INPUTS: dict[str, dict[str, str]] = {
-    "IdentifyAccountInput": _fields("uid anonymousUid email phone name firstName lastName targetEnvironment")
-    | {"systemContext": "SystemContextInput"},
-    "TrackEventInput": _fields("accountUid accountAnonymousUid")
-    | {"event": "String!", "data": "JSON", "timestamp": "Timestamp", "systemContext": "SystemContextInput"},
-    "SubscribeContactInput": _fields(
-        "accountUid accountAnonymousUid name tag userAgent osName osVersion deviceModel deviceManufacturer deviceUid "
-        "deviceAdvertisingUid targetEnvironment"
-    )
-    | {
-        "kind": "ContactKind!",
-        "value": "String!",
-        "isDeviceAdTrackingEnabled": "Boolean",
-        "metadata": "JSON",
-    },
-    "UnsubscribeContactInput": _fields("accountUid accountAnonymousUid targetEnvironment") | {"value": "String!"},
-    "SaveStoredPreferencesInput": {"accountUid": "String!", "preferenceData": "JSON!"},
-    "SaveContactsInput": {"uid": "String!", "contacts": "[ContactInput!]"},
-    "ContactInput": {
-        "kind": "ContactKind!",
-        "value": "String!",
-        "tag": TEXT,
-        "status": "ContactStatus",
-        "shouldDestroy": "Boolean",
-    },
-    "SystemContextInput": _fields("ipV4 locale timeZone userAgent", "String!")
-    | _fields("campaign location", "JSON")
-    | {
-        "ipV6": TEXT,
-        "app": "SystemContextAppInput",
-        "device": "SystemContextDeviceInput",
-        "os": "SystemContextNamedInput",
-        "library": "SystemContextNamedInput",
-        "network": "SystemContextNetworkInput",
-        "screen": "SystemContextScreenInput",
-    },
-    "SystemContextAppInput": _fields("name version build namespace"),
-    "SystemContextDeviceInput": _fields("id advertisingId manufacturer model name kind")
-    | {"adTrackingEnabled": "Boolean"},
-    "SystemContextNamedInput": _fields("name version"),
-    "SystemContextNetworkInput": _fields("bluetooth cellular wifi", "Boolean") | {"carrier": TEXT},
-    "SystemContextScreenInput": _fields("width height density", "Int"),
-}
-ENUMS = {
-    "ContactKind": {"ANDROID", "EMAIL", "IOS", "PHONE", "WEB", "WHATSAPP"},
-    "ContactStatus": {"BLACKLISTED", "NOT_SUBSCRIBED", "REVOKED", "SUBSCRIBED", "UNSUBSCRIBED"},
-}
-OUTPUTS: dict[str, dict[str, str]] = {
-    "Account": {"id": "UUID"},
-    "TrackEventResponse": {"success": "Boolean"},
-    "Contact": {"id": "UUID", "value": TEXT},
-    # Until about April 2026 it was a Contact: old selections of id and value fail validation now.
-    "UnsubscribeContactResponse": {"success": "Boolean"},
-    "SaveStoredPreferencesResponse": {"success": "Boolean"},
-    "SaveContactsResponse": {"contacts": "ContactReference"},
-    "ContactReference": {"id": "UUID"},
-}
-SCHEMA = graphql.Schema(INPUTS, OUTPUTS, ENUMS)
-MUTATIONS = {
-    "identifyAccount": ("IdentifyAccountInput", "Account"),
-    "trackEvent": ("TrackEventInput", "TrackEventResponse"),
-    "subscribeContact": ("SubscribeContactInput", "Contact"),
-    "unsubscribeContact": ("UnsubscribeContactInput", "UnsubscribeContactResponse"),
-    "saveStoredPreferences": ("SaveStoredPreferencesInput", "SaveStoredPreferencesResponse"),
-    "saveContacts": ("SaveContactsInput", "SaveContactsResponse"),
-}
 PROFILE = ("email", "phone", "name", "firstName", "lastName")
 PUSH_KINDS = {"ANDROID", "IOS", "WEB"}
 
@@ -135,9 +56,9 @@ class DashX:
         operation, values = _parse(request, findings)
         self._check_caller(request, values, now, findings)
         if operation is not None and findings.refusal is None:
-            for fault in _rule_faults(operation.root, values):
+            for fault in rule_faults(operation.root, values):
                 findings.refuse(fault, failure("Validation failed", "UNPROCESSABLE_ENTITY"))
-            findings.note(*_swallowed_faults(operation.root, values))
+            findings.note(*swallowed_faults(operation.root, values))
             environment = values.get("targetEnvironment", self.settings.get("target_environment"))
             if self.settings and environment != self.settings.get("target_environment"):
                 findings.note(f"input.targetEnvironment is {environment!r}, not the configured one")
@@ -308,32 +229,6 @@ def failure(message: str, code: str = "", **extensions: str) -> Answer:
     return Answer.json(200, {"data": None, "errors": [error]})
 
 
-def read_identity_token(token: str, key: str, now: float) -> tuple[dict[str, Json], str]:
-    """Read a JWT signed with HS256; gives its claims and the words with which DashX refuses it, or none."""
-    parts = token.split(".")
-    try:
-        header, claims = (json.loads(_unpadded(part)) for part in parts[:2])
-        signature = _unpadded(parts[2])
-        fits = not parts[3:] and isinstance(claims, dict) and header["alg"] == "HS256"
-    except (ValueError, LookupError, TypeError, RecursionError):
-        fits = False
-    if not fits:
-        return {}, "Improper format."
-    right = hmac.digest(key.encode(), f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256)
-    expires = claims.get("exp")
-    if not hmac.compare_digest(signature, right):
-        return {}, "Invalid signature."
-    if not isinstance(expires, int | float) or expires <= now:
-        return {}, "Expired."
-    if not isinstance(claims.get("uid"), str) or not claims["uid"].strip():
-        return {}, "Missing identity 'uid'."
-    return claims, "" if claims.get("kind") == "USER" else "Improper format."
-
-
-def _unpadded(part: str) -> bytes:
-    return base64.b64decode(part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4), validate=True)
-
-
 def _parse(request: Request, findings: Findings) -> tuple[graphql.Operation | None, dict[str, Json]]:
     try:
         body = request.json()
@@ -346,73 +241,9 @@ def _parse(request: Request, findings: Findings) -> tuple[graphql.Operation | No
         fault = str(error) if isinstance(error, ValueError) else "Must provide query string."
         findings.refuse(f"query: {fault}", failure(fault))
         return None, {}
-    for fault in _validation_faults(operation, values):
+    for fault in schema_faults(operation, values):
         findings.refuse(fault, failure(fault))
     return operation, values if isinstance(values, dict) else {}
-
-
-def _validation_faults(operation: graphql.Operation, values: Json) -> Iterator[str]:
-    known = MUTATIONS.get(operation.root)
-    if known is None:
-        yield f'Cannot query field "{operation.root}" on type "Mutation".'
-        return
-    input_type, output_type = known
-    declared = operation.declared.get(operation.variable)
-    if operation.argument != "input":
-        yield f'Unknown argument "{operation.argument}" on field "Mutation.{operation.root}".'
-    if declared is None:
-        yield f'Variable "${operation.variable}" is not defined.'
-    elif declared != f"{input_type}!":
-        yield f'Variable "${operation.variable}" of type "{declared}" used in position expecting type "{input_type}!".'
-    for name in operation.declared:
-        if name != operation.variable:
-            yield f'Variable "${name}" is never used.'
-    if not operation.selection:
-        yield f'Field "{operation.root}" of type "{output_type}" must have a selection of subfields.'
-    yield from SCHEMA.selection_faults(operation.selection, output_type)
-    yield from SCHEMA.input_faults(values, f"{input_type}!", operation.variable)
-
-
-def _rule_faults(mutation: str, values: dict[str, Json]) -> Iterator[str]:
-    for name in ("anonymousUid", "accountAnonymousUid"):
-        if values.get(name) and not re.fullmatch(UUID, values[name]):
-            yield f"input.{name} is not a UUID"
-    if mutation == "identifyAccount" and not (values.get("uid") or values.get("anonymousUid")):
-        yield "input: identifyAccount needs uid or anonymousUid"
-    if mutation == "trackEvent":
-        if not values["event"].strip():
-            yield "input.event is blank"
-        if not _is_utc(values.get("timestamp")):
-            yield "input.timestamp is not ISO 8601 in UTC"
-    if "value" in values and not values["value"].strip():
-        yield "input.value is blank"
-
-
-def _swallowed_faults(mutation: str, values: dict[str, Json]) -> Iterator[str]:
-    who = {"accountUid", "accountAnonymousUid"}
-    if mutation in {"trackEvent", "subscribeContact", "unsubscribeContact"} and not any(values.get(k) for k in who):
-        yield f"input: {mutation} names nobody"
-    for name, value in values.items():
-        if value == "" or (name in {"uid", "accountUid"} and value in {"null", "undefined"}):
-            yield f"input.{name} is {value!r}: leave it out"
-    if values.get("email") and not is_email(values["email"]):
-        yield "input.email is not an e-mail address"
-    if values.get("phone") and not re.fullmatch(E164, values["phone"]):
-        yield "input.phone is not an E.164 number"
-    context = values.get("systemContext")
-    if context is not None and ip_address(context["ipV4"]):
-        # The server fills in the caller's address for "NA": that would be our own.
-        yield "input.systemContext.ipV4 is not the client's address"
-
-
-def _is_utc(value: Json) -> bool:
-    if not isinstance(value, str) or not re.fullmatch(ISO_UTC, value, re.ASCII):
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _one_or_all(owners: list[str]) -> Json:

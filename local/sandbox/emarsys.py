@@ -1,6 +1,5 @@
 """Emarsys Mobile Engage v2 as the sandbox plays it: devices linked to contacts, in the order of arrival."""
 
-import base64
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from local.sandbox.exchange import (
     misdirected,
     transport_faults,
 )
-from local.sandbox.formats import Check, misfits, one_of, text, true_or_false, whole_number, within
+from local.sandbox.formats import Check, misfits, one_of, personal_data, text, true_or_false, whole_number, within
 
 ROOT = "/api/mobileengage/v2"
 LOGIN, LOGOUT = f"{ROOT}/users/login", f"{ROOT}/users/logout"
@@ -37,6 +36,13 @@ def push_token(value: Json) -> str:
 def contact_field(value: Json) -> str:
     """Require the number of a field that may identify a contact; an e-mail address may not."""
     return whole_number(1)(value) or ("is the e-mail field" if value == E_MAIL_FIELD else "")
+
+
+def contact_value(value: Json) -> str:
+    """Require what may identify a contact: a digest or an id, which fit a short-text field, and no contact data."""
+    # A short-text field holds 60 characters: a whole SHA-256 would be cut.
+    wrong = text(longest=60)(value) or ("" if value.isprintable() else "is not printable")
+    return wrong or ("is an e-mail address or a phone number" if any(personal_data(value, "")) else "")
 
 
 def attributes(value: Json) -> str:
@@ -65,8 +71,7 @@ WHO: dict[str, Check] = {
     "application_id": text(),
     "hardware_id": text(),
     "contact_field_id": contact_field,
-    # A short-text field holds 60 characters: a whole SHA-256 would be cut.
-    "contact_field_value": text(r"[0-9a-f]{32,60}", form="a lower-case hex digest of at most 60 characters"),
+    "contact_field_value": contact_value,
 }
 LOGIN_BODY: dict[str, Check] = WHO | {
     "platform": one_of("ios", "android"),
@@ -144,7 +149,7 @@ class Emarsys:
         self._contacts = 0
 
     def _check_caller(self, request: Request, findings: Findings) -> tuple[str, str]:
-        code, password = _basic(request)
+        code, password = request.basic()
         for platform, application in self.settings.get("applications", {}).items():
             if code and code == application.get("code") and password == application.get("password"):
                 return platform, code
@@ -218,17 +223,15 @@ def _shape(path: str, event_segment: str) -> tuple[dict[str, Check], tuple[str, 
 
 
 def _parse(request: Request, table: dict[str, Check], required: tuple[str, ...], findings: Findings) -> dict[str, Json]:
-    try:
-        body = request.json()
-    except ValueError as error:
-        findings.refuse(f"body: not JSON: {error}", _bad_request())
+    body = findings.read(request, _bad_request())
+    if body is None:
         return {}
     for where, wrong in misfits(body, "", table, required):
         if wrong == "is not a known field":
             findings.note(f"{where} {wrong}")
         else:
             findings.refuse(f"{where} {wrong}", _bad_request())
-    return body if isinstance(body, dict) else {}
+    return body
 
 
 def _event_name(segment: str, findings: Findings) -> str:
@@ -236,13 +239,3 @@ def _event_name(segment: str, findings: Findings) -> str:
     if not re.fullmatch(r"([A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})+", segment):
         findings.note(f"path: the event name {segment} is not percent-encoded")
     return unquote(segment)
-
-
-def _basic(request: Request) -> tuple[str, str]:
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    try:
-        decoded = base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
-    except ValueError:
-        decoded = ""
-    code, _, password = decoded.partition(":")
-    return code, password

@@ -1,7 +1,9 @@
 """What a sandboxed agent is handed, what it makes of it, and what it answers."""
 
+import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -32,6 +34,21 @@ class Request:
             message = "nested too deeply"
             raise ValueError(message) from None
         return parsed
+
+    def basic(self) -> tuple[str, str]:
+        """Give the user and the password of a Basic authorization; both are empty if there is none."""
+        scheme, _, encoded = self.headers.get("authorization", "").partition(" ")
+        try:
+            decoded = base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
+        except ValueError:
+            decoded = ""
+        user, _, password = decoded.partition(":")
+        return user, password
+
+    def bearer(self) -> str:
+        """Give the token of a Bearer authorization; it is empty if there is none."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token if scheme == "Bearer" else ""
 
     def shown(self) -> Json:
         """Give the body as people want to see it: parsed JSON if it is JSON, else text."""
@@ -87,10 +104,48 @@ class Findings:
         self.violations.append(text)
         self.refusal = self.refusal or answer
 
+    def refuse_each(self, faults: Iterable[tuple[str, str]], answer: Answer) -> None:
+        """Refuse every pair of a place and what is wrong there."""
+        for where, wrong in faults:
+            self.refuse(f"{where} {wrong}", answer)
+
+    def read(self, request: Request, refusal: Answer) -> dict[str, Json] | None:
+        """Parse a body that must be a JSON object; any other is refused and gives None."""
+        try:
+            parsed = request.json()
+        except ValueError as error:
+            self.refuse(f"body: not JSON: {error}", refusal)
+            return None
+        if not isinstance(parsed, dict):
+            self.refuse("body: not a JSON object", refusal)
+            return None
+        return parsed
+
     def judgement(self, work: Callable[[], Answer]) -> Judgement:
         """Conclude: the work is done unless something was refused."""
         refusal = self.refusal
         return Judgement(self.violations, work if refusal is None else lambda: refusal)
+
+
+class EventLog:
+    """The events that an agent recorded, the newest 50,000, each with its `eventName`."""
+
+    def __init__(self) -> None:
+        """Begin with no events."""
+        self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
+
+    def add(self, event: dict[str, Json]) -> None:
+        """Record an event."""
+        self._events.append(event)
+
+    def shown(self) -> dict[str, Json]:
+        """Give the events, their number and how many there are of each name."""
+        names = Counter(event["eventName"] for event in self._events)
+        return {"count": len(self._events), "byName": dict(names), "events": list(self._events)}
+
+    def clear(self) -> None:
+        """Lose the events."""
+        self._events.clear()
 
 
 class Agent(Protocol):

@@ -1,15 +1,11 @@
 """Meta's Conversions API as the sandbox plays it: up to 1000 events a request, all or nothing."""
 
 import re
-import secrets
-from collections import Counter, deque
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, urlsplit
 
 from local.sandbox.exchange import (
-    KEPT,
     Answer,
+    EventLog,
     Findings,
     Json,
     Judgement,
@@ -18,21 +14,8 @@ from local.sandbox.exchange import (
     misdirected,
     transport_faults,
 )
-from local.sandbox.formats import (
-    DIGEST,
-    Check,
-    anything,
-    digest,
-    identifier,
-    ip_address,
-    list_of,
-    misfits,
-    one_of,
-    personal_data,
-    text,
-    true_or_false,
-    whole_number,
-)
+from local.sandbox.facebook_event import check_event, error, invalid, trace
+from local.sandbox.formats import Check, anything, misfits, text
 
 PATH = re.compile(r"/(?P<version>[^/]+)/(?P<dataset>[^/]+)/events")
 # Meta's changelog: the day on which each version ends; v26.0 is the newest and has none yet.
@@ -44,122 +27,11 @@ LAST_DAYS = {
     "v25.0": "2028-07-29",
     "v26.0": "9999-12-31",
 }
-DAY = 86_400
 MOST_EVENTS = 1000
-EXTINFO = 16
-TOO_OLD = 2_804_003
-TOO_WEAK = 2_804_050
-NO_VALUE = 2_804_009
-WEAK = (
-    {"ct", "country", "st", "zp", "ge", "client_user_agent"},
-    {"db", "client_user_agent"},
-    {"fn", "ge"},
-    {"ln", "ge"},
-)
-SECRET_PARAMETERS = {
-    "access_token", "api_key", "auth", "code", "email", "id_token", "key", "otp", "password", "phone", "pwd",
-    "reset", "reset_token", "secret", "session", "sid", "token",
-}  # fmt: skip
-
-
-def hashed(value: Json) -> str:
-    """Require one digest or a list of them."""
-    return list_of(digest)(value) if isinstance(value, list) else digest(value)
-
-
-def unhashed(check: Check) -> Check:
-    """Require a value that Meta wants in clear."""
-    return lambda value: (
-        "is hashed, but must not be" if isinstance(value, str) and DIGEST.fullmatch(value) else check(value)
-    )
-
-
-def extended_device(value: Json) -> str:
-    """Require the sixteen strings of extinfo; its first and fifth entries must be filled."""
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        return "is not a list of strings"
-    if len(value) != EXTINFO:
-        return f"has {len(value)} entries, not {EXTINFO}"
-    if value[0] not in {"a2", "i2"}:
-        return f"begins with {value[0]!r}, not a2 or i2"
-    return "" if value[4] else "lacks the OS version in its fifth entry"
-
-
-def web_address(value: Json) -> str:
-    """Require an http(s) address without secrets in its query."""
-    try:
-        parts = urlsplit(value) if isinstance(value, str) else None
-    except ValueError:
-        parts = None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.netloc:
-        return "is not a web address"
-    secret = sorted({name.lower() for name, _ in parse_qsl(parts.query)} & SECRET_PARAMETERS)
-    return f"has {', '.join(secret)} in its query" if secret or parts.password else ""
-
-
-USER_DATA: dict[str, Check] = {
-    **dict.fromkeys(("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id"), hashed),
-    "client_ip_address": unhashed(ip_address),
-    "client_user_agent": unhashed(text()),
-    "fbc": unhashed(text(r"fb\.[012]\.\d{13}\.\S+", form="fb.{index}.{ms}.{fbclid}")),
-    "fbp": unhashed(text(r"fb\.[012]\.\d{13}\.\d+", form="fb.1.{ms}.{random}")),
-    "madid": unhashed(identifier),
-    "lead_id": whole_number(1),
-    "fb_login_id": whole_number(1),
-    **dict.fromkeys(
-        ("subscription_id", "anon_id", "page_id", "page_scoped_user_id", "ctwa_clid", "ig_account_id", "ig_sid"),
-        unhashed(text()),
-    ),
-}
-APP_DATA: dict[str, Check] = {
-    "advertiser_tracking_enabled": one_of(0, 1),
-    "application_tracking_enabled": one_of(0, 1),
-    "extinfo": extended_device,
-    "vendor_id": text(),
-    "campaign_ids": text(),
-    "install_referrer": text(),
-    "installer_package": text(),
-    "url_schemes": list_of(text()),
-    "windows_attribution_id": text(),
-}
-EVENT: dict[str, Check] = {
-    "event_name": text(r"[0-9a-zA-Z_][0-9a-zA-Z _-]{0,39}", form="an event name of at most 40 characters"),
-    "event_time": whole_number(1),
-    "event_id": text(),
-    "user_data": anything,
-    "action_source": one_of(
-        "email", "website", "app", "phone_call", "chat", "physical_store", "system_generated", "business_messaging",
-        "other",
-    ),
-    "event_source_url": web_address,
-    "referrer_url": web_address,
-    "opt_out": true_or_false,
-    "custom_data": anything,
-    "data_processing_options": lambda value: "" if value in ([], ["LDU"]) else 'is neither [] nor ["LDU"]',
-    "data_processing_options_country": whole_number(0),
-    "data_processing_options_state": whole_number(0),
-    "app_data": anything,
-}  # fmt: skip
 BODY: dict[str, Check] = {
     "data": anything,
     **dict.fromkeys(("test_event_code", "partner_agent", "namespace_id", "upload_tag"), text()),
 }
-
-
-def error(status: int, code: int, message: str, subcode: int | None = None, title: str = "") -> Answer:
-    """Answer as the Graph API answers a failure."""
-    body: dict[str, Json] = {"message": message, "type": "OAuthException", "code": code}
-    if subcode is not None:
-        body["error_subcode"] = subcode
-    body["is_transient"] = False
-    if title:
-        body |= {"error_user_title": title, "error_user_msg": title}
-    return Answer.json(status, {"error": body | {"fbtrace_id": _trace()}})
-
-
-def invalid(subcode: int | None = None, title: str = "") -> Answer:
-    """Answer error 100, which stands for every payload that Meta does not take."""
-    return error(400, 100, "Invalid parameter", subcode, title)
 
 
 class Facebook:
@@ -170,7 +42,7 @@ class Facebook:
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
         self.settings = settings
-        self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
+        self._events = EventLog()
 
     def judge(self, request: Request, now: float) -> Judgement:
         """Check one batch of events."""
@@ -183,19 +55,14 @@ class Facebook:
         findings.note(*transport_faults(request))
         events = _parse(request, findings)
         for at, event in enumerate(events):
-            _check_event(event, f"data[{at}]", now, findings)
+            check_event(event, f"data[{at}]", now, findings)
         return findings.judgement(lambda: self._record(events))
 
     def state(self) -> dict[str, Json]:
         """Show the events that were taken, and how many of them Meta would take for duplicates."""
-        names = Counter(event["eventName"] for event in self._events)
-        pairs = {(event["eventName"], event["eventId"]) for event in self._events}
-        return {
-            "count": len(self._events),
-            "byName": dict(names),
-            "duplicates": len(self._events) - len(pairs),
-            "events": list(self._events),
-        }
+        shown = self._events.shown()
+        pairs = {(event["eventName"], event["eventId"]) for event in shown["events"]}
+        return {**shown, "duplicates": shown["count"] - len(pairs)}
 
     def forget(self) -> None:
         """Lose the events."""
@@ -215,8 +82,8 @@ class Facebook:
         for name in request.query:
             leak = name in {"access_token", "appsecret_proof"}
             findings.note(f"query: {name} " + ("is a secret and must not be in a URL" if leak else "is not expected"))
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or not token or (self.settings and token != self.settings.get("access_token")):
+        token = request.bearer()
+        if not token or (self.settings and token != self.settings.get("access_token")):
             findings.refuse(
                 "authorization: not a Bearer header with the access token",
                 error(400, 190, "Error validating access token: Session has expired.", 463),
@@ -228,7 +95,7 @@ class Facebook:
     def _record(self, events: list[Json]) -> Answer:
         for event in events:
             people = event["user_data"]
-            self._events.append(
+            self._events.add(
                 {
                     "eventName": event["event_name"],
                     "eventId": event.get("event_id"),
@@ -237,116 +104,16 @@ class Facebook:
                     "userDataKeys": sorted(people),
                 }
             )
-        return Answer.json(200, {"events_received": len(events), "messages": [], "fbtrace_id": _trace()})
+        return Answer.json(200, {"events_received": len(events), "messages": [], "fbtrace_id": trace()})
 
 
 def _parse(request: Request, findings: Findings) -> list[Json]:
-    try:
-        body = request.json()
-    except ValueError as fault:
-        findings.refuse(f"body: not JSON: {fault}", invalid())
+    body = findings.read(request, invalid())
+    if body is None:
         return []
-    for where, wrong in misfits(body, "", BODY):
-        findings.refuse(f"{where} {wrong}", invalid())
-    events = body.get("data") if isinstance(body, dict) else None
+    findings.refuse_each(misfits(body, "", BODY), invalid())
+    events = body.get("data")
     if not isinstance(events, list) or not 1 <= len(events) <= MOST_EVENTS:
         findings.refuse(f"data is not a list of 1 to {MOST_EVENTS} events", invalid())
         return []
     return events
-
-
-def _check_event(event: Json, at: str, now: float, findings: Findings) -> None:
-    if not isinstance(event, dict):
-        findings.refuse(f"{at} is not an object", invalid())
-        return
-    required = ("event_name", "event_time", "user_data", "action_source")
-    for where, wrong in misfits(event, at, EVENT, required):
-        findings.refuse(f"{where} {wrong}", invalid())
-    if "event_id" not in event:
-        findings.note(f"{at}.event_id is missing: a retry would count twice")
-    _check_time(event, at, now, findings)
-    _check_user_data(event.get("user_data"), at, now, findings)
-    _check_source(event, at, findings)
-    _check_custom_data(event, at, findings)
-    if event.get("data_processing_options") == ["LDU"]:
-        for name in ("data_processing_options_country", "data_processing_options_state"):
-            if name not in event:
-                findings.refuse(f"{at}.{name} is missing beside LDU", invalid())
-
-
-def _check_time(event: dict[str, Json], at: str, now: float, findings: Findings) -> None:
-    when = event.get("event_time", 0)
-    if whole_number(1)(when):
-        return
-    # 62 days are for physical stores only; one older event rejects the entire request.
-    oldest = now - DAY * (62 if event.get("action_source") == "physical_store" else 7)
-    if when < oldest:
-        findings.refuse(f"{at}.event_time is too old", invalid(TOO_OLD, "Event Timestamp Too Old"))
-    elif when > now + 60:
-        findings.refuse(f"{at}.event_time is in the future, or not in seconds", invalid())
-
-
-def _check_user_data(people: Json, at: str, now: float, findings: Findings) -> None:
-    if not isinstance(people, dict):
-        findings.refuse(f"{at}.user_data is not an object", invalid(TOO_WEAK))
-        return
-    for where, wrong in misfits(people, f"{at}.user_data", USER_DATA):
-        if where.endswith(".external_id"):
-            # Meta recommends the hash and takes clear text as well; our contract chose the hash.
-            findings.note(f"{where} {wrong}")
-        else:
-            findings.refuse(f"{where} {wrong}", invalid())
-    usable = {name for name, value in people.items() if value not in (None, "", [])}
-    if any(usable <= weak for weak in WEAK):
-        findings.refuse(f"{at}.user_data is too weak to match anybody", invalid(TOO_WEAK, "Not enough customer data"))
-    click = people.get("fbc")
-    if isinstance(click, str) and not USER_DATA["fbc"](click) and int(click.split(".")[2]) / 1000 < now - 90 * DAY:
-        findings.note(f"{at}.user_data.fbc is older than 90 days")
-
-
-def _check_source(event: dict[str, Json], at: str, findings: Findings) -> None:
-    people = event.get("user_data")
-    people = people if isinstance(people, dict) else {}
-    agent = people.get("client_user_agent")
-    if event.get("action_source") == "website":
-        if "event_source_url" not in event:
-            findings.refuse(f"{at}.event_source_url is missing for a website event", invalid())
-        if not agent:
-            findings.refuse(f"{at}.user_data.client_user_agent is missing for a website event", invalid())
-    if event.get("action_source") == "app" or "app_data" in event:
-        app = event.get("app_data")
-        required = ("advertiser_tracking_enabled", "application_tracking_enabled", "extinfo")
-        for where, wrong in misfits(app, f"{at}.app_data", APP_DATA, required):
-            _refuse_or_note(where, wrong, findings)
-        if isinstance(app, dict) and app.get("advertiser_tracking_enabled") == 0 and "madid" in people:
-            findings.note(f"{at}.user_data.madid is sent though advertiser_tracking_enabled is 0")
-
-
-def _refuse_or_note(where: str, wrong: str, findings: Findings) -> None:
-    # An extinfo of 18 entries once failed without a word (Segment's tests); the docs disagree on whether
-    # application_tracking_enabled is required.
-    if "entries" in wrong or (where.endswith("application_tracking_enabled") and wrong == "is missing"):
-        findings.note(f"{where} {wrong}")
-    else:
-        findings.refuse(f"{where} {wrong}", invalid())
-
-
-def _check_custom_data(event: dict[str, Json], at: str, findings: Findings) -> None:
-    custom = event.get("custom_data", {})
-    if not isinstance(custom, dict):
-        findings.refuse(f"{at}.custom_data is not an object", invalid())
-    elif event.get("event_name") == "Purchase" and not isinstance(custom.get("value"), int | float):
-        findings.refuse(f"{at}.custom_data.value is missing for a Purchase", invalid(NO_VALUE))
-    findings.note(*_clear(event, at))
-
-
-def _clear(event: dict[str, Json], at: str) -> Iterator[str]:
-    people = event.get("user_data")
-    in_clear = {"client_user_agent", "madid", "fbc", "fbp"}
-    yield from personal_data({name: event[name] for name in event if name != "user_data"}, at)
-    if isinstance(people, dict):
-        yield from personal_data({name: people[name] for name in people if name not in in_clear}, f"{at}.user_data")
-
-
-def _trace() -> str:
-    return "A" + secrets.token_urlsafe(14)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 
 from local.sandbox.exchange import KEPT, Json, Request
 
@@ -53,10 +54,13 @@ class Journal:
         self._entries.append(entry)
         return entry
 
-    def shown(self, agent: str | None = None, after: int = 0, limit: int | None = None) -> list[dict[str, Json]]:
-        """Give the requests of one agent or of all, those after a number, and only the last few if `limit` says so."""
-        chosen = [one for one in self._entries if one.number > after and agent in (None, one.agent)]
-        return [one.shown() for one in (chosen if limit is None else chosen[max(0, len(chosen) - limit) :])]
+    def shown(
+        self, agent: str | None = None, after: int = 0, limit: int | None = None, *, wrong: bool = False
+    ) -> list[dict[str, Json]]:
+        """Give the requests after a number: of one agent, with violations, and the last few, if so asked."""
+        newest = takewhile(lambda one: one.number > after, reversed(self._entries))
+        chosen = (one for one in newest if agent in (None, one.agent) and (one.violations or not wrong))
+        return [one.shown() for one in islice(chosen, limit)][::-1]
 
     def summary(self) -> dict[str, dict[str, int]]:
         """Count requests and those with violations by agent."""

@@ -97,11 +97,14 @@ class Sandbox:
             self.journal.clear()
             return Response(status_code=204)
         query = http.query_params
-        if unknown := set(query) - {"agent", "after", "limit"}:
+        if unknown := set(query) - {"agent", "after", "limit", "wrong"}:
             raise HTTPException(400, f"unknown query parameter {', '.join(sorted(unknown))}")
         agent = self._name(query["agent"]) if "agent" in query else None
         limit = _count(query["limit"]) if "limit" in query else None
-        return JSONResponse({"requests": self.journal.shown(agent, _count(query.get("after", "0")), limit)})
+        if query.get("wrong", "true") != "true":
+            raise HTTPException(400, "wrong is true or left out")
+        after = _count(query.get("after", "0"))
+        return JSONResponse({"requests": self.journal.shown(agent, after, limit, wrong="wrong" in query)})
 
     async def _summary(self, _: HttpRequest) -> Response:
         return JSONResponse(self.journal.summary())

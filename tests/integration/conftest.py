@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import boto3
 import pytest
 from moto import mock_aws
 
@@ -18,15 +19,31 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "session-relay")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "session-relay")
     monkeypatch.setenv("APPS_PATH", "/session-relay/test/apps")
+    monkeypatch.setenv("IDENTITY_PATH", "/session-relay/test/identity")
     with mock_aws():
         forget()
         yield
     forget()
 
 
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The ledger's table, as the template makes it."""
+    boto3.client("dynamodb").create_table(
+        TableName="receipts",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "event", "KeyType": "HASH"}, {"AttributeName": "agent", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("event", "agent")],
+    )
+    monkeypatch.setenv("TABLE", "receipts")
+    return "receipts"
+
+
 def forget() -> None:
     """Makes the functions' caches as cold as at their first start."""
-    for cached in (aws.sns, aws.sqs, aws.ssm, environment.topic_arn, environment.apps_path, settings._provider):  # noqa: SLF001
-        cached.cache_clear()
+    for module in (aws, environment, settings):
+        for cached in vars(module).values():
+            if hasattr(cached, "cache_clear"):
+                cached.cache_clear()
     environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
     settings._last_good.clear()  # noqa: SLF001

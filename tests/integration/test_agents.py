@@ -66,7 +66,7 @@ class Queues:
 
 
 @pytest.fixture
-def queues(monkeypatch: pytest.MonkeyPatch) -> Queues:
+def queues(monkeypatch: pytest.MonkeyPatch, table: str) -> Queues:
     """The agent's queues, its settings in SSM and the function's environment."""
     sqs = boto3.client("sqs")
     made = Queues(
@@ -76,6 +76,7 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> Queues:
     boto3.client("ssm").put_parameter(Name=name, Value=json.dumps(SETTINGS), Type="SecureString")
     for variable, value in {
         "SETTINGS_PARAMETER": name,
+        "TABLE": table,
         "QUEUE_URL": made.url,
         "DEAD_LETTER_QUEUE_URL": made.dead,
         "RETRY_SCHEDULE": "5,30",

@@ -2,16 +2,22 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 
 from functions.ingest.app import handler
+from relay import environment
+from relay.identity import IdentityKeys, mint
+from relay.ledger import Ledger
+
+KEY = "an-identity-key-of-at-least-32-bytes"
 
 
 @pytest.fixture
-def queue_url(monkeypatch: pytest.MonkeyPatch) -> str:
+def queue_url(monkeypatch: pytest.MonkeyPatch, table: str) -> str:  # noqa: ARG001 - ingest writes there as well
     """A queue that hears everything that the topic is told."""
     sns, sqs = boto3.client("sns"), boto3.client("sqs")
     topic = sns.create_topic(Name="events.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
@@ -22,14 +28,16 @@ def queue_url(monkeypatch: pytest.MonkeyPatch) -> str:
     return url
 
 
-def _call(body: Any, path: str = "/login", kind: str = "secret", **request: Any) -> dict[str, Any]:
+def _call(
+    body: Any, path: str = "/login", kind: str = "secret", must_prove: str = "optional", **request: Any
+) -> dict[str, Any]:
     return handler(
         {
             "resource": path,
             "body": body if body is None or isinstance(body, str) else json.dumps(body),
             "isBase64Encoded": False,
             "requestContext": {
-                "authorizer": {"appId": "shop", "kind": kind, "identity": "optional"},
+                "authorizer": {"appId": "shop", "kind": kind, "identity": must_prove},
                 "identity": {"sourceIp": "203.0.113.24", "userAgent": "Shop/4.12"},
             },
             **request,
@@ -120,11 +128,130 @@ def test_a_body_that_is_too_large_is_413(queue_url: str) -> None:
     assert _heard(queue_url) == []
 
 
+@pytest.mark.usefixtures("table")
 def test_a_topic_that_does_not_take_it_is_503_and_never_a_false_202(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:gone.fifo")
     answer = _call({"customerId": "12345"})
     assert answer["statusCode"] == 503
     assert answer["headers"]["Retry-After"] == "2"
+
+
+def _token(uid: str, *, key: str = KEY, expires_in: int = 3600) -> dict[str, str]:
+    keys = IdentityKeys.model_validate({"keys": [key]})
+    return {"X-Identity-Token": mint(keys, uid, expires_in, datetime.now(UTC)).token}
+
+
+@pytest.fixture
+def identity_key() -> None:
+    """The app's identity key in SSM."""
+    value = json.dumps({"keys": [KEY]})
+    boto3.client("ssm").put_parameter(Name="/session-relay/test/identity/shop", Value=value, Type="SecureString")
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_a_public_key_speaks_for_a_customer_with_his_token_alone(queue_url: str) -> None:
+    public: dict[str, Any] = {"kind": "public", "must_prove": "required"}
+    bare = _call({"customerId": "ana"}, **public)
+    assert bare["statusCode"] == 401
+    assert json.loads(bare["body"])["detail"].startswith("Incorrect Identity Token: Missing")
+    foreign = _call({"customerId": "ana"}, headers=_token("bob"), **public)
+    assert foreign["statusCode"] == 403
+    assert _heard(queue_url) == []
+    assert _call({"customerId": "ana"}, headers=_token("ana"), **public)["statusCode"] == 202
+    assert json.loads(_heard(queue_url)[0]["Body"])["customerId"] == "ana"
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_who_has_a_token_need_not_say_who_he_is(queue_url: str) -> None:
+    assert _call(None, "/logout", kind="public", headers=_token("ana"))["statusCode"] == 202
+    assert json.loads(_heard(queue_url)[0]["Body"])["customerId"] == "ana"
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_a_visitor_needs_no_token(queue_url: str) -> None:
+    body = {"anonymousId": "3f0c2a58-6f1b-4f0e-9a7d-51c8a2b4e901"}
+    assert _call(body, "/open", kind="public", must_prove="required")["statusCode"] == 202
+    assert len(_heard(queue_url)) == 1
+
+
+@pytest.mark.usefixtures("identity_key", "queue_url")
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        (_token("ana", key="another-key-of-at-least-32-bytes..."), "Incorrect Identity Token: Invalid signature"),
+        ({"x-identity-token": "not.a-token"}, "Incorrect Identity Token: Improper format"),
+        ({"X-IDENTITY-TOKEN": ""}, "Incorrect Identity Token: Improper format"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["public", "secret"])
+def test_a_token_that_proves_nothing_is_401_for_every_key(headers: dict[str, str], detail: str, kind: str) -> None:
+    answer = _call({"customerId": "ana"}, kind=kind, headers=headers)
+    assert (answer["statusCode"], json.loads(answer["body"])["detail"]) == (401, detail)
+
+
+@pytest.mark.usefixtures("queue_url")
+def test_a_token_of_an_app_without_an_identity_key_proves_nothing() -> None:
+    answer = _call({"customerId": "ana"}, headers=_token("ana"))
+    assert answer["statusCode"] == 401
+    assert "no identity key" in json.loads(answer["body"])["detail"]
+
+
+def test_each_event_of_a_batch_has_its_own_answer(queue_url: str) -> None:
+    events = [
+        {"type": "login", "eventId": "1", "customerId": "ana"},
+        {"type": "signin", "customerId": "ana"},
+        {"type": "login", "customerId": 5},
+        "login",
+        {"type": "push_token", "eventId": "5", "device": {"id": "d", "pushToken": "false"}},
+    ]
+    answer = _call({"events": events}, "/batch")
+    assert answer["statusCode"] == 207
+    results = json.loads(answer["body"])["results"]
+    assert [result["status"] for result in results] == [202, 400, 400, 400, 202]
+    assert (results[0]["eventId"], results[4]["eventId"]) == ("1", "5")
+    assert results[2]["errors"] == [{"pointer": "#/customerId", "detail": "must be a valid string"}]
+    heard = [json.loads(message["Body"]) for message in _heard(queue_url)]
+    assert [event["type"] for event in heard] == ["login", "push_token"]
+    assert heard[1]["device"]["pushToken"] is False
+
+
+def test_a_batch_of_a_hundred_keeps_its_order(queue_url: str) -> None:
+    events = [{"type": "track", "name": "x", "eventId": str(n), "device": {"id": "d"}} for n in range(100)]
+    results = json.loads(_call({"events": events}, "/batch")["body"])["results"]
+    assert [result["eventId"] for result in results] == [str(n) for n in range(100)]
+    heard: list[str] = []
+    while messages := _heard(queue_url):
+        heard += [json.loads(message["Body"])["eventId"] for message in messages]
+        for message in messages:
+            boto3.client("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    assert heard == [str(n) for n in range(100)]
+
+
+@pytest.mark.usefixtures("queue_url")
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"events":[]}', '{"events":{}}', "{", '{"events":' + "[" * 5000])
+def test_what_is_no_batch_is_400(body: str) -> None:
+    assert _call(body, "/batch")["statusCode"] == 400
+
+
+@pytest.mark.usefixtures("queue_url")
+def test_a_batch_of_101_is_400() -> None:
+    answer = _call({"events": [{"type": "logout"}] * 101}, "/batch")
+    assert json.loads(answer["body"])["errors"] == [
+        {"pointer": "#/events", "detail": "must be a list of 1 to 100 events"}
+    ]
+
+
+def test_an_accepted_event_has_its_row_in_the_ledger(queue_url: str, table: str) -> None:
+    _call({"eventId": "evt_1", "customerId": "ana"})
+    assert Ledger(table).receipts("shop", "evt_1")["*"]["state"] == "accepted"
+    assert len(_heard(queue_url)) == 1
+
+
+def test_a_ledger_that_does_not_answer_costs_no_event(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABLE", "gone")
+    environment.table.cache_clear()
+    assert _call({"customerId": "ana"})["statusCode"] == 202
+    assert len(_heard(queue_url)) == 1
 
 
 def test_health_needs_nothing() -> None:

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from relay.delivery import MARGIN_MILLISECONDS, Agent, Outcome, Runtime
+from relay.delivery import MARGIN_MILLISECONDS, Agent, Runtime
 from relay.environment import AgentEnvironment
-from relay.errors import SettingsUnavailable, Skip, Unreachable
+from relay.errors import LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
 from relay.event import Event
 from relay.http import Request, Response
+from relay.ledger import Claim, Ledger, Standing
 from relay.queue import Queue, Record
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="/session-relay/test/agents/example",
+    table="receipts",
     queue_url="queue",
     dead_letter_queue_url="dead",
     retry_schedule=(5, 30, 120),
@@ -50,6 +52,43 @@ class FakeQueue(Queue):
 
     def park(self, record: Record, notes: Mapping[str, str]) -> None:
         self.parked[record.message_id] = notes
+
+
+@dataclass(frozen=True)
+class FakeLedger(Ledger):
+    """Keeps deliveries in memory; `down` names what DynamoDB refuses."""
+
+    table: str = "receipts"
+    agent: str = "example"
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    last: dict[str, tuple[int, str]] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+
+    def claim(self, event: Event, now: datetime) -> Claim:  # noqa: ARG002 - leases are the real ledger's tests
+        self._refuse("claim")
+        row = self.rows.get(event.event_id, {})
+        if row.get("state") in {"delivered", "unconfirmed", "skipped", "expired"}:
+            return Claim(Standing.SETTLED)
+        if row.get("state") == "busy":
+            return Claim(Standing.BUSY, wait=33)
+        in_doubt = row.get("state") == "sending"
+        return Claim(Standing.OURS, row.get("attempts", 0), row.get("done", 0), in_doubt, lease=1)
+
+    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> None:
+        self._refuse("settle")
+        assert claim.lease == 1
+        self.rows[event.event_id] = {**notes, "state": state}
+
+    def in_order(self, event: Event) -> bool:
+        newest = self.last.get(event.group, (0, ""))
+        if event.sequence < newest[0]:
+            return False
+        self.last[event.group] = (event.sequence, event.event_id)
+        return True
+
+    def _refuse(self, operation: str) -> None:
+        if operation in self.down:
+            raise LedgerUnavailable("ProvisionedThroughputExceededException")
 
 
 @dataclass
@@ -91,18 +130,30 @@ class World:
 
     answers: dict[str, list[Response | Exception]] = field(default_factory=dict)
     queue: FakeQueue = field(default_factory=FakeQueue)
+    ledger: FakeLedger = field(default_factory=FakeLedger)
     sent: list[Request] = field(default_factory=list)
     loads: list[bool] = field(default_factory=list)
     settings: Callable[[bool], Settings] = lambda _fresh: Settings()
     max_age: timedelta | None = None
+    ordered: bool = False
+    repeatable: bool = True
     now: datetime = NOW
 
     def deliver(self, *records: Record, context: Time | None = None) -> list[str]:
-        agent = Agent("example", "advertising", Settings, _build, max_age=self.max_age)
+        agent = Agent(
+            "example",
+            "advertising",
+            Settings,
+            _build,
+            max_age=self.max_age,
+            ordered=self.ordered,
+            repeatable=self.repeatable,
+        )
         runtime = Runtime(
             agent,
             ENVIRONMENT,
             self.queue,
+            self.ledger,
             self._load,
             send=self._send,
             now=lambda: self.now,
@@ -150,11 +201,14 @@ def test_a_denied_purpose_is_decided_when_sending() -> None:
     assert world.outcomes == {("skipped", "consent: advertising"): 1}
 
 
-@pytest.mark.parametrize(("receives", "wait"), [(1, 5), (2, 30), (3, 120), (50, 120)])
-def test_retries_by_our_own_clock(receives: int, wait: int) -> None:
+def test_retries_by_our_own_clock_whatever_sqs_counts() -> None:
     world = World({"m1": [Response(500)]})
-    assert world.deliver(_record(receives=receives)) == ["m1"]
-    assert world.queue.postponed == {"m1": wait}
+    waits = []
+    for receives in (1, 7, 8, 400):
+        assert world.deliver(_record(receives=receives)) == ["m1"]
+        waits.append(world.queue.postponed["m1"])
+    assert waits == [5, 30, 120, 120]
+    assert world.ledger.rows["m1"]["attempts"] == 4
 
 
 def test_the_agents_own_wish_to_wait_wins_when_it_is_longer() -> None:
@@ -171,10 +225,11 @@ def test_no_answer_is_retried() -> None:
 
 def test_a_rejected_record_is_parked_with_the_reason_and_acknowledged() -> None:
     world = World({"m1": [Response(400)]})
-    assert world.deliver(_record(receives=3)) == []
+    assert world.deliver(_record()) == []
     assert world.queue.parked == {
-        "m1": {"agent": "example", "reason": "HTTP 400", "attempts": "3", "firstSeen": NOW.isoformat()}
+        "m1": {"agent": "example", "reason": "HTTP 400", "status": "400", "attempts": "1", "firstSeen": NOW.isoformat()}
     }
+    assert world.ledger.rows["m1"]["state"] == "parked"
 
 
 def test_a_record_that_still_fails_after_the_horizon_is_parked() -> None:
@@ -243,6 +298,99 @@ def test_the_second_of_two_requests_waits_for_the_first() -> None:
     assert world.told == ["m1"]
 
 
+def test_a_delivery_that_failed_half_way_resumes_where_it_stopped() -> None:
+    world = World({"m1": [Response(200), Response(500), Response(200)]})
+    assert world.deliver(_record(name="twice")) == ["m1"]
+    assert world.ledger.rows["m1"]["done"] == 1
+    assert world.deliver(_record(name="twice", receives=2)) == []
+    assert len(world.sent) == 3
+    assert world.ledger.rows["m1"] | {"at": 0} == {
+        "state": "delivered",
+        "reason": "HTTP 200",
+        "attempts": 2,
+        "done": 2,
+        "status": 200,
+        "at": 0,
+    }
+
+
+def test_a_settled_delivery_is_never_made_again() -> None:
+    world = World()
+    assert world.deliver(_record("m1")) == []
+    copy = _record("m2")
+    assert world.deliver(Record("m3", "r", _record("m1").body, 1, NOW, None)) == []
+    assert world.told == ["m1"]
+    assert world.deliver(copy) == []
+    assert world.told == ["m1", "m2"]
+
+
+def test_a_delivery_that_another_is_making_is_left_to_it() -> None:
+    world = World()
+    world.ledger.rows["m1"] = {"state": "busy"}
+    assert world.deliver(_record()) == ["m1"]
+    assert world.sent == []
+    assert world.queue.postponed == {"m1": 33}
+
+
+@pytest.mark.parametrize(("repeatable", "told", "state"), [(True, ["m1"], "delivered"), (False, [], "unconfirmed")])
+def test_in_doubt_is_sent_again_only_where_that_does_no_harm(
+    repeatable: bool,  # noqa: FBT001
+    told: list[str],
+    state: str,
+) -> None:
+    world = World(repeatable=repeatable)
+    world.ledger.rows["m1"] = {"state": "sending"}
+    assert world.deliver(_record()) == []
+    assert world.told == told
+    assert world.ledger.rows["m1"]["state"] == state
+
+
+def test_a_parked_delivery_is_made_again_when_its_message_comes_back() -> None:
+    world = World({"m1": [Response(400), Response(200)]})
+    world.deliver(_record())
+    assert world.ledger.rows["m1"]["state"] == "parked"
+    assert world.deliver(_record()) == []
+    assert world.ledger.rows["m1"]["state"] == "delivered"
+
+
+def test_an_older_event_is_superseded_at_an_ordered_agent() -> None:
+    world = World(ordered=True)
+    device = {"id": "phone"}
+    world.deliver(_record("logout", type="logout", sequence=6, device=device))
+    assert world.deliver(_record("login", sequence=5, device=device)) == []
+    assert world.told == ["logout"]
+    assert world.outcomes == {("skipped", "superseded"): 1}
+
+
+def test_held_costs_no_attempt() -> None:
+    world = World({"m1": [Response(401)]})
+    for _ in range(3):
+        world.deliver(_record())
+    assert world.ledger.rows["m1"]["attempts"] == 0
+
+
+def test_nothing_is_sent_while_the_ledger_does_not_answer() -> None:
+    world = World(ledger=FakeLedger(down={"claim"}))
+    assert world.deliver(_record()) == ["m1"]
+    assert world.sent == []
+    assert world.outcomes == {("waiting", ""): 1}
+
+
+def test_what_was_sent_and_could_not_be_noted_comes_back_when_the_claim_has_run_out() -> None:
+    world = World(ledger=FakeLedger(down={"settle"}))
+    assert world.deliver(_record()) == ["m1"]
+    assert world.queue.postponed == {"m1": 61}
+    assert world.outcomes == {("unsettled", ""): 1}
+
+
+def test_a_redriven_message_has_its_time_before_it() -> None:
+    later = NOW + timedelta(days=10)
+    world = World({"m1": [Response(500)]}, now=later)
+    redriven = Record("m1", "r", _record().body, 1, later, None)
+    assert world.deliver(redriven) == ["m1"]
+    assert world.queue.parked == {}
+
+
 def test_only_the_failed_record_of_a_batch_stays() -> None:
     world = World({"m2": [Response(500)]})
     assert world.deliver(_record("m1"), _record("m2"), _record("m3")) == ["m2"]
@@ -263,8 +411,3 @@ def test_little_time_left_leaves_the_batch_untouched() -> None:
     assert world.deliver(_record("m1"), _record("m2"), context=Time(MARGIN_MILLISECONDS - 1)) == ["m1", "m2"]
     assert world.sent == []
     assert world.queue.postponed == {"m1": 0, "m2": 0}
-
-
-def test_an_outcome_says_whether_it_is_parked() -> None:
-    assert Outcome("parked").parked
-    assert not Outcome("delivered").parked

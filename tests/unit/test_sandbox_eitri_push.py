@@ -262,6 +262,10 @@ def test_refuses_to_issue_a_token(body: Any, status: int, name: str) -> None:
     assert (answer.status, json.loads(answer.body)["name"]) == (status, name)
 
 
+def test_issues_no_token_where_there_are_no_credentials() -> None:
+    assert judged(ask({"grant_type": "client_credentials"}), SETTINGS)[1].status == 401
+
+
 def test_takes_credentials_in_each_style() -> None:
     basic = "Basic " + base64.b64encode(b"id-example:secret-example").decode()
     by_style = {

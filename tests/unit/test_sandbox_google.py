@@ -157,6 +157,57 @@ def test_answers_204_even_to_what_it_cannot_read(body: bytes) -> None:
     assert judgement.work().status == 204
 
 
+OWN_SECRETS = SETTINGS | {"api_secret_ios": "IOS-SECRET", "api_secret_android": "ANDROID-SECRET"}
+ANDROID = {"firebase_app_id": "1:123456789012:android:3f2a9c0b1d4e5f61"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "query", "recorded"),
+    [
+        (OWN_SECRETS, APP | {"api_secret": "IOS-SECRET"}, 1),
+        (OWN_SECRETS, ANDROID | {"api_secret": "ANDROID-SECRET"}, 1),
+        (OWN_SECRETS, APP, 0),
+        (OWN_SECRETS, APP | {"api_secret": "ANDROID-SECRET"}, 0),
+        (SETTINGS | {"api_secret_android": "ANDROID-SECRET"}, APP, 1),
+        (SETTINGS, ANDROID | {"api_secret": "SECRET"}, 1),
+    ],
+)
+def test_an_app_stream_may_have_a_secret_of_its_own(
+    settings: dict[str, str], query: dict[str, str], recorded: int
+) -> None:
+    agent = Google(settings)
+    judgement = agent.judge(post(LOGIN, query), NOW)
+    judgement.work()
+    assert agent.state()["count"] == recorded
+    assert ("query: api_secret is wrong" in judgement.violations) == (not recorded)
+
+
+def test_the_web_stream_knows_no_secret_of_an_app() -> None:
+    assert list(Google(OWN_SECRETS).judge(post(LOGOUT, WEB), NOW).violations) == []
+    assert list(Google(OWN_SECRETS).judge(post(LOGOUT, WEB | {"api_secret": "IOS-SECRET"}), NOW).violations) == [
+        "query: api_secret is wrong"
+    ]
+
+
+@pytest.mark.parametrize("client_id", ["3f0c6d0e-8a53-4d0e-9f2d-6d7a3f4c1b20", "order-42"])
+def test_takes_any_client_id_and_remarks_on_it_at_the_strict_debug_endpoint(client_id: str) -> None:
+    agent = Google(SETTINGS)
+    body = LOGOUT | {"client_id": client_id}
+    for path in ("/mp/collect", "/debug/mp/collect"):
+        judgement = agent.judge(post(body, WEB, path), NOW)
+        judgement.work()
+        assert list(judgement.violations) == []
+    assert [event["clientId"] for event in agent.state()["events"]] == [client_id]
+    strict = body | {"validation_behavior": "ENFORCE_RECOMMENDATIONS"}
+    [remark] = agent.judge(post(strict, WEB, "/debug/mp/collect"), NOW).violations
+    assert "should be in <number>.<number> format" in remark
+
+
+@pytest.mark.parametrize("client_id", ["", " ", None, 7, "undefined"])
+def test_a_client_id_that_says_nothing_is_wrong(client_id: Any) -> None:
+    assert Google(SETTINGS).judge(post(LOGOUT | {"client_id": client_id}, WEB), NOW).violations
+
+
 def messages(body: Any, query: dict[str, str]) -> Any:
     answer = Google(SETTINGS).judge(post(body, query, "/debug/mp/collect"), NOW).work()
     assert answer.status == 200

@@ -65,6 +65,8 @@ def test_is_healthy_and_shows_a_page(sandbox: Sandbox) -> None:
     status, page, _ = call(sandbox, "GET", "/")
     assert status == 200
     assert "<title>" in page
+    assert all(f"{name}: " in page for name in sandbox.agents)
+    assert "//" not in page.replace("http://www.w3.org/2000/svg", "").replace("  // ", "")
 
 
 def test_records_what_came_and_what_was_answered(sandbox: Sandbox) -> None:
@@ -84,6 +86,7 @@ def test_records_what_came_and_what_was_answered(sandbox: Sandbox) -> None:
     assert (second["query"], second["body"], second["status"]) == ({"api_secret": "SECRET"}, "{", 204)
     assert second["violations"]
     assert [one["agent"] for one in call(sandbox, "GET", "/_requests?agent=google")[1]["requests"]] == ["google"]
+    assert [one["number"] for one in call(sandbox, "GET", "/_requests?wrong=true")[1]["requests"]] == [2]
     assert call(sandbox, "GET", "/_summary")[1]["google"] == {"requests": 1, "withViolations": 1}
 
 
@@ -144,6 +147,7 @@ def test_new_credentials_hold_from_the_next_request_on(sandbox: Sandbox) -> None
         ("GET", "/_requests?agent=nobody", None, 404),
         ("GET", "/_requests?agnet=emarsys", None, 400),
         ("GET", "/_requests?limit=all", None, 400),
+        ("GET", "/_requests?wrong=no", None, 400),
     ],
 )
 def test_the_control_api_is_strict(sandbox: Sandbox, method: str, target: str, body: Any, status: int) -> None:

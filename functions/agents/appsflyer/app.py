@@ -293,6 +293,12 @@ def classify(response: Response) -> Verdict:
 
 
 AGENT = Agent(
-    name="appsflyer", purpose="advertising", settings=Settings, build_requests=build_requests, classify=classify
+    name="appsflyer",
+    purpose="advertising",
+    settings=Settings,
+    build_requests=build_requests,
+    classify=classify,
+    # An event has no id at AppsFlyer: the same one twice counts twice, for ever.
+    repeatable=False,
 )
 handler = handler_of(AGENT)

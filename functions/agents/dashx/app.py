@@ -275,5 +275,12 @@ def _meaning(error: object) -> Meaning:
     return Meaning.RETRY
 
 
-AGENT = Agent(name="dashx", purpose="messaging", settings=Settings, build_requests=build_requests, classify=classify)
+AGENT = Agent(
+    name="dashx",
+    purpose="messaging",
+    settings=Settings,
+    build_requests=build_requests,
+    classify=classify,
+    ordered=True,
+)
 handler = handler_of(AGENT)

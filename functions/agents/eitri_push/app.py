@@ -171,5 +171,6 @@ AGENT = Agent(
     build_requests=build_requests,
     classify=classify,
     authorize=authorize,
+    ordered=True,
 )
 handler = handler_of(AGENT)

@@ -227,5 +227,12 @@ def classify(response: Response) -> Verdict:
     return by_status(response)
 
 
-AGENT = Agent(name="emarsys", purpose="messaging", settings=Settings, build_requests=build_requests, classify=classify)
+AGENT = Agent(
+    name="emarsys",
+    purpose="messaging",
+    settings=Settings,
+    build_requests=build_requests,
+    classify=classify,
+    ordered=True,
+)
 handler = handler_of(AGENT)

@@ -273,5 +273,7 @@ AGENT = Agent(
     classify=classify,
     # Google moves an older event to this limit without a word.
     max_age=timedelta(hours=72),
+    # An event has no id at Google either.
+    repeatable=False,
 )
 handler = handler_of(AGENT)

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -16,9 +16,17 @@ from pydantic import BaseModel
 from relay import http, settings, verdict
 from relay.authorization import Attempt, Send
 from relay.environment import AgentEnvironment
-from relay.errors import CredentialsRefused, InvalidEvent, SettingsUnavailable, Skip, Unreachable
+from relay.errors import (
+    CredentialsRefused,
+    InvalidEvent,
+    LedgerUnavailable,
+    SettingsUnavailable,
+    Skip,
+    Unreachable,
+)
 from relay.event import Event, Purpose
 from relay.http import Request, Response
+from relay.ledger import LEASE, Claim, Ledger, Standing
 from relay.log import count, logger
 from relay.queue import Queue, Record
 from relay.verdict import Meaning, Verdict
@@ -29,6 +37,9 @@ MAX_WORKERS = 16
 MARGIN_MILLISECONDS = 8_000
 """No delivery is begun with less time left than this: a request may take its time-outs, 7 s, in full."""
 
+MAX_REASON = 250
+"""Characters of a reason that are kept."""
+
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -37,7 +48,9 @@ class Agent(Generic[S]):
     """All that the runtime must know of one external system.
 
     `max_age` is how old an event the agent accepts, counted from when it happened; `authorize` adds to a request what
-    cannot be built from the event alone, such as a signature over the time of sending.
+    cannot be built from the event alone, such as a signature over the time of sending. `ordered` where the agent keeps
+    state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
+    twice does no lasting harm, so that a delivery in doubt is sent again.
     """
 
     name: str
@@ -47,20 +60,23 @@ class Agent(Generic[S]):
     classify: Callable[[Response], Verdict] = verdict.by_status
     authorize: Callable[[Request, S, Attempt], Request] | None = None
     max_age: timedelta | None = None
+    ordered: bool = False
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a delivery for now: settled, or waiting this many seconds in its queue."""
+    """What became of a delivery for now: settled, or to be looked at again in `wait` seconds.
+
+    `attempts` were made so far and `done` of its requests are behind us; `status` is the last HTTP status.
+    """
 
     state: str
     reason: str = ""
     wait: int | None = None
-
-    @property
-    def parked(self) -> bool:
-        """Whether the message goes to the dead-letter queue."""
-        return self.state == "parked"
+    attempts: int = 0
+    done: int = 0
+    status: int | None = None
 
 
 class LambdaContext(Protocol):
@@ -81,6 +97,7 @@ class Runtime(Generic[S]):
     agent: Agent[S]
     environment: AgentEnvironment
     queue: Queue
+    ledger: Ledger
     load: Callable[[bool], S]
     send: Send = http.send
     now: Callable[[], datetime] = _now
@@ -101,10 +118,8 @@ class Runtime(Generic[S]):
             if context.get_remaining_time_in_millis() < MARGIN_MILLISECONDS:
                 return self._keep(lane[position:], 0)
             started = perf_counter()
-            event, outcome = self._outcome(record)
-            if outcome.parked:
-                self.queue.park(record, self._notes(record, event, outcome))
-            self._report(record, event, outcome, perf_counter() - started)
+            event, outcome = self._take(record)
+            self._report(event, outcome, perf_counter() - started)
             if outcome.wait is not None:
                 return self._keep(lane[position:], outcome.wait)
         return []
@@ -115,49 +130,96 @@ class Runtime(Generic[S]):
             self.queue.postpone(record, seconds)
         return [record.message_id for record in records]
 
-    def _outcome(self, record: Record) -> tuple[Event | None, Outcome]:
+    def _take(self, record: Record) -> tuple[Event | None, Outcome]:
         try:
             event = Event.load(record.body)
         except InvalidEvent as invalid:
-            return None, Outcome("parked", f"unreadable: {invalid}"[:250])
+            outcome = Outcome("parked", f"unreadable: {invalid}"[:MAX_REASON])
+            self._park(record, outcome, record.sent_at)
+            return None, outcome
         try:
-            return event, self._attempt(event, record)
+            claim = self.ledger.claim(event, self.now())
+        except LedgerUnavailable as fault:
+            return event, Outcome("waiting", f"ledger: {fault}", self._wait(record.receives))
+        match claim.standing:
+            case Standing.SETTLED:
+                return event, Outcome("repeated")
+            case Standing.BUSY:
+                return event, Outcome("busy", wait=claim.wait)
+            case Standing.OURS:
+                return event, self._settle(event, record, claim)
+
+    def _settle(self, event: Event, record: Record, claim: Claim) -> Outcome:
+        outcome = self._judge(event, record, claim)
+        if outcome.state == "parked":
+            # First the message, then the note: the other way round, a crash between them would lose the message.
+            self._park(record, outcome, event.received_at)
+        notes: dict[str, str | int] = {
+            "reason": outcome.reason[:MAX_REASON],
+            "attempts": outcome.attempts,
+            "done": outcome.done,
+            "at": int(self.now().timestamp() * 1000),
+            **({"status": outcome.status} if outcome.status else {}),
+            **({"wait": outcome.wait} if outcome.wait is not None else {}),
+        }
+        try:
+            self.ledger.settle(event, claim, outcome.state, notes)
+        except LedgerUnavailable as fault:
+            # Our claim must run out before anybody can look at this delivery again.
+            return replace(outcome, state="unsettled", reason=f"ledger: {fault}", wait=int(LEASE.total_seconds()) + 1)
+        return outcome
+
+    def _judge(self, event: Event, record: Record, claim: Claim) -> Outcome:
+        before = Outcome("", attempts=claim.attempts, done=claim.done)
+        try:
+            return self._attempt(event, record, claim)
         except Skip as skip:
-            return event, Outcome("skipped", skip.reason)
+            return replace(before, state="skipped", reason=skip.reason)
         except SettingsUnavailable as fault:
-            return event, Outcome("held", str(fault), self.environment.hold)
+            return replace(before, state="held", reason=str(fault), wait=self.environment.hold)
+        except LedgerUnavailable as fault:
+            return replace(before, state="retrying", reason=f"ledger: {fault}", wait=self._wait(record.receives))
         except Exception as bug:  # noqa: BLE001 - a fault of ours must neither lose the event nor print what it holds
             logger().error("fault", extra={"agent": self.agent.name, "event_id": event.event_id, **_where(bug)})
-            return event, self._later(event, record, Verdict(Meaning.RETRY, f"fault: {type(bug).__name__}"))
+            told = Verdict(Meaning.RETRY, f"fault: {type(bug).__name__}")
+            return self._later(record, told, replace(before, attempts=claim.attempts + 1))
 
-    def _attempt(self, event: Event, record: Record) -> Outcome:
+    def _attempt(self, event: Event, record: Record, claim: Claim) -> Outcome:
         agent = self.agent
+        if claim.in_doubt and not agent.repeatable:
+            return Outcome("unconfirmed", "in doubt: an earlier attempt ended without a word", attempts=claim.attempts)
         if not event.allows(agent.purpose, default=self.environment.default_consent):
             raise Skip(f"consent: {agent.purpose}")
         if agent.max_age and self.now() - event.occurred_at > agent.max_age:
-            return Outcome("expired", f"older than {agent.max_age}")
-        answer = self._tell(event, fresh=False)
+            return Outcome("expired", f"older than {agent.max_age}", attempts=claim.attempts, done=claim.done)
+        answer, done = self._tell(event, claim.done, fresh=False)
         if answer.meaning is Meaning.CREDENTIALS:
-            answer = self._tell(event, fresh=True)
+            answer, done = self._tell(event, done, fresh=True)
+        made = Outcome(answer.meaning, answer.reason, None, claim.attempts + 1, done, answer.status)
         match answer.meaning:
             case Meaning.DELIVERED | Meaning.UNCONFIRMED:
-                return Outcome(answer.meaning, answer.reason)
+                return made
             case Meaning.CREDENTIALS:
-                return Outcome("held", answer.reason, self.environment.hold)
+                # Waiting for a credential to be mended costs no attempt.
+                return replace(made, state="held", wait=self.environment.hold, attempts=claim.attempts)
             case Meaning.REJECTED:
-                return Outcome("parked", answer.reason)
+                return replace(made, state="parked")
             case Meaning.RETRY:
-                return self._later(event, record, answer)
+                return self._later(record, answer, made)
 
-    def _tell(self, event: Event, *, fresh: bool) -> Verdict:
+    def _tell(self, event: Event, done: int, *, fresh: bool) -> tuple[Verdict, int]:
+        """Makes the requests that are not done yet, until one fails; its verdict, and how many are done now."""
         agent = self.agent
         current = self.load(fresh)
-        answer = Verdict(Meaning.REJECTED, "nothing to send")
-        for request in agent.build_requests(event, current):
+        requests = agent.build_requests(event, current)
+        if agent.ordered and not self.ledger.in_order(event):
+            raise Skip("superseded")
+        answer = Verdict(Meaning.DELIVERED, "nothing was left to send")
+        for position, request in enumerate(requests[done:], done):
             answer = self._exchange(request, current, fresh=fresh)
             if answer.meaning not in {Meaning.DELIVERED, Meaning.UNCONFIRMED}:
-                break
-        return answer
+                return answer, position
+        return answer, len(requests)
 
     def _exchange(self, request: Request, current: S, *, fresh: bool) -> Verdict:
         if not (request.url.startswith("https://") or self.environment.allow_insecure):
@@ -165,44 +227,87 @@ class Runtime(Generic[S]):
         try:
             if self.agent.authorize:
                 request = self.agent.authorize(request, current, Attempt(self.now(), self.send, fresh))
-            return self.agent.classify(self.send(request))
+            response = self.send(request)
         except Unreachable as fault:
             return Verdict(Meaning.RETRY, f"no answer: {fault}")
         except CredentialsRefused as fault:
             return Verdict(Meaning.CREDENTIALS, str(fault))
+        return replace(self.agent.classify(response), status=response.status)
 
-    def _later(self, event: Event, record: Record, answer: Verdict) -> Outcome:
-        if self.now() - event.received_at > timedelta(seconds=self.environment.retry_horizon):
-            return Outcome("parked", f"still failing after the horizon: {answer.reason}")
+    def _later(self, record: Record, answer: Verdict, made: Outcome) -> Outcome:
+        # Counted from when this message was sent: a redriven one is a new one, and has its time before it.
+        if self.now() - record.sent_at > timedelta(seconds=self.environment.retry_horizon):
+            return replace(made, state="parked", reason=f"still failing after the horizon: {answer.reason}")
+        wait = max(self._wait(made.attempts), answer.wait or 0)
+        return replace(made, state="retrying", reason=answer.reason, wait=wait)
+
+    def _wait(self, attempts: int) -> int:
+        """Seconds until the next attempt: somewhere between zero and the schedule's word, so that herds disperse."""
         schedule = self.environment.retry_schedule
-        longest = schedule[min(record.receives, len(schedule)) - 1]
-        wait = max(math.ceil(self.draw(0, longest)), answer.wait or 0, 1)
-        return Outcome("retrying", answer.reason, wait)
+        return max(1, math.ceil(self.draw(0, schedule[min(max(attempts, 1), len(schedule)) - 1])))
 
-    def _notes(self, record: Record, event: Event | None, outcome: Outcome) -> dict[str, str]:
-        return {
-            "agent": self.agent.name,
-            "reason": outcome.reason,
-            "attempts": str(record.receives),
-            "firstSeen": (event.received_at if event else record.sent_at).isoformat(),
-        }
+    def _park(self, record: Record, outcome: Outcome, first_seen: datetime) -> None:
+        self.queue.park(
+            record,
+            {
+                "agent": self.agent.name,
+                "reason": outcome.reason,
+                "status": str(outcome.status or ""),
+                "attempts": str(outcome.attempts),
+                "firstSeen": first_seen.isoformat(),
+            },
+        )
 
-    def _report(self, record: Record, event: Event | None, outcome: Outcome, seconds: float) -> None:
+    def _report(self, event: Event | None, outcome: Outcome, seconds: float) -> None:
         self.outcomes[outcome.state, outcome.reason if outcome.state == "skipped" else ""] += 1
         known = {"event_id": event.event_id, "app": event.app_id, "type": event.type} if event else {}
-        extra = {"agent": self.agent.name, **known, "attempt": record.receives, "ms": round(seconds * 1000)}
-        write = logger().warning if outcome.parked or outcome.state == "held" else logger().info
+        extra = {"agent": self.agent.name, **known, "attempt": outcome.attempts, "ms": round(seconds * 1000)}
+        write = logger().warning if outcome.state in _ALARMING else logger().info
         write(outcome.state, extra={**extra, "reason": outcome.reason, "wait": outcome.wait})
 
 
+_ALARMING = {"parked", "held", "waiting", "unsettled"}
+
+
+def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool) -> dict[str, Any]:
+    """The requests that an event would make of an agent, secrets masked, or why it would make none; sends nothing."""
+    if not event.allows(agent.purpose, default=default_consent):
+        return {"skipped": f"consent: {agent.purpose}"}
+    try:
+        requests = agent.build_requests(event, current)
+    except Skip as skip:
+        return {"skipped": skip.reason}
+    return {"requests": [http.shown(_authorized(agent, request, current)) for request in requests]}
+
+
+def _authorized(agent: Agent[S], request: Request, current: S) -> Request:
+    def send(_request: Request) -> Response:
+        raise Unreachable("a dry run")
+
+    if agent.authorize is None:
+        return request
+    try:
+        return agent.authorize(request, current, Attempt(_now(), send, fresh=False))
+    except Unreachable:
+        # The token would be fetched when sending.
+        return request
+
+
 def handler_of(agent: Agent[S], send: Send = http.send) -> Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]:
-    """The Lambda handler of an agent: an SQS batch in, a partial batch response out."""
+    """The Lambda handler of an agent: an SQS batch in, a partial batch response out; or a dry run of one event."""
 
     def handle(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment = AgentEnvironment.read()
-        queue = Queue(environment.queue_url, environment.dead_letter_queue_url)
+        load = partial(_load, agent.settings, environment.settings_parameter)
+        if "dryRun" in event:
+            return _dry_run(agent, event["dryRun"], load, default_consent=environment.default_consent)
         runtime = Runtime(
-            agent, environment, queue, partial(_load, agent.settings, environment.settings_parameter), send
+            agent,
+            environment,
+            Queue(environment.queue_url, environment.dead_letter_queue_url),
+            Ledger(environment.table, agent.name),
+            load,
+            send,
         )
         unsettled = runtime.deliver(map(Record.read, event["Records"]), context)
         for (state, reason), number in runtime.outcomes.items():
@@ -210,6 +315,13 @@ def handler_of(agent: Agent[S], send: Send = http.send) -> Callable[[Mapping[str
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in unsettled]}
 
     return handle
+
+
+def _dry_run(agent: Agent[S], message: str, load: Callable[[bool], S], *, default_consent: bool) -> dict[str, Any]:
+    try:
+        return dry_run(agent, Event.load(message), load(False), default_consent=default_consent)  # noqa: FBT003
+    except SettingsUnavailable as fault:
+        return {"held": str(fault)}
 
 
 def _load(model: type[S], name: str, fresh: bool) -> S:  # noqa: FBT001 - the runtime's own question

@@ -11,6 +11,7 @@ class AgentEnvironment:
     """What the template tells an agent's function; times in seconds."""
 
     settings_parameter: str
+    table: str
     queue_url: str
     dead_letter_queue_url: str
     retry_schedule: tuple[int, ...]
@@ -25,6 +26,7 @@ class AgentEnvironment:
         """The function's own environment, read once."""
         return cls(
             settings_parameter=os.environ["SETTINGS_PARAMETER"],
+            table=os.environ["TABLE"],
             queue_url=os.environ["QUEUE_URL"],
             dead_letter_queue_url=os.environ["DEAD_LETTER_QUEUE_URL"],
             retry_schedule=tuple(int(seconds) for seconds in os.environ["RETRY_SCHEDULE"].split(",")),
@@ -33,6 +35,18 @@ class AgentEnvironment:
             default_consent=os.environ["DEFAULT_CONSENT"] == "granted",
             allow_insecure=os.environ["ALLOW_INSECURE_AGENTS"] == "true",
         )
+
+
+@cache
+def catalogue_path() -> str:
+    """The SSM path under which each deployed agent has its entry."""
+    return os.environ["CATALOGUE_PATH"]
+
+
+@cache
+def table() -> str:
+    """The ledger's table."""
+    return os.environ["TABLE"]
 
 
 @cache
@@ -45,3 +59,9 @@ def topic_arn() -> str:
 def apps_path() -> str:
     """The SSM path under which each app has its record."""
     return os.environ["APPS_PATH"]
+
+
+@cache
+def identity_path() -> str:
+    """The SSM path under which each app has its identity keys."""
+    return os.environ["IDENTITY_PATH"]

@@ -2,9 +2,12 @@
 
 RelayError
 ├── InvalidEvent        a caller's event has faults: 400 at ingest, parked at an agent
+├── Forbidden           the caller may not say this: 403
 ├── TooLarge            a caller's body is larger than an event may be: 413
+├── IncorrectToken      an identity token that ingest does not believe: 401
 ├── Skip                the event has nothing for this agent: settled as skipped
 ├── SettingsUnavailable an agent's settings cannot be read or do not validate: the delivery is held
+├── LedgerUnavailable   DynamoDB does not answer: the delivery waits, unsent
 ├── CredentialsRefused  a token could not be had for our credentials: read as a CREDENTIALS answer
 └── Unreachable         no answer from an agent: connection, TLS or time-out
 """
@@ -32,8 +35,19 @@ class InvalidEvent(RelayError):
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
 
 
+class Forbidden(RelayError):
+    """The caller may not say this."""
+
+
 class TooLarge(RelayError):
     """A caller's body is larger than an event may be."""
+
+
+class IncorrectToken(RelayError):
+    """An identity token proves nothing; the text is DashX's wording, `Incorrect Identity Token: Expired`."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"Incorrect Identity Token: {fault}")
 
 
 class Skip(RelayError):
@@ -50,6 +64,10 @@ class SettingsUnavailable(RelayError):
     def __init__(self, reason: str, *, missing: bool = False) -> None:
         self.missing = missing
         super().__init__(reason)
+
+
+class LedgerUnavailable(RelayError):
+    """DynamoDB does not answer; the text is its error code."""
 
 
 class Unreachable(RelayError):

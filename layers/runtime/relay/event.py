@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from relay.errors import Fault, InvalidEvent
+from relay.hashing import sha256
 
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
 Purpose = Literal["advertising", "analytics", "messaging"]
@@ -59,7 +60,7 @@ def _form(pattern: str, sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
@@ -212,8 +213,8 @@ class Call(Part):
     context: Context | None = None
 
     @classmethod
-    def read(cls, body: str | bytes, event_type: EventType) -> Self:
-        """A caller's JSON text as a call of this type.
+    def read(cls, body: str | bytes, event_type: EventType, proven: str | None = None) -> Self:
+        """A caller's JSON text as a call of this type; the customer, where it names none, is the one proven by a token.
 
         Raises:
             InvalidEvent: with every fault and its place.
@@ -222,6 +223,8 @@ class Call(Part):
             call = cls.model_validate_json(body)
         except ValidationError as invalid:
             raise InvalidEvent(faults_of(invalid)) from None
+        if call.customer_id is None and proven is not None:
+            call = call.model_copy(update={"customer_id": proven})
         faults = [*_missing(call, event_type), *_given_twice(call)]
         if faults:
             raise InvalidEvent(faults)
@@ -282,6 +285,15 @@ class Event(Call):
         except ValidationError as invalid:
             raise InvalidEvent(faults_of(invalid)) from None
 
+    @property
+    def group(self) -> str:
+        """What the event's order is kept by: its device, else its visitor, else its customer; a digest, never in clear.
+
+        Never the customer where there is a device, or a phone handed from one person to another is not protected.
+        """
+        device = self.device.id or self.anonymous_id or self.customer_id or self.event_id
+        return sha256(f"{self.app_id}\0{device}")
+
     def dump(self) -> str:
         """The event as JSON text for the topic."""
         return self.model_dump_json(exclude_none=True, exclude_defaults=True)
@@ -337,6 +349,7 @@ def faults_of(invalid: ValidationError) -> list[Fault]:
 
 _BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
 _SENTENCES = {
+    "string_pattern_mismatch": "must be text that is not blank and has no control characters",
     "json_invalid": "the body is not valid JSON in UTF-8",
     "model_type": "must be a JSON object",
     "missing": "is required",

@@ -72,6 +72,18 @@ def json_request(
     return Request(url, encode(document), {"content-type": "application/json", **(headers or {})}, query or {})
 
 
+def shown(request: Request) -> dict[str, Any]:
+    """A request as a person may see it: secrets masked, the body as JSON."""
+    query = {"query": {name: str(value) for name, value in request.query.items()}} if request.query else {}
+    return {
+        "method": request.method,
+        "url": request.url,
+        **query,
+        "headers": {name: str(value) for name, value in request.headers.items()},
+        "body": json.loads(request.body),
+    }
+
+
 def send(request: Request) -> Response:
     """Sends one request: pooled, no redirects, no cookies, no proxy or netrc from the environment.
 

@@ -25,7 +25,13 @@ def problem(
     status: HTTPStatus, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Answer:
     """A problem: what is wrong, what to do about it, and where in the body each fault is (JSON Pointer)."""
+    document = problem_document(status, detail, faults)
+    return answer(status, document, {"Content-Type": "application/problem+json", **(headers or {})})
+
+
+def problem_document(status: HTTPStatus, detail: str, faults: Sequence[Fault] = ()) -> dict[str, Any]:
+    """The JSON of a problem, to stand alone or among the results of a batch."""
     document: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
     if faults:
         document["errors"] = [asdict(fault) for fault in faults]
-    return answer(status, document, {"Content-Type": "application/problem+json", **(headers or {})})
+    return document

@@ -32,7 +32,9 @@ def shared(properties: Mapping[str, PropertyValue], allowed: Allowed) -> dict[st
 def _plain(name: str, value: PropertyValue) -> bool:
     if re.sub(r"[\W_]", "", name.lower()) in _NAMES:
         return False
-    if not isinstance(value, str):
-        return True
-    phone = _PHONE.search(value)
-    return not _EMAIL.search(value) and not (phone and sum(map(str.isdigit, phone[0])) >= _SHORTEST_PHONE)
+    return not _is_contact(name) and not (isinstance(value, str) and _is_contact(value))
+
+
+def _is_contact(text: str) -> bool:
+    phone = _PHONE.search(text)
+    return bool(_EMAIL.search(text) or (phone and sum(map(str.isdigit, phone[0])) >= _SHORTEST_PHONE))

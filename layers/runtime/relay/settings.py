@@ -33,7 +33,7 @@ def read(name: str, *, fresh: bool = False) -> str:
         SettingsUnavailable: the parameter has never been read and cannot be read now.
     """
     try:
-        text = _provider().get(name, decrypt=True, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
+        text = provider().get(name, decrypt=True, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
     except GetParameterError as fault:
         if name in _last_good:
             return _last_good[name]
@@ -46,7 +46,8 @@ def read(name: str, *, fresh: bool = False) -> str:
 
 
 @cache
-def _provider() -> SSMProvider:
+def provider() -> SSMProvider:
+    """The cache in front of SSM."""
     return SSMProvider(boto3_client=aws.ssm())
 
 

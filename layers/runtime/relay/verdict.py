@@ -20,11 +20,15 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer's meaning; the reason holds statuses and codes, never personal data; `wait` is in seconds."""
+    """An answer's meaning; the reason holds statuses and codes, never personal data; `wait` is in seconds.
+
+    `status` is the runtime's to fill in: the HTTP status of the answer, None where there was none.
+    """
 
     meaning: Meaning
     reason: str = ""
     wait: int | None = None
+    status: int | None = None
 
 
 _TRANSIENT = {408, 425, 429}

@@ -1,0 +1,123 @@
+"""identity: mints a DashX identity token for a customer whom the caller's back end has authenticated."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ValidationError
+from pydantic_core import PydanticCustomError
+
+from relay import settings
+from relay.environment import identity_path
+from relay.errors import SettingsUnavailable, TooLarge
+from relay.event import CustomerId, Part, faults_of
+from relay.identity import IdentityKeys, Lifetime, mint
+from relay.log import count, logger
+from relay.problem import Answer, answer, problem
+
+MAX_BODY_BYTES = 4096
+RETRY_AFTER_SECONDS = 2
+
+_APP = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+def _app(app_id: str) -> str:
+    if not _APP.fullmatch(app_id):
+        raise PydanticCustomError(
+            "app", "must be an app's id: 1 to 32 lower-case letters, digits or '-', a letter first"
+        )
+    return app_id
+
+
+class TokenCall(Part):
+    """The body of `POST /identity-tokens`: for whom, and for how many seconds (the app's own lifetime if absent)."""
+
+    uid: CustomerId
+    expires_in: Lifetime | None = None
+
+
+class DirectCall(TokenCall):
+    """What the function is invoked with inside AWS: the same, and which app's key signs."""
+
+    app_id: Annotated[str, AfterValidator(_app)]
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Answers an API Gateway proxy request, or a direct invocation with the answer's document alone.
+
+    A direct invocation is `{"appId", "uid", "expiresIn"}`; whoever may invoke the function may mint for every app.
+    """
+    over_http = "requestContext" in event
+    if over_http and event["requestContext"]["authorizer"]["kind"] != "secret":
+        answered = problem(
+            HTTPStatus.FORBIDDEN, "A public key may not mint tokens; call from a server, with a secret key."
+        )
+    else:
+        answered = _answered(event, over_http=over_http)
+    answered["headers"]["Cache-Control"] = "no-store"
+    document: dict[str, Any] = answered if over_http else json.loads(answered["body"])
+    return document
+
+
+def _answered(event: Mapping[str, Any], *, over_http: bool) -> Answer:
+    try:
+        if not over_http:
+            direct = DirectCall.model_validate(event)
+            return _minted(direct.app_id, direct)
+        return _minted(event["requestContext"]["authorizer"]["appId"], TokenCall.model_validate_json(_body(event)))
+    except TooLarge as fault:
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(fault))
+    except ValidationError as invalid:
+        faults = faults_of(invalid)
+        found = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults)
+        return problem(HTTPStatus.BAD_REQUEST, f"No token was minted. {found}", faults)
+
+
+def _body(request: Mapping[str, Any]) -> bytes:
+    body = request.get("body") or ""
+    raw = base64.b64decode(body) if request.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+    if len(raw) > MAX_BODY_BYTES:
+        raise TooLarge(f"This call may have {MAX_BODY_BYTES} bytes at most: uid and expiresIn.")
+    return raw
+
+
+def _minted(app_id: str, call: TokenCall) -> Answer:
+    name = f"{identity_path()}/{app_id}"
+    try:
+        settings.read(name)
+    except SettingsUnavailable as fault:
+        return _without_key(app_id, name, fault)
+    try:
+        keys = _keys(name)
+    except SettingsUnavailable as fault:
+        logger().error("key not usable", extra={"app": app_id, "reason": str(fault)})
+        return problem(HTTPStatus.CONFLICT, f"This app's identity key is not usable: {fault}.")
+    expires_in = call.expires_in or keys.expires_in
+    token = mint(keys, call.uid, expires_in, datetime.now(UTC))
+    count("Minted")
+    logger().info("minted", extra={"app": app_id, "expires_in": expires_in})
+    expires_at = token.expires_at.isoformat().replace("+00:00", "Z")
+    return answer(HTTPStatus.OK, {"token": token.token, "uid": token.uid, "kind": token.kind, "expiresAt": expires_at})
+
+
+def _keys(name: str) -> IdentityKeys:
+    try:
+        return settings.load(IdentityKeys, name)
+    except SettingsUnavailable:
+        # A key that has been mended counts at once, not when the old text's five minutes are over.
+        return settings.load(IdentityKeys, name, fresh=True)
+
+
+def _without_key(app_id: str, name: str, fault: SettingsUnavailable) -> Answer:
+    logger().error("key not available", extra={"app": app_id, "reason": str(fault)})
+    if fault.missing:
+        return problem(HTTPStatus.CONFLICT, f"This app has no identity key; store one at {name}, see README.")
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "This app's identity key cannot be read just now; no token was minted, ask again.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )

@@ -1,0 +1,60 @@
+"""receipts: says what became of one event at every agent."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from relay.catalogue import deployed
+from relay.environment import table
+from relay.errors import LedgerUnavailable, SettingsUnavailable
+from relay.ledger import Ledger
+from relay.problem import Answer, answer, problem
+
+
+def handler(request: Mapping[str, Any], _context: object) -> Answer:
+    """Answers `GET /events/{eventId}` with the caller's own event, its acceptance and a receipt per agent."""
+    caller = request["requestContext"]["authorizer"]
+    if caller["kind"] != "secret":
+        return problem(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
+    event_id = request["pathParameters"]["eventId"]
+    try:
+        rows, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed()
+    except (LedgerUnavailable, SettingsUnavailable):
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.", headers={"Retry-After": "2"})
+    if not rows:
+        return problem(HTTPStatus.NOT_FOUND, "No event of this app has that id, or it is older than 15 days.")
+    known = next(iter(rows.values()))
+    expected = {agent for agent, entry in agents.items() if entry.hears(str(known["type"]))}
+    return answer(
+        HTTPStatus.OK,
+        {
+            "eventId": event_id,
+            "type": known["type"],
+            **({"acceptedAt": rows["*"]["accepted"]} if "*" in rows else {}),
+            "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {"*"})},
+        },
+    )
+
+
+def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """State, reason, attempts, last status, when that was, and when the next attempt is due."""
+    if not row:
+        return {"state": "queued", "attempts": 0}
+    at, wait = row.get("at"), row.get("wait")
+    due = at + wait * 1000 if row["state"] in {"retrying", "held"} and at is not None and wait is not None else None
+    receipt = {
+        "state": row["state"],
+        "reason": row.get("reason"),
+        "attempts": row.get("attempts", 0),
+        "lastStatus": row.get("status"),
+        "at": _moment(at),
+        "nextAttempt": _moment(due),
+    }
+    return {name: value for name, value in receipt.items() if value is not None}
+
+
+def _moment(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

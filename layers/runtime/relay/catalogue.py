@@ -1,0 +1,32 @@
+"""The catalogue: which agents are deployed, what each is told of, and its function, as the template wrote it."""
+
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from pydantic import BaseModel
+
+from relay import settings
+from relay.environment import catalogue_path
+from relay.errors import SettingsUnavailable
+
+
+class Entry(BaseModel):
+    """One deployed agent: its function's name, and the types of event that its subscription lets through."""
+
+    function: str
+    events: str
+
+    def hears(self, event_type: str) -> bool:
+        """Whether the agent is told of events of this type."""
+        return event_type in self.events.split(",")
+
+
+def deployed() -> dict[str, Entry]:
+    """The deployed agents by name, at most five minutes old.
+
+    Raises:
+        SettingsUnavailable: the catalogue cannot be read.
+    """
+    try:
+        entries = settings.provider().get_multiple(catalogue_path(), max_age=settings.MAX_AGE_SECONDS)
+    except GetParameterError:
+        raise SettingsUnavailable(f"{catalogue_path()} cannot be read") from None
+    return {name: Entry.model_validate_json(str(text)) for name, text in sorted(entries.items())}

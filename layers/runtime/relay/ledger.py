@@ -1,0 +1,216 @@
+"""The ledger: what is known of every delivery, so that each is made once, in order, and can be asked about.
+
+One DynamoDB table, no personal data. A row per event and agent (`<app>#<event id>`, agent), one for the event's own
+acceptance (agent `*`), and a row per ordered agent and device that holds the last sequence applied there.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from relay import aws
+from relay.errors import LedgerUnavailable
+from relay.event import Event
+
+KEPT = timedelta(days=15)
+"""Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
+
+LEASE = timedelta(seconds=60)
+"""How long a claim holds: twice a function's time-out, after which whoever claimed is known to be gone."""
+
+SETTLED = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
+"""States after which nothing more is sent. A parked delivery may be: a message of it can only come from a redrive."""
+
+UNORDERED = frozenset({"track", "identify"})
+"""Events that leave no state on a device, so that their order is nobody's concern."""
+
+_ACCEPTED = "*"
+_ROWS_PER_WRITE = 25
+Row = dict[str, Any]
+
+
+class Standing(StrEnum):
+    """Where a delivery stands when somebody wants to make it."""
+
+    OURS = "ours"
+    SETTLED = "settled"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim: ours to make, settled before, or being made by another (for `wait` seconds at most).
+
+    `attempts` were made before and `done` requests of this delivery are behind us; `in_doubt` when an earlier claim
+    ended without a word, so that nobody knows whether its requests were sent.
+    """
+
+    standing: Standing
+    attempts: int = 0
+    done: int = 0
+    in_doubt: bool = False
+    wait: int = 0
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The table by its name, as one agent sees it (`agent` is "" for ingest and receipts)."""
+
+    table: str
+    agent: str = ""
+
+    def accept(self, events: Iterable[Event]) -> None:
+        """Notes that events were accepted."""
+        rows = [
+            {"PutRequest": {"Item": _row(_key(event.app_id, event.event_id, _ACCEPTED), event, state="accepted")}}
+            for event in events
+        ]
+        for start in range(0, len(rows), _ROWS_PER_WRITE):
+            _ask("batch_write_item", RequestItems={self.table: rows[start : start + _ROWS_PER_WRITE]})
+
+    def claim(self, event: Event, now: datetime) -> Claim:
+        """Takes a delivery for ourselves unless it is settled or somebody else has it."""
+        lease = int((now + LEASE).timestamp())
+        row = self._take(event, lease, "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)", {})
+        if row is not None:
+            return _claimed(row, lease)
+        found = _ask("get_item", TableName=self.table, Key=self._delivery(event), ConsistentRead=True).get("Item", {})
+        state, held_until = _text(found, "state"), _number(found, "lease")
+        if state in SETTLED:
+            return Claim(Standing.SETTLED)
+        if held_until > now.timestamp():
+            return Claim(Standing.BUSY, wait=held_until - int(now.timestamp()) + 1)
+        row = self._take(event, lease, "#state = :sending AND lease = :old", {":old": _n(held_until)})
+        return _claimed(row, lease, in_doubt=True) if row else Claim(Standing.BUSY, wait=1)
+
+    def _take(self, event: Event, lease: int, condition: str, more: Row) -> Row | None:
+        free = {f":{state}": _s(state) for state in ("retrying", "held", "parked") if f":{state}" in condition}
+        return self._update(
+            Key=self._delivery(event),
+            UpdateExpression="SET #state = :sending, lease = :lease, #type = :type, expires = :expires",
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#state": "state", "#type": "type"},
+            ExpressionAttributeValues={
+                ":sending": _s("sending"),
+                **free,
+                ":lease": _n(lease),
+                ":type": _s(event.type),
+                ":expires": _expires(event),
+                **more,
+            },
+        )
+
+    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> None:
+        """Writes what became of a delivery that we claimed; nothing if our claim has run out and another has it."""
+        values = {f":{name}": _n(value) if isinstance(value, int) else _s(value) for name, value in notes.items()}
+        self._update(
+            Key=self._delivery(event),
+            UpdateExpression="SET #state = :state"
+            + "".join(f", #{name} = :{name}" for name in notes)
+            + " REMOVE lease",
+            ConditionExpression="lease = :ours",
+            ExpressionAttributeNames={"#state": "state", **{f"#{name}": name for name in notes}},
+            ExpressionAttributeValues={":state": _s(state), ":ours": _n(claim.lease), **values},
+        )
+
+    def in_order(self, event: Event) -> bool:
+        """Applies the event's sequence to its device; False if a newer one was applied there before.
+
+        On a tie logout wins, and an event is never newer than itself.
+        """
+        if event.type in UNORDERED:
+            return True
+        tie = " OR #sequence = :sequence" if event.type == "logout" else ""
+        return (
+            self._update(
+                Key={"event": _s(f"{self.agent}#{event.group}"), "agent": _s("order")},
+                UpdateExpression="SET #sequence = :sequence, #last = :event, expires = :expires",
+                ConditionExpression=f"attribute_not_exists(#last) OR #sequence < :sequence OR #last = :event{tie}",
+                ExpressionAttributeNames={"#sequence": "sequence", "#last": "last"},
+                ExpressionAttributeValues={
+                    ":sequence": _n(event.sequence),
+                    ":event": _s(event.event_id),
+                    ":expires": _expires(event),
+                },
+            )
+            is not None
+        )
+
+    def receipts(self, app_id: str, event_id: str) -> dict[str, Row]:
+        """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
+        key = _key(app_id, event_id, _ACCEPTED)["event"]
+        answer = _ask(
+            "query",
+            TableName=self.table,
+            KeyConditionExpression="event = :event",
+            ExpressionAttributeValues={":event": key},
+            ConsistentRead=True,
+        )
+        return {_text(row, "agent"): {name: _plain(value) for name, value in row.items()} for row in answer["Items"]}
+
+    def _delivery(self, event: Event) -> Row:
+        return _key(event.app_id, event.event_id, self.agent)
+
+    def _update(self, **update: Any) -> Row | None:  # noqa: ANN401 - boto3's own arguments
+        try:
+            row: Row = _ask("update_item", TableName=self.table, ReturnValues="ALL_NEW", **update)["Attributes"]
+        except _ConditionFailedError:
+            return None
+        return row
+
+
+class _ConditionFailedError(Exception):
+    """The row is not as the condition wants it."""
+
+
+def _ask(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - boto3's own arguments and answers
+    try:
+        return getattr(aws.dynamodb(), operation)(**arguments)
+    except ClientError as fault:
+        if fault.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            raise _ConditionFailedError from None
+        raise LedgerUnavailable(fault.response["Error"]["Code"]) from None
+    except BotoCoreError as fault:
+        raise LedgerUnavailable(type(fault).__name__) from None
+
+
+def _claimed(row: Row, lease: int, *, in_doubt: bool = False) -> Claim:
+    return Claim(Standing.OURS, _number(row, "attempts"), _number(row, "done"), in_doubt, lease=lease)
+
+
+def _key(app_id: str, event_id: str, agent: str) -> Row:
+    return {"event": _s(f"{app_id}#{event_id}"), "agent": _s(agent)}
+
+
+def _row(key: Row, event: Event, state: str) -> Row:
+    accepted = _s(event.received_at.astimezone(UTC).isoformat(timespec="milliseconds"))
+    return {**key, "state": _s(state), "type": _s(event.type), "accepted": accepted, "expires": _expires(event)}
+
+
+def _expires(event: Event) -> Row:
+    return _n(int((event.received_at + KEPT).timestamp()))
+
+
+def _s(text: str) -> Row:
+    return {"S": text}
+
+
+def _n(number: int) -> Row:
+    return {"N": str(number)}
+
+
+def _text(row: Row, name: str) -> str:
+    return str(row.get(name, {}).get("S", ""))
+
+
+def _number(row: Row, name: str) -> int:
+    return int(row.get(name, {}).get("N", 0))
+
+
+def _plain(value: Row) -> str | int:
+    return int(value["N"]) if "N" in value else str(value["S"])

@@ -1,0 +1,94 @@
+"""receipts against DynamoDB and SSM: what a caller is told of its own event."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.receipts.app import handler
+from relay.event import Event
+from relay.ledger import Ledger
+
+NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
+EVENT = Event.model_construct(
+    None,
+    event_id="evt_1",
+    type="login",
+    app_id="shop",
+    occurred_at=NOW,
+    received_at=NOW,
+    sequence=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def _catalogue(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    monkeypatch.setenv("CATALOGUE_PATH", "/session-relay/test/catalogue")
+    for name, events in {"facebook": "login,logout", "google": "login", "dashx": "identify"}.items():
+        value = json.dumps({"function": f"fn-{name}", "events": events})
+        boto3.client("ssm").put_parameter(Name=f"/session-relay/test/catalogue/{name}", Value=value, Type="String")
+    Ledger(table).accept([EVENT])
+
+
+def _get(event_id: str = "evt_1", app_id: str = "shop", kind: str = "secret") -> dict[str, Any]:
+    return handler(
+        {
+            "pathParameters": {"eventId": event_id},
+            "requestContext": {"authorizer": {"appId": app_id, "kind": kind, "identity": "required"}},
+        },
+        None,
+    )
+
+
+def _settle(table: str, agent: str, state: str, **notes: Any) -> None:
+    ledger = Ledger(table, agent)
+    ledger.settle(EVENT, ledger.claim(EVENT, NOW), state, notes)
+
+
+def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:
+    _settle(table, "facebook", "retrying", reason="HTTP 503", attempts=2, status=503, at=1795166200000, wait=30)
+    answer = _get()
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"]) == {
+        "eventId": "evt_1",
+        "type": "login",
+        "acceptedAt": "2026-11-20T09:15:42.000+00:00",
+        "agents": {
+            "facebook": {
+                "state": "retrying",
+                "reason": "HTTP 503",
+                "attempts": 2,
+                "lastStatus": 503,
+                "at": "2026-11-20T09:16:40.000Z",
+                "nextAttempt": "2026-11-20T09:17:10.000Z",
+            },
+            "google": {"state": "queued", "attempts": 0},
+        },
+    }
+
+
+def test_a_settled_delivery_has_no_next_attempt(table: str) -> None:
+    _settle(table, "google", "unconfirmed", reason="HTTP 204", attempts=1, status=204, at=1795166200000)
+    receipt = json.loads(_get()["body"])["agents"]["google"]
+    assert (receipt["state"], receipt["attempts"]) == ("unconfirmed", 1)
+    assert "nextAttempt" not in receipt
+
+
+def test_what_is_not_there_is_404() -> None:
+    assert _get("evt_2")["statusCode"] == 404
+
+
+def test_another_apps_event_is_not_there() -> None:
+    assert _get(app_id="other")["statusCode"] == 404
+
+
+def test_a_public_key_gets_no_receipts() -> None:
+    assert _get(kind="public")["statusCode"] == 403
+
+
+def test_a_ledger_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABLE", "gone")
+    answer = _get()
+    assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "2")
