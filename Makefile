@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check format up down build deploy lock clean
+.PHONY: help demo test check format up down soak build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +40,9 @@ up: $(ENVIRONMENTS) ## start the local cloud and leave it running (it ends by it
 
 down: .venv/dev/.ready ## end the local cloud
 	@exec $(DEV)/python -m local down
+
+soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then, and account for each (ten minutes)
+	@exec $(DEV)/python -m local soak
 
 build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \

@@ -1,9 +1,9 @@
-"""The local cloud's command line: `python -m local demo | up | down`, which the Makefile calls."""
+"""The local cloud's command line: `python -m local demo | soak | up | down`, which the Makefile calls."""
 
 import argparse
 import sys
 
-from local import demo, service
+from local import demo, service, soak
 from local.deploy import ToolFailedError
 from local.processes import DidNotStartError
 
@@ -12,6 +12,7 @@ def main() -> int:
     """Runs one command; 0 if it did what it says, 1 if not, 130 if interrupted."""
     commands = {
         "demo": ("bring a local cloud up, run the main job on it, take it down", demo.main),
+        "soak": ("send thousands of events while every agent fails now and then, and account for each", soak.main),
         "up": ("start a local cloud and leave it running", service.up),
         "down": ("end the local cloud that `up` started", service.down),
         "serve": ("be the local cloud until ended (what `up` starts)", service.serve),

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 REGION = "us-east-1"
 START_SECONDS = 60.0
+REFUSING = "refusing"
+"""In a local cloud's folder: the file that names the services which refuse every call."""
 
 Say = Callable[[str], None]
 
@@ -45,8 +47,8 @@ class Stack:
 
 
 @contextmanager
-def running(name: str, say: Say) -> Iterator[Stack]:
-    """A local cloud for as long as the block lasts; its logs are in `.local/<name>/`."""
+def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """A local cloud for as long as the block lasts, with these parameters of the template; logs in `.local/<name>/`."""
     home = HOME / name
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as children:
@@ -56,11 +58,12 @@ def running(name: str, say: Say) -> Iterator[Stack]:
         tools = environment(endpoint, home)
         with _only_one_at_a_time():
             deploy.build(tools, say)
-            api_id = deploy.deploy(tools, say)
+            api_id = deploy.deploy(tools, parameters or {}, say)
         cloud = deploy.Cloud(endpoint, REGION)
         cloud.apply_gateway_responses(api_id)
         cloud.make_topic_fifo()
         cloud.limit_concurrency(2)
+        cloud.shorten_visibility(32)
         keys = cloud.seed(settings.APP_ID, settings.agents(sandbox_url))
         yield Stack(
             api_url=f"{endpoint}/restapis/{api_id}/v1/_user_request_",
@@ -115,7 +118,9 @@ def _start_ministack(children: ExitStack, home: Path) -> str:
     scratch = home / "tmp"
     scratch.mkdir(exist_ok=True)
     own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(scratch)}
-    command = [str(ROOT / ".venv/cloud/bin/ministack")]
+    own["EMULATOR_REFUSING"] = str(home / REFUSING)
+    (home / REFUSING).unlink(missing_ok=True)
+    command = [str(ROOT / ".venv/cloud/bin/python"), str(ROOT / "local/emulator.py")]
     child = Child.start("MiniStack", command, home / "ministack.log", own)
     children.callback(child.end)
     child.wait_until(lambda: _answers(f"{url}/_ministack/health"), START_SECONDS)

@@ -18,7 +18,7 @@ SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 PROMISED = {"delivered", "unconfirmed", "skipped"}
 SETTLE_SECONDS = 60.0
 TABLE_WIDTH = 120
-LONGEST_PATH = 32
+LONGEST_PATH = 20
 RESULT = HOME / "demo.json"
 
 STYLES = {"delivered": "green", "unconfirmed": "cyan", "skipped": "yellow"}
@@ -173,7 +173,8 @@ def _row(row: Row, called: float, receipt: dict[str, Any], received: list[dict[s
 
 def _short(sent: list[str]) -> str:
     """What was sent, a line each, equal ones counted and long paths cut at their beginning."""
-    lines = [line if len(line) <= LONGEST_PATH else f"POST …{line[-LONGEST_PATH:]}" for line in sent]
+    paths = [line.split(" ", 1) for line in sent]
+    lines = [f"{how} {path if len(path) <= LONGEST_PATH else '…' + path[-LONGEST_PATH:]}" for how, path in paths]
     return "\n".join(
         line if lines.count(line) == 1 else f"{line} x{lines.count(line)}" for line in dict.fromkeys(lines)
     )

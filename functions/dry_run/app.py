@@ -36,7 +36,7 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
 def _event(body: str, app_id: str) -> Event:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidEvent([Fault("#", "the body is not valid JSON in UTF-8")]) from None
     event_type: Any = document.pop("type", None) if isinstance(document, dict) else None
     if event_type not in get_args(EventType):

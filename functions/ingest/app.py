@@ -2,17 +2,15 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, get_args
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from relay import aws, identity, settings
-from relay.environment import identity_path, table, topic_arn
+from relay import identity, settings, topic
+from relay.environment import identity_path, table
 from relay.errors import (
     Fault,
     Forbidden,
@@ -22,8 +20,7 @@ from relay.errors import (
     SettingsUnavailable,
     TooLarge,
 )
-from relay.event import Call, Context, Event, EventType
-from relay.hashing import sha256
+from relay.event import MAX_SEQUENCE, Call, Context, Event, EventType
 from relay.identity import IdentityKeys
 from relay.ledger import Ledger
 from relay.log import count, logger
@@ -43,9 +40,6 @@ MAX_EVENT_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 512 * 1024
 MAX_BATCH_EVENTS = 100
 RETRY_AFTER_SECONDS = 2
-_ENTRIES_PER_PUBLISH = 10
-# SNS takes 256 KiB at a time; our own fields and its attributes need some of that.
-_BYTES_PER_PUBLISH = 200 * 1024
 _TRY_AGAIN = "The event was not accepted; send it again with the same eventId."
 
 
@@ -108,7 +102,7 @@ def _batch(request: Mapping[str, Any], caller: Caller) -> Answer:
         raise InvalidEvent([Fault("#", 'must be a JSON object, as in {"events": [{"type": "login", ...}]}')]) from None
     if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH_EVENTS:
         raise InvalidEvent([Fault("#/events", f"must be a list of 1 to {MAX_BATCH_EVENTS} events")])
-    outcomes = _accept([_taken_of_batch(item, caller) for item in events])
+    outcomes = _accept(_one_after_the_other([_taken_of_batch(item, caller) for item in events]))
     return answer(HTTPStatus.MULTI_STATUS, {"results": [_result(outcome) for outcome in outcomes]})
 
 
@@ -131,6 +125,19 @@ def _taken_of_batch(item: object, caller: Caller) -> Event | Refusal:
     return _taken(text, caller, event_type)
 
 
+def _one_after_the_other(taken: list[Event | Refusal]) -> list[Event | Refusal]:
+    """Each event older than the next of its device: stamped in one millisecond they would tie, and all but one lose."""
+    newest: dict[str, int] = {}
+    counted: list[Event | Refusal] = []
+    for outcome in reversed(taken):
+        if isinstance(outcome, Event) and outcome.sequence == int(outcome.received_at.timestamp() * 1000):
+            newest[outcome.group] = min(outcome.sequence, newest.get(outcome.group, MAX_SEQUENCE) - 1)
+            counted.append(outcome.model_copy(update={"sequence": newest[outcome.group]}))
+        else:
+            counted.append(outcome)
+    return counted[::-1]
+
+
 def _taken(body: bytes, caller: Caller, event_type: EventType) -> Event | Refusal:
     """The event that a body is, bound to the person who is proven to send it."""
     now = datetime.now(UTC)
@@ -143,7 +150,7 @@ def _taken(body: bytes, caller: Caller, event_type: EventType) -> Event | Refusa
     except Forbidden as fault:
         refusal = Refusal(HTTPStatus.FORBIDDEN, str(fault))
     else:
-        return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now)
+        return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.must_prove)
     count("Rejected", reason=refusal.status.phrase)
     logger().info("rejected", extra={"app": caller.app_id, "type": event_type, "status": int(refusal.status)})
     return refusal
@@ -205,18 +212,16 @@ def _accept(taken: list[Event | Refusal]) -> list[Event | Refusal]:
         return taken
     with ThreadPoolExecutor(max_workers=1) as beside:
         noted = beside.submit(_note, events)
-        failed = set() if len(events) > 1 else _published_alone(events[0])
-        for chunk in _chunks(events) if len(events) > 1 else ():
-            failed |= _published(chunk)
+        failed = topic.publish(events)
         noted.result()
     return [_told(outcome, failed) for outcome in taken]
 
 
-def _told(outcome: Event | Refusal, failed: set[int]) -> Event | Refusal:
+def _told(outcome: Event | Refusal, failed: set[str]) -> Event | Refusal:
     if isinstance(outcome, Refusal):
         return outcome
     known = {"event_id": outcome.event_id, "app": outcome.app_id, "type": outcome.type}
-    if id(outcome) in failed:
+    if outcome.event_id in failed:
         count("Unavailable", type=outcome.type)
         logger().error("unavailable", extra=known)
         return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, _TRY_AGAIN)
@@ -231,49 +236,6 @@ def _note(events: list[Event]) -> None:
         Ledger(table()).accept(events)
     except LedgerUnavailable as fault:
         logger().warning("not noted", extra={"events": len(events), "reason": str(fault)})
-
-
-def _published_alone(event: Event) -> set[int]:
-    try:
-        aws.sns().publish(TopicArn=topic_arn(), **_message(event))
-    except (BotoCoreError, ClientError) as fault:
-        logger().error("sns", extra={"kind": type(fault).__name__})
-        return {id(event)}
-    return set()
-
-
-def _published(events: list[Event]) -> set[int]:
-    """Publishes up to ten events at once; which of them the topic did not take, by identity."""
-    entries: Any = [{"Id": str(position), **_message(event)} for position, event in enumerate(events)]
-    try:
-        told = aws.sns().publish_batch(TopicArn=topic_arn(), PublishBatchRequestEntries=entries)
-    except (BotoCoreError, ClientError) as fault:
-        logger().error("sns", extra={"kind": type(fault).__name__})
-        return {id(event) for event in events}
-    return {id(events[int(entry["Id"])]) for entry in told.get("Failed", [])}
-
-
-def _message(event: Event) -> Any:  # noqa: ANN401 - boto3's own arguments
-    return {
-        "Message": event.dump(),
-        "MessageGroupId": event.group,
-        "MessageDeduplicationId": sha256(f"{event.app_id}\0{event.event_id}"),
-        "MessageAttributes": {"type": {"DataType": "String", "StringValue": event.type}},
-    }
-
-
-def _chunks(events: list[Event]) -> Iterator[list[Event]]:
-    """The events in their order, as many at a time as SNS takes."""
-    chunk: list[Event] = []
-    size = 0
-    for event in events:
-        length = len(event.dump().encode())
-        if chunk and (len(chunk) == _ENTRIES_PER_PUBLISH or size + length > _BYTES_PER_PUBLISH):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(event)
-        size += length
-    yield chunk
 
 
 def _summary(invalid: InvalidEvent) -> str:

@@ -31,7 +31,7 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
         {
             "eventId": event_id,
             "type": known["type"],
-            **({"acceptedAt": rows["*"]["accepted"]} if "*" in rows else {}),
+            **({"acceptedAt": _moment(rows["*"]["accepted"])} if "*" in rows else {}),
             "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {"*"})},
         },
     )

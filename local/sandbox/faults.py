@@ -1,5 +1,6 @@
 """How an agent is told to fail: which faults there are and to which requests they apply."""
 
+import random
 from dataclasses import dataclass, field
 
 from local.sandbox.exchange import Answer, Json, Request
@@ -15,6 +16,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "location": (str,),
     "afterWork": (bool,),
     "match": (str,),
+    "chance": (int, float),
 }
 _NEED_STATUS = ("retryAfter", "body", "headers", "location")
 
@@ -61,12 +63,11 @@ class Fault:
         headers.setdefault("content-type", "text/plain; charset=utf-8")
         return Answer(self.asked["status"], self.asked.get("body", ""), headers)
 
-    def concerns(self, request: Request) -> bool:
-        """Tell whether it applies to a request."""
+    def concerns(self, request: Request, drawn: float) -> bool:
+        """Tell whether it applies to a request, for which a number from 0 to 1 was drawn."""
         wanted = self.asked.get("match")
-        return self.left != 0 and (
-            wanted is None or wanted in request.path or wanted in request.body.decode(errors="replace")
-        )
+        named = wanted is None or wanted in request.path or wanted in request.body.decode(errors="replace")
+        return self.left != 0 and named and drawn < self.asked.get("chance", 1)
 
     def shown(self) -> dict[str, Json]:
         """Give what was asked for, and how often it still applies."""
@@ -74,18 +75,20 @@ class Fault:
 
 
 class Faults:
-    """The faults that are active, at most one for each agent."""
+    """The faults that are active: for each agent the one, or the several, that were asked for last."""
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self._active: dict[str, Fault] = {}
+        """Begin with none; chance is drawn from one seed, so that two runs of the same requests fail alike."""
+        self._active: dict[str, list[Fault]] = {}
+        self._draw = random.Random(0)  # noqa: S311 - not for secrets
 
     def put(self, agent: str, asked: Json) -> None:
-        """Let an agent fail in the given way from now on; raises BadFaultError."""
-        if not isinstance(asked, dict):
-            message = "a fault is a JSON object"
+        """Let an agent fail in the given way, or ways, from now on; raises BadFaultError."""
+        several = asked if isinstance(asked, list) else [asked]
+        if not several or not all(isinstance(one, dict) for one in several):
+            message = "a fault is a JSON object, or a list of them"
             raise BadFaultError(message)
-        self._active[agent] = Fault(asked)
+        self._active[agent] = [Fault(one) for one in several]
 
     def clear(self, agent: str | None = None) -> None:
         """Let one agent, or all of them, work again."""
@@ -94,18 +97,18 @@ class Faults:
 
     def take(self, agent: str, request: Request) -> Fault | None:
         """Use up the fault that applies to a request, if there is one."""
-        fault = self._active.get(agent)
-        if fault is None or not fault.concerns(request):
-            return None
-        if fault.left is not None:
+        several = self._active.get(agent, [])
+        fault = next((one for one in several if one.concerns(request, self._draw.random())), None)
+        if fault is not None and fault.left is not None:
             fault.left -= 1
-            if fault.left == 0:
+            if not any(one.left != 0 for one in several):
                 del self._active[agent]
         return fault
 
     def shown(self) -> dict[str, Json]:
         """Give all active faults by agent."""
-        return {agent: fault.shown() for agent, fault in self._active.items()}
+        shown = {agent: [fault.shown() for fault in several] for agent, several in self._active.items()}
+        return {agent: several[0] if len(several) == 1 else several for agent, several in shown.items()}
 
 
 def _check(asked: dict[str, Json]) -> None:
@@ -128,6 +131,7 @@ def _contradiction(asked: dict[str, Json]) -> str:
         "status must be from 200 to 599": "status" in asked and status not in range(200, 600),
         "delaySeconds must not be negative": asked.get("delaySeconds", 0) < 0,
         "times must be at least 1": asked.get("times", 1) < 1,
+        "chance must be more than 0 and at most 1": not 0 < asked.get("chance", 1) <= 1,
         "reset and status exclude each other": bool(asked.get("reset")) and "status" in asked,
         f"{', '.join(lonely)} needs a status": bool(lonely),
         "location needs a status from 300 to 399": "location" in asked and status not in range(300, 400),

@@ -1,17 +1,20 @@
 """One local cloud for all end-to-end tests: the real template, deployed by the real SAM CLI, agents over HTTP."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import requests
 
 from local.cloud import Stack, running
-from local.deploy import Cloud, wait_for
+from local.deploy import STAGE, Cloud, wait_for
 
 PATIENCE_SECONDS = 60.0
+SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,73 @@ class Caller:
     def became(self, event_id: str, *agents: str) -> dict[str, dict[str, Any]]:
         """The last log line of an event at each of the agents, once it is settled at all of them."""
         cloud, lines = Cloud(self.stack.aws_endpoint, self.stack.region), {}
-        settled = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 
         def look() -> bool:
             for line in cloud.log_lines(time.time() - 600):
-                if line.get("event_id") == event_id and line.get("message") in settled:
+                if line.get("event_id") == event_id and line.get("message") in SETTLED:
                     lines[line["agent"]] = line
             return lines.keys() >= set(agents)
 
         assert wait_for(look, PATIENCE_SECONDS), f"{event_id} is settled only at {sorted(lines)}"
         return lines
+
+    def mint(self, uid: str, **more: Any) -> str:
+        """An identity token for a customer, as the app's back end gets one."""
+        answer = self.call("/identity-tokens", {"uid": uid, **more}, key="secret")
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["token"]
+        return token
+
+    def receipts(self, event_id: str) -> dict[str, dict[str, Any]]:
+        """What became of an event, by agent, as the API says it now."""
+        answer = self.call(f"/events/{event_id}", key="secret", method="GET")
+        assert answer.status_code == 200, answer.text
+        agents: dict[str, dict[str, Any]] = answer.json()["agents"]
+        return agents
+
+    def receipt(self, event_id: str, agent: str, *states: str) -> dict[str, Any]:
+        """The receipt of an event at an agent, once it is in one of these states."""
+        seen: list[dict[str, Any]] = [{}]
+
+        def look() -> bool:
+            seen.append(self.receipts(event_id)[agent])
+            return seen[-1]["state"] in states
+
+        assert wait_for(look, PATIENCE_SECONDS), f"{event_id} at {agent} is {seen[-1]}, not {' or '.join(states)}"
+        return seen[-1]
+
+    def settled(self, event_id: str) -> dict[str, dict[str, Any]]:
+        """The receipts of an event once it is settled at every agent that is told of it."""
+        seen: list[dict[str, dict[str, Any]]] = [{}]
+
+        def look() -> bool:
+            seen.append(self.receipts(event_id))
+            return all(receipt["state"] in SETTLED for receipt in seen[-1].values())
+
+        assert wait_for(look, PATIENCE_SECONDS), f"{event_id} is not settled: {seen[-1]}"
+        return seen[-1]
+
+    def state(self, agent: str) -> dict[str, Any]:
+        """What an agent keeps: for every device, whose pushes it gets."""
+        kept: dict[str, Any] = requests.get(f"{self.stack.sandbox_url}/_state/{agent}", timeout=10).json()
+        return kept
+
+    def last_request(self) -> int:
+        """The number of the newest request that any agent has received."""
+        newest = requests.get(f"{self.stack.sandbox_url}/_requests", params={"limit": 1}, timeout=10).json()["requests"]
+        return newest[0]["number"] if newest else 0
+
+    def received_since(self, number: int, **query: str) -> list[dict[str, Any]]:
+        """The requests after that one to all agents; with `wrong="true"` only those with violations."""
+        answer = requests.get(
+            f"{self.stack.sandbox_url}/_requests", params={"after": str(number), **query}, timeout=10
+        ).json()
+        received: list[dict[str, Any]] = answer["requests"]
+        return received
+
+    def mend(self) -> None:
+        """Makes all agents well again."""
+        requests.delete(f"{self.stack.sandbox_url}/_faults", timeout=10).raise_for_status()
 
     def fault(self, agent: str, **fault: Any) -> None:
         """Makes an agent fail from now on, as the sandbox's /_faults says."""
@@ -77,8 +137,32 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def app(stack: Stack) -> Iterator[Caller]:
     """A caller whose agents are all well, and are so again afterwards."""
-    yield Caller(stack)
-    requests.delete(f"{stack.sandbox_url}/_faults", timeout=10).raise_for_status()
+    caller = Caller(stack)
+    yield caller
+    caller.mend()
+
+
+@pytest.fixture
+def no_violations(app: Caller) -> Iterator[None]:
+    """Every request that the agents receive during the test is as their contracts want it."""
+    before = app.last_request()
+    yield
+    assert [(one["agent"], one["violations"]) for one in app.received_since(before, wrong="true")] == []
+
+
+def store_app(stack: Stack, app_id: str, identity_keys: list[str] | None = None, **record: Any) -> Caller:
+    """Stores another app and its identity keys in SSM, as its owner would; it calls with two keys of its own."""
+    keys = {kind: f"{kind[0]}k_{app_id}_{app_id.ljust(32, 'x')}" for kind in ("public", "secret")}
+    stored = [{"kind": kind, "sha256": hashlib.sha256(key.encode()).hexdigest()} for kind, key in keys.items()]
+    values = {f"apps/{app_id}": {"keys": stored, **record}}
+    if identity_keys:
+        values[f"identity/{app_id}"] = {"keys": identity_keys}
+    ssm = Cloud(stack.aws_endpoint, stack.region).client("ssm")
+    for name, value in values.items():
+        ssm.put_parameter(
+            Name=f"/session-relay/{STAGE}/{name}", Value=json.dumps(value), Type="SecureString", Overwrite=True
+        )
+    return Caller(replace(stack, app_id=app_id, public_key=keys["public"], secret_key=keys["secret"]))
 
 
 @pytest.fixture

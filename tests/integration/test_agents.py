@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from pydantic import SecretStr
 
 from functions.agents.eitri_push import app as eitri_push
 from relay.delivery import handler_of
@@ -82,6 +83,8 @@ def queues(monkeypatch: pytest.MonkeyPatch, table: str) -> Queues:
         "RETRY_SCHEDULE": "5,30",
         "RETRY_HORIZON_SECONDS": "86400",
         "HOLD_SECONDS": "900",
+        "CIRCUIT_SECONDS": "30",
+        "CLAIM_SECONDS": "60",
         "DEFAULT_CONSENT": "granted",
         "ALLOW_INSECURE_AGENTS": "false",
     }.items():
@@ -111,7 +114,9 @@ def test_a_delivered_message_is_acknowledged(queues: Queues) -> None:
     _, failures, sent = _deliver(queues, Response(202))
     assert failures == []
     assert sent[0].headers["webhook-id"] == "evt_1"
-    assert str(sent[0].headers["webhook-signature"]).startswith("v1,")
+    signature = sent[0].headers["webhook-signature"]
+    assert isinstance(signature, SecretStr)
+    assert signature.get_secret_value().startswith("v1,")
 
 
 def test_a_message_to_retry_is_reported_and_hidden(queues: Queues) -> None:

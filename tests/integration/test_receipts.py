@@ -54,7 +54,7 @@ def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:
     assert json.loads(answer["body"]) == {
         "eventId": "evt_1",
         "type": "login",
-        "acceptedAt": "2026-11-20T09:15:42.000+00:00",
+        "acceptedAt": "2026-11-20T09:15:42.000Z",
         "agents": {
             "facebook": {
                 "state": "retrying",

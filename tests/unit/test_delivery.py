@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from relay.circuit import Circuit
 from relay.delivery import MARGIN_MILLISECONDS, Agent, Runtime
 from relay.environment import AgentEnvironment
-from relay.errors import LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
+from relay.errors import CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
 from relay.event import Event
 from relay.http import Request, Response
 from relay.ledger import Claim, Ledger, Standing
 from relay.queue import Queue, Record
+from relay.verdict import Verdict
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 ENVIRONMENT = AgentEnvironment(
@@ -26,6 +28,8 @@ ENVIRONMENT = AgentEnvironment(
     retry_schedule=(5, 30, 120),
     retry_horizon=86400,
     hold=900,
+    circuit=30,
+    claim=60,
     default_consent=True,
     allow_insecure=False,
 )
@@ -91,6 +95,23 @@ class FakeLedger(Ledger):
             raise LedgerUnavailable("ProvisionedThroughputExceededException")
 
 
+@dataclass(frozen=True)
+class FakeCircuit(Circuit):
+    """Closed, unless it is open; `opens_after` exchanges it opens."""
+
+    agent: str = "example"
+    table: str = "receipts"
+    seconds: int = 30
+    opens_after: int = 1_000
+    made: list[Verdict] = field(default_factory=list)
+
+    def guard(self, exchange: Callable[[], Verdict]) -> Verdict:
+        if len(self.made) >= self.opens_after:
+            raise CircuitOpen("circuit open: example does not answer")
+        self.made.append(exchange())
+        return self.made[-1]
+
+
 @dataclass
 class Time:
     """A Lambda context with this much time left."""
@@ -131,6 +152,7 @@ class World:
     answers: dict[str, list[Response | Exception]] = field(default_factory=dict)
     queue: FakeQueue = field(default_factory=FakeQueue)
     ledger: FakeLedger = field(default_factory=FakeLedger)
+    circuit: FakeCircuit = field(default_factory=FakeCircuit)
     sent: list[Request] = field(default_factory=list)
     loads: list[bool] = field(default_factory=list)
     settings: Callable[[bool], Settings] = lambda _fresh: Settings()
@@ -154,6 +176,7 @@ class World:
             ENVIRONMENT,
             self.queue,
             self.ledger,
+            self.circuit,
             self._load,
             send=self._send,
             now=lambda: self.now,
@@ -345,6 +368,20 @@ def test_in_doubt_is_sent_again_only_where_that_does_no_harm(
     assert world.ledger.rows["m1"]["state"] == state
 
 
+@pytest.mark.parametrize(
+    ("repeatable", "sent", "state"),
+    [(True, True, "retrying"), (True, False, "retrying"), (False, True, "unconfirmed"), (False, False, "retrying")],
+)
+def test_a_lost_answer_leaves_a_delivery_in_doubt_too(
+    repeatable: bool,  # noqa: FBT001
+    sent: bool,  # noqa: FBT001
+    state: str,
+) -> None:
+    world = World({"m1": [Unreachable("ReadTimeout", sent=sent)]}, repeatable=repeatable)
+    world.deliver(_record())
+    assert world.ledger.rows["m1"]["state"] == state
+
+
 def test_a_parked_delivery_is_made_again_when_its_message_comes_back() -> None:
     world = World({"m1": [Response(400), Response(200)]})
     world.deliver(_record())
@@ -367,6 +404,14 @@ def test_held_costs_no_attempt() -> None:
     for _ in range(3):
         world.deliver(_record())
     assert world.ledger.rows["m1"]["attempts"] == 0
+
+
+def test_an_open_circuit_holds_what_is_left_of_a_delivery_and_costs_no_attempt() -> None:
+    world = World(circuit=FakeCircuit(opens_after=1))
+    assert world.deliver(_record(name="twice")) == ["m1"]
+    assert world.queue.postponed == {"m1": 60}
+    row = world.ledger.rows["m1"]
+    assert (row["state"], row["attempts"], row["done"]) == ("held", 0, 1)
 
 
 def test_nothing_is_sent_while_the_ledger_does_not_answer() -> None:

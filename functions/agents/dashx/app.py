@@ -103,6 +103,9 @@ def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[
         case "logout":
             # First of all the pushes stop; DashX would go on sending them to whoever holds the device.
             yield from _withdrawal(event, event.device.push_token)
+            if event.device.previous_push_token != event.device.push_token:
+                # Its own withdrawal may have been overtaken by this logout, and would come too late then.
+                yield from _withdrawal(event, event.device.previous_push_token)
             yield _TRACK, _tracked(event, names.logout)
 
 
@@ -282,5 +285,6 @@ AGENT = Agent(
     build_requests=build_requests,
     classify=classify,
     ordered=True,
+    personal_logout=True,
 )
 handler = handler_of(AGENT)

@@ -61,7 +61,7 @@ class StaticHeader(Part):
 class Settings(Part):
     """Where the webhook goes and how it is trusted; `customer_id_source` may name a property that holds the id."""
 
-    url: str
+    url: str = Field(pattern=r"^https?://[^\s@]+$")
     store: Store
     auth_mode: Literal["hmac", "oauth2", "hmac+oauth2", "static_header"] = "hmac"
     signing_secrets: Annotated[list[Annotated[SecretStr, AfterValidator(_signing_secret)]], Field(max_length=2)] = (
@@ -117,6 +117,9 @@ def _type(event: Event) -> str:
 
 def _customer(event: Event, settings: Settings) -> dict[str, str]:
     source = settings.customer_id_source
+    # A property is what an app says of itself; only customerId is proven by an identity token.
+    if source != "customer_id" and not event.trusted:
+        raise Skip("customer id from a property, and not from a trusted caller")
     customer_id = event.customer_id if source == "customer_id" else event.properties.get(source)
     if not customer_id:
         if event.type in {"login", "signup", "identify"}:

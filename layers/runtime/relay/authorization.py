@@ -47,7 +47,7 @@ def signed(request: Request, message_id: str, secrets: list[SecretStr], now: dat
         {
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(signatures),
+            "webhook-signature": SecretStr(" ".join(signatures)),
         },
     )
 

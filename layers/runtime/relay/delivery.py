@@ -15,8 +15,10 @@ from pydantic import BaseModel
 
 from relay import http, settings, verdict
 from relay.authorization import Attempt, Send
+from relay.circuit import Circuit
 from relay.environment import AgentEnvironment
 from relay.errors import (
+    CircuitOpen,
     CredentialsRefused,
     InvalidEvent,
     LedgerUnavailable,
@@ -26,7 +28,7 @@ from relay.errors import (
 )
 from relay.event import Event, Purpose
 from relay.http import Request, Response
-from relay.ledger import LEASE, Claim, Ledger, Standing
+from relay.ledger import Claim, Ledger, Standing
 from relay.log import count, logger
 from relay.queue import Queue, Record
 from relay.verdict import Meaning, Verdict
@@ -50,7 +52,8 @@ class Agent(Generic[S]):
     `max_age` is how old an event the agent accepts, counted from when it happened; `authorize` adds to a request what
     cannot be built from the event alone, such as a signature over the time of sending. `ordered` where the agent keeps
     state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
-    twice does no lasting harm, so that a delivery in doubt is sent again.
+    twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
+    pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Agent(Generic[S]):
     max_age: timedelta | None = None
     ordered: bool = False
     repeatable: bool = True
+    personal_logout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Runtime(Generic[S]):
     environment: AgentEnvironment
     queue: Queue
     ledger: Ledger
+    circuit: Circuit
     load: Callable[[bool], S]
     send: Send = http.send
     now: Callable[[], datetime] = _now
@@ -166,7 +171,7 @@ class Runtime(Generic[S]):
             self.ledger.settle(event, claim, outcome.state, notes)
         except LedgerUnavailable as fault:
             # Our claim must run out before anybody can look at this delivery again.
-            return replace(outcome, state="unsettled", reason=f"ledger: {fault}", wait=int(LEASE.total_seconds()) + 1)
+            return replace(outcome, state="unsettled", reason=f"ledger: {fault}", wait=self.ledger.lease + 1)
         return outcome
 
     def _judge(self, event: Event, record: Record, claim: Claim) -> Outcome:
@@ -177,6 +182,9 @@ class Runtime(Generic[S]):
             return replace(before, state="skipped", reason=skip.reason)
         except SettingsUnavailable as fault:
             return replace(before, state="held", reason=str(fault), wait=self.environment.hold)
+        except _HeldError as held:
+            wait = self._spread(self.environment.circuit)
+            return replace(before, state="held", reason=str(held), wait=wait, done=held.done)
         except LedgerUnavailable as fault:
             return replace(before, state="retrying", reason=f"ledger: {fault}", wait=self._wait(record.receives))
         except Exception as bug:  # noqa: BLE001 - a fault of ours must neither lose the event nor print what it holds
@@ -212,16 +220,23 @@ class Runtime(Generic[S]):
         agent = self.agent
         current = self.load(fresh)
         requests = agent.build_requests(event, current)
-        if agent.ordered and not self.ledger.in_order(event):
+        if agent.ordered and not (self.ledger.in_order(event) or self._parts(event)):
             raise Skip("superseded")
         answer = Verdict(Meaning.DELIVERED, "nothing was left to send")
         for position, request in enumerate(requests[done:], done):
-            answer = self._exchange(request, current, fresh=fresh)
+            try:
+                answer = self.circuit.guard(partial(self._exchange, request, current, fresh))
+            except CircuitOpen as held:
+                raise _HeldError(held, position) from None
             if answer.meaning not in {Meaning.DELIVERED, Meaning.UNCONFIRMED}:
                 return answer, position
         return answer, len(requests)
 
-    def _exchange(self, request: Request, current: S, *, fresh: bool) -> Verdict:
+    def _parts(self, event: Event) -> bool:
+        """Whether an older event is the logout of somebody who has not come back since: without it the pushes go on."""
+        return self.agent.personal_logout and event.type == "logout" and self.ledger.moved_on(event)
+
+    def _exchange(self, request: Request, current: S, fresh: bool) -> Verdict:  # noqa: FBT001 - as `load` has it
         if not (request.url.startswith("https://") or self.environment.allow_insecure):
             raise SettingsUnavailable("the agent's URL must begin with https://")
         try:
@@ -229,6 +244,8 @@ class Runtime(Generic[S]):
                 request = self.agent.authorize(request, current, Attempt(self.now(), self.send, fresh))
             response = self.send(request)
         except Unreachable as fault:
+            if fault.sent and not self.agent.repeatable:
+                return Verdict(Meaning.UNCONFIRMED, f"in doubt: no answer: {fault}")
             return Verdict(Meaning.RETRY, f"no answer: {fault}")
         except CredentialsRefused as fault:
             return Verdict(Meaning.CREDENTIALS, str(fault))
@@ -245,6 +262,10 @@ class Runtime(Generic[S]):
         """Seconds until the next attempt: somewhere between zero and the schedule's word, so that herds disperse."""
         schedule = self.environment.retry_schedule
         return max(1, math.ceil(self.draw(0, schedule[min(max(attempts, 1), len(schedule)) - 1])))
+
+    def _spread(self, seconds: int) -> int:
+        """A wait of at least this long and at most twice as long."""
+        return math.ceil(seconds + self.draw(0, seconds))
 
     def _park(self, record: Record, outcome: Outcome, first_seen: datetime) -> None:
         self.queue.park(
@@ -266,6 +287,14 @@ class Runtime(Generic[S]):
         write(outcome.state, extra={**extra, "reason": outcome.reason, "wait": outcome.wait})
 
 
+class _HeldError(Exception):
+    """The circuit opened when this many requests of a delivery were done."""
+
+    def __init__(self, why: CircuitOpen, done: int) -> None:
+        self.done = done
+        super().__init__(str(why))
+
+
 _ALARMING = {"parked", "held", "waiting", "unsettled"}
 
 
@@ -273,6 +302,8 @@ def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool)
     """The requests that an event would make of an agent, secrets masked, or why it would make none; sends nothing."""
     if not event.allows(agent.purpose, default=default_consent):
         return {"skipped": f"consent: {agent.purpose}"}
+    if agent.max_age and _now() - event.occurred_at > agent.max_age:
+        return {"expired": f"older than {agent.max_age}"}
     try:
         requests = agent.build_requests(event, current)
     except Skip as skip:
@@ -305,7 +336,8 @@ def handler_of(agent: Agent[S], send: Send = http.send) -> Callable[[Mapping[str
             agent,
             environment,
             Queue(environment.queue_url, environment.dead_letter_queue_url),
-            Ledger(environment.table, agent.name),
+            Ledger(environment.table, agent.name, environment.claim),
+            Circuit(agent.name, environment.table, environment.circuit),
             load,
             send,
         )

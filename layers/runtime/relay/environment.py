@@ -17,6 +17,8 @@ class AgentEnvironment:
     retry_schedule: tuple[int, ...]
     retry_horizon: int
     hold: int
+    circuit: int
+    claim: int
     default_consent: bool
     allow_insecure: bool
 
@@ -32,6 +34,8 @@ class AgentEnvironment:
             retry_schedule=tuple(int(seconds) for seconds in os.environ["RETRY_SCHEDULE"].split(",")),
             retry_horizon=int(os.environ["RETRY_HORIZON_SECONDS"]),
             hold=int(os.environ["HOLD_SECONDS"]),
+            circuit=int(os.environ["CIRCUIT_SECONDS"]),
+            claim=int(os.environ["CLAIM_SECONDS"]),
             default_consent=os.environ["DEFAULT_CONSENT"] == "granted",
             allow_insecure=os.environ["ALLOW_INSECURE_AGENTS"] == "true",
         )

@@ -7,6 +7,7 @@ RelayError
 ├── IncorrectToken      an identity token that ingest does not believe: 401
 ├── Skip                the event has nothing for this agent: settled as skipped
 ├── SettingsUnavailable an agent's settings cannot be read or do not validate: the delivery is held
+├── CircuitOpen         the agent is known to be down: the delivery is held, unsent
 ├── LedgerUnavailable   DynamoDB does not answer: the delivery waits, unsent
 ├── CredentialsRefused  a token could not be had for our credentials: read as a CREDENTIALS answer
 └── Unreachable         no answer from an agent: connection, TLS or time-out
@@ -66,12 +67,23 @@ class SettingsUnavailable(RelayError):
         super().__init__(reason)
 
 
+class CircuitOpen(RelayError):
+    """The agent has failed again and again just now; nothing was sent to it."""
+
+
 class LedgerUnavailable(RelayError):
     """DynamoDB does not answer; the text is its error code."""
 
 
 class Unreachable(RelayError):
-    """An agent gave no answer; the text never holds the URL, which may hold a secret."""
+    """An agent gave no answer; the text never holds the URL, which may hold a secret.
+
+    `sent` where the request may have reached the agent all the same: its answer was lost, or came too late.
+    """
+
+    def __init__(self, reason: str, *, sent: bool = False) -> None:
+        self.sent = sent
+        super().__init__(reason)
 
 
 class CredentialsRefused(RelayError):

@@ -234,7 +234,8 @@ class Call(Part):
 class Event(Call):
     """One thing that happened in an app, stamped by ingest: all that a delivery will ever know of it.
 
-    `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on.
+    `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
+    `trusted` where the caller may speak for any customer, so that the event's other words on who it is count as well.
     """
 
     type: EventType
@@ -243,6 +244,7 @@ class Event(Call):
     occurred_at: AwareDatetime
     received_at: AwareDatetime
     sequence: int
+    trusted: bool = False
 
     device: Device = Device()
     ids: Ids = Ids()
@@ -252,7 +254,9 @@ class Event(Call):
     properties: dict[PropertyName, PropertyValue] = Field(default_factory=dict)
 
     @classmethod
-    def stamp(cls, call: Call, event_type: EventType, app_id: str, event_id: str, now: datetime) -> "Event":
+    def stamp(  # noqa: PLR0913 - all that a call does not say itself
+        cls, call: Call, event_type: EventType, app_id: str, event_id: str, now: datetime, *, trusted: bool = False
+    ) -> "Event":
         """The event that a call becomes: ids, times and order filled in.
 
         A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
@@ -265,6 +269,7 @@ class Event(Call):
                 **given,
                 "type": event_type,
                 "app_id": app_id,
+                "trusted": trusted,
                 "event_id": call.event_id or event_id,
                 "occurred_at": min(call.occurred_at or now, now),
                 "received_at": now,
@@ -340,13 +345,14 @@ def faults_of(invalid: ValidationError) -> list[Fault]:
     faults: dict[str, list[str]] = {}
     for error in invalid.errors(include_url=False, include_context=False, include_input=False):
         pointer = "#" + "".join(f"/{step}" for step in _steps(error["loc"]))
-        sentence = _SENTENCES.get(error["type"]) or error["msg"].replace("Input should", "must")
+        sentence = _SENTENCES.get(error["type"]) or _SUBJECT.sub("must", error["msg"])
         said = faults.setdefault(pointer, [])
         if sentence not in said:
             said.append(sentence)
     return [Fault(pointer, ", or ".join(sentences)) for pointer, sentences in faults.items()]
 
 
+_SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should")
 _BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
 _SENTENCES = {
     "string_pattern_mismatch": "must be text that is not blank and has no control characters",

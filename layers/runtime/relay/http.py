@@ -10,6 +10,7 @@ from typing import Any
 import requests
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from relay import __version__
 from relay.errors import Unreachable
@@ -105,8 +106,14 @@ def send(request: Request) -> Response:
             body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
     except (requests.RequestException, OSError, ValueError) as fault:
         # The exception's own text holds the URL, and Google's URL holds a secret.
-        raise Unreachable(type(fault).__name__) from None
+        raise Unreachable(type(fault).__name__, sent=not _never_sent(fault)) from None
     return Response(answer.status_code, body, {name.lower(): value for name, value in answer.headers.items()})
+
+
+def _never_sent(fault: Exception) -> bool:
+    """Whether no connection was made, so that the agent cannot know of the request."""
+    reason = getattr(fault.args[0], "reason", None) if fault.args else None
+    return isinstance(fault, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 @cache

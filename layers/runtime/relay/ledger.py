@@ -1,12 +1,13 @@
 """The ledger: what is known of every delivery, so that each is made once, in order, and can be asked about.
 
 One DynamoDB table, no personal data. A row per event and agent (`<app>#<event id>`, agent), one for the event's own
-acceptance (agent `*`), and a row per ordered agent and device that holds the last sequence applied there.
+acceptance (agent `*`), and a row per ordered agent and device that holds the last sequence applied there, and a
+digest of whose it was.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,12 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from relay import aws
 from relay.errors import LedgerUnavailable
 from relay.event import Event
+from relay.hashing import sha256
 
 KEPT = timedelta(days=15)
 """Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
-
-LEASE = timedelta(seconds=60)
-"""How long a claim holds: twice a function's time-out, after which whoever claimed is known to be gone."""
 
 SETTLED = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
 """States after which nothing more is sent. A parked delivery may be: a message of it can only come from a redrive."""
@@ -59,10 +58,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The table by its name, as one agent sees it (`agent` is "" for ingest and receipts)."""
+    """The table by its name, as one agent sees it (`agent` is "" for ingest and receipts).
+
+    A claim holds for `lease` seconds: longer than a function may run, so that whoever claimed is then known to be gone.
+    """
 
     table: str
     agent: str = ""
+    lease: int = 60
 
     def accept(self, events: Iterable[Event]) -> None:
         """Notes that events were accepted."""
@@ -71,11 +74,15 @@ class Ledger:
             for event in events
         ]
         for start in range(0, len(rows), _ROWS_PER_WRITE):
-            _ask("batch_write_item", RequestItems={self.table: rows[start : start + _ROWS_PER_WRITE]})
+            wanted = {self.table: rows[start : start + _ROWS_PER_WRITE]}
+            # DynamoDB may leave some undone; once more is enough for what is only a note.
+            left = _ask("batch_write_item", RequestItems=wanted).get("UnprocessedItems")
+            if left:
+                _ask("batch_write_item", RequestItems=left)
 
     def claim(self, event: Event, now: datetime) -> Claim:
         """Takes a delivery for ourselves unless it is settled or somebody else has it."""
-        lease = int((now + LEASE).timestamp())
+        lease = int(now.timestamp()) + self.lease
         row = self._take(event, lease, "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)", {})
         if row is not None:
             return _claimed(row, lease)
@@ -121,25 +128,35 @@ class Ledger:
     def in_order(self, event: Event) -> bool:
         """Applies the event's sequence to its device; False if a newer one was applied there before.
 
-        On a tie logout wins, and an event is never newer than itself.
+        On a tie logout wins, else the later to arrive; an event is never older than itself.
         """
         if event.type in UNORDERED:
             return True
-        tie = " OR #sequence = :sequence" if event.type == "logout" else ""
+        tie = "#sequence = :sequence" if event.type == "logout" else "(#sequence = :sequence AND #type <> :logout)"
+        logout = {} if event.type == "logout" else {":logout": _s("logout")}
         return (
             self._update(
-                Key={"event": _s(f"{self.agent}#{event.group}"), "agent": _s("order")},
-                UpdateExpression="SET #sequence = :sequence, #last = :event, expires = :expires",
-                ConditionExpression=f"attribute_not_exists(#last) OR #sequence < :sequence OR #last = :event{tie}",
-                ExpressionAttributeNames={"#sequence": "sequence", "#last": "last"},
+                Key=self._order(event),
+                UpdateExpression="SET #sequence = :sequence, #last = :event, #type = :type, person = :person, "
+                "expires = :expires",
+                ConditionExpression=f"attribute_not_exists(#last) OR #sequence < :sequence OR #last = :event OR {tie}",
+                ExpressionAttributeNames={"#sequence": "sequence", "#last": "last", "#type": "type"},
                 ExpressionAttributeValues={
                     ":sequence": _n(event.sequence),
                     ":event": _s(event.event_id),
+                    ":type": _s(event.type),
+                    ":person": _s(_person(event)),
                     ":expires": _expires(event),
+                    **logout,
                 },
             )
             is not None
         )
+
+    def moved_on(self, event: Event) -> bool:
+        """Whether the newest event of the device is another person's than this one, or nobody's."""
+        row = _ask("get_item", TableName=self.table, Key=self._order(event), ConsistentRead=True).get("Item", {})
+        return _text(row, "person") != _person(event)
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, Row]:
         """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
@@ -155,6 +172,9 @@ class Ledger:
 
     def _delivery(self, event: Event) -> Row:
         return _key(event.app_id, event.event_id, self.agent)
+
+    def _order(self, event: Event) -> Row:
+        return {"event": _s(f"{self.agent}#{event.group}"), "agent": _s("order")}
 
     def _update(self, **update: Any) -> Row | None:  # noqa: ANN401 - boto3's own arguments
         try:
@@ -188,12 +208,17 @@ def _key(app_id: str, event_id: str, agent: str) -> Row:
 
 
 def _row(key: Row, event: Event, state: str) -> Row:
-    accepted = _s(event.received_at.astimezone(UTC).isoformat(timespec="milliseconds"))
+    accepted = _n(int(event.received_at.timestamp() * 1000))
     return {**key, "state": _s(state), "type": _s(event.type), "accepted": accepted, "expires": _expires(event)}
 
 
 def _expires(event: Event) -> Row:
     return _n(int((event.received_at + KEPT).timestamp()))
+
+
+def _person(event: Event) -> str:
+    """Who the event says is on the device, as a digest that is of use for this device alone."""
+    return sha256(f"{event.group}\0{event.customer_id or event.anonymous_id or ''}")
 
 
 def _s(text: str) -> Row:

@@ -35,9 +35,10 @@ def read(name: str, *, fresh: bool = False) -> str:
     try:
         text = provider().get(name, decrypt=True, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
     except GetParameterError as fault:
-        if name in _last_good:
-            return _last_good[name]
+        # That there is no such parameter is an answer: whoever deletes a key means it.
         missing = "ParameterNotFound" in str(fault)
+        if name in _last_good and not missing:
+            return _last_good[name]
         raise SettingsUnavailable(
             f"{name} {'does not exist' if missing else 'cannot be read'}", missing=missing
         ) from None

@@ -1,0 +1,88 @@
+"""MiniStack with what it lacks: redriving a dead-letter queue (StartMessageMoveTask), and services that refuse.
+
+Runs in the environment of its own that MiniStack 1.5.33 needs: `.venv/cloud/bin/python local/emulator.py`. The services
+that are named in the file at EMULATOR_REFUSING (`dynamodb sns ssm`) answer every call as throttled ones do.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ministack import app
+from ministack.services import sqs
+
+Answer = tuple[int, dict[str, str], bytes]
+Handler = Callable[..., Awaitable[Answer]]
+
+_REFUSING = Path(os.environ.get("EMULATOR_REFUSING", os.devnull))
+_XML = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>slow</Message></Error></ErrorResponse>"
+
+_tasks: list[dict[str, Any]] = []
+
+
+def _url(arn: str) -> str:
+    for url, queue in list(sqs._queues.items()):  # noqa: SLF001 - there is no public way in
+        if queue["attributes"]["QueueArn"] == arn:
+            return str(url)
+    raise sqs._Err("ResourceNotFoundException", f"There is no queue {arn}.", 404)  # noqa: SLF001
+
+
+def _start(data: dict[str, Any], _url_of_request: str) -> dict[str, Any]:
+    """Moves what is visible in SourceArn to DestinationArn at once; a moved message is a new one, with a new id."""
+    source = _url(data["SourceArn"])
+    if "DestinationArn" not in data:
+        # As AWS says of messages that SQS did not put there itself.
+        raise sqs._Err("InvalidParameterValue", "CouldNotDetermineMessageSource: name the DestinationArn.")  # noqa: SLF001
+    destination, now, moved = _url(data["DestinationArn"]), time.time(), 0
+    queue = sqs._queues[source]  # noqa: SLF001
+    for message in [one for one in queue["messages"] if one["visible_at"] <= now]:
+        copy = {"MessageBody": message["body"], "MessageAttributes": message["message_attributes"]}
+        order = {"MessageGroupId": message["group_id"], "MessageDeduplicationId": str(uuid.uuid4())}
+        sqs._act_send_message(copy | (order if message["group_id"] else {}), destination)  # noqa: SLF001
+        queue["messages"].remove(message)
+        moved += 1
+    handle = str(uuid.uuid4())
+    _tasks.insert(
+        0,
+        {
+            "TaskHandle": handle,
+            "Status": "COMPLETED",
+            "SourceArn": data["SourceArn"],
+            "DestinationArn": data["DestinationArn"],
+            "ApproximateNumberOfMessagesMoved": moved,
+            "ApproximateNumberOfMessagesToMove": moved,
+            "StartedTimestamp": int(now * 1000),
+        },
+    )
+    return {"TaskHandle": handle}
+
+
+def _list(data: dict[str, Any], _url_of_request: str) -> dict[str, Any]:
+    """The last tasks of a queue, newest first, as many as MaxResults says (one unless told)."""
+    own = [task for task in _tasks if task["SourceArn"] == data["SourceArn"]]
+    return {"Results": own[: int(data.get("MaxResults", 1))]}
+
+
+def _refuses(service: str) -> bool:
+    return _REFUSING.is_file() and service in _REFUSING.read_text().split()
+
+
+def _able_to_refuse(service: str, handler: Handler) -> Handler:
+    async def handle(*request: object) -> Answer:
+        if _refuses(service):
+            if service == "sns":
+                return 400, {"Content-Type": "text/xml"}, _XML.encode()
+            return 400, {"Content-Type": "application/x-amz-json-1.0"}, b'{"__type":"ThrottlingException"}'
+        return await handler(*request)
+
+    return handle
+
+
+if __name__ == "__main__":
+    for name in ("dynamodb", "sns", "ssm"):
+        app.SERVICE_HANDLERS[name] = _able_to_refuse(name, app.SERVICE_HANDLERS[name])
+    sqs._HANDLERS.update({"StartMessageMoveTask": _start, "ListMessageMoveTasks": _list})  # noqa: SLF001
+    app.main()

@@ -1,0 +1,83 @@
+"""The circuit breaker against DynamoDB: opened by failures in a row, closed by one success."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import base
+
+from relay import circuit
+from relay.circuit import FAILURES_THAT_OPEN, Circuit
+from relay.errors import CircuitOpen
+from relay.verdict import Meaning, Verdict
+
+DOWN = Verdict(Meaning.RETRY, "HTTP 503", status=503)
+SILENT = Verdict(Meaning.RETRY, "no answer: ConnectTimeout")
+BUSY = Verdict(Meaning.RETRY, "HTTP 429", status=429)
+WELL = Verdict(Meaning.DELIVERED, "HTTP 200", status=200)
+
+
+@dataclass
+class Exchange:
+    """Gives one answer and counts how often it was asked."""
+
+    verdict: Verdict
+    made: list[Verdict] = field(default_factory=list)
+
+    def __call__(self) -> Verdict:
+        self.made.append(self.verdict)
+        return self.verdict
+
+
+@pytest.fixture
+def agent(table: str, request: pytest.FixtureRequest) -> Iterator[Circuit]:
+    """A circuit that no other test has used; its state is read from the table each time."""
+    yield Circuit(request.node.name, table, seconds=1)
+    circuit._guarded.cache_clear()  # noqa: SLF001
+
+
+def _fail(agent: Circuit, times: int, verdict: Verdict = DOWN) -> None:
+    for _ in range(times):
+        assert agent.guard(Exchange(verdict)) == verdict
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    at = int((datetime.now().astimezone() + timedelta(seconds=seconds)).timestamp())
+    monkeypatch.setattr(base.CircuitBreakerHandler, "_now", staticmethod(lambda: at))
+
+
+@pytest.mark.parametrize("verdict", [DOWN, SILENT])
+def test_failures_in_a_row_open_it_and_nothing_is_sent(agent: Circuit, verdict: Verdict) -> None:
+    _fail(agent, FAILURES_THAT_OPEN, verdict)
+    exchange = Exchange(WELL)
+    with pytest.raises(CircuitOpen, match="does not answer"):
+        agent.guard(exchange)
+    assert exchange.made == []
+
+
+def test_a_success_between_failures_keeps_it_closed(agent: Circuit) -> None:
+    _fail(agent, FAILURES_THAT_OPEN - 1)
+    assert agent.guard(Exchange(WELL)) == WELL
+    _fail(agent, FAILURES_THAT_OPEN - 1)
+    assert agent.guard(Exchange(WELL)) == WELL
+
+
+def test_an_agent_that_asks_to_slow_down_is_not_ill(agent: Circuit) -> None:
+    _fail(agent, FAILURES_THAT_OPEN * 3, BUSY)
+    assert agent.guard(Exchange(WELL)) == WELL
+
+
+def test_after_a_while_one_success_closes_it(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail(agent, FAILURES_THAT_OPEN)
+    _later(monkeypatch, 2)
+    assert agent.guard(Exchange(WELL)) == WELL
+    assert agent.guard(Exchange(WELL)) == WELL
+
+
+def test_after_a_while_one_failure_keeps_it_open(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail(agent, FAILURES_THAT_OPEN)
+    _later(monkeypatch, 2)
+    assert agent.guard(Exchange(DOWN)) == DOWN
+    with pytest.raises(CircuitOpen):
+        agent.guard(Exchange(WELL))
