@@ -50,9 +50,9 @@ class Owner:
 
 def main() -> int:
     """Brings a local cloud up, tells the story, takes the cloud down, shows the table; 1 if a promise was broken."""
-    console = Console()
+    console = Console(highlight=False)
     # Piped into a file or a CI log, the table keeps the width that it needs.
-    console = console if console.is_terminal else Console(width=TABLE_WIDTH)
+    console = console if console.is_terminal else Console(width=TABLE_WIDTH, highlight=False)
     started = time.monotonic()
     console.print("[bold]session-relay[/bold]: one call in, every agent told. Starting the local cloud:")
     with running("demo", lambda line: console.print(f"  {time.monotonic() - started:4.0f} s  {line}")) as stack:

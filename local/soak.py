@@ -217,8 +217,8 @@ class Soak:
 
 def main() -> int:
     """Runs the soak and the isolation run, each on a local cloud of its own; 1 if a promise was broken."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=TABLE_WIDTH)
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(width=TABLE_WIDTH, highlight=False)
     started = time.monotonic()
     parameters = {"RetryHorizonSeconds": "3600"}
     with running("soak", lambda line: console.print(f"  {line}"), parameters) as stack:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from relay.delivery import Agent
+from relay.agent import Agent
 from relay.errors import Skip
 from relay.event import Event
 from relay.http import Request, Response

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from relay.agent import Agent
 from relay.circuit import Circuit
-from relay.delivery import MARGIN_MILLISECONDS, Agent, Runtime
+from relay.delivery import MARGIN_MILLISECONDS, Runtime
 from relay.environment import AgentEnvironment
 from relay.errors import CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
 from relay.event import Event
@@ -412,6 +413,12 @@ def test_an_open_circuit_holds_what_is_left_of_a_delivery_and_costs_no_attempt()
     assert world.queue.postponed == {"m1": 60}
     row = world.ledger.rows["m1"]
     assert (row["state"], row["attempts"], row["done"]) == ("held", 0, 1)
+
+
+def test_a_delivery_that_is_held_for_nine_days_is_parked_with_the_reason() -> None:
+    world = World({"m1": [Response(401)]}, now=NOW + timedelta(days=9, seconds=1))
+    assert world.deliver(_record()) == []
+    assert world.queue.parked["m1"]["reason"] == "still held after nine days: HTTP 401"
 
 
 def test_nothing_is_sent_while_the_ledger_does_not_answer() -> None:

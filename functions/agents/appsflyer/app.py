@@ -10,7 +10,8 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.delivery import Agent, handler_of
+from relay.agent import Agent
+from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
 from relay.hashing import sha256

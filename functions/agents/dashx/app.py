@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from relay import __version__
-from relay.delivery import Agent, handler_of
+from relay.agent import Agent
+from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Event
 from relay.http import Request, Response, json_request

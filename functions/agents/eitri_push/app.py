@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from relay.agent import Agent
 from relay.authorization import Attempt, ClientCredentials, bearer, signed, with_headers
-from relay.delivery import Agent, handler_of
+from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Event
 from relay.http import Request, Response, json_request

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from relay.agent import Agent
 from relay.authorization import basic
-from relay.delivery import Agent, handler_of
+from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Event
 from relay.http import Request, Response, json_request

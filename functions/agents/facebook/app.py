@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from relay.delivery import Agent, handler_of
+from relay.agent import Agent
+from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Device, Event
 from relay.hashing import sha256

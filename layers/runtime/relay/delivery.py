@@ -13,7 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from relay import http, settings, verdict
+from relay import http, settings
+from relay.agent import Agent, dry_run
 from relay.authorization import Attempt, Send
 from relay.circuit import Circuit
 from relay.environment import AgentEnvironment
@@ -26,8 +27,8 @@ from relay.errors import (
     Skip,
     Unreachable,
 )
-from relay.event import Event, Purpose
-from relay.http import Request, Response
+from relay.event import Event
+from relay.http import Request
 from relay.ledger import Claim, Ledger, Standing
 from relay.log import count, logger
 from relay.queue import Queue, Record
@@ -39,33 +40,13 @@ MAX_WORKERS = 16
 MARGIN_MILLISECONDS = 8_000
 """No delivery is begun with less time left than this: a request may take its time-outs, 7 s, in full."""
 
+HELD_AT_MOST = timedelta(days=9)
+"""A delivery that is still held then is parked with the reason, before SQS would move its message without one."""
+
 MAX_REASON = 250
 """Characters of a reason that are kept."""
 
 S = TypeVar("S", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Agent(Generic[S]):
-    """All that the runtime must know of one external system.
-
-    `max_age` is how old an event the agent accepts, counted from when it happened; `authorize` adds to a request what
-    cannot be built from the event alone, such as a signature over the time of sending. `ordered` where the agent keeps
-    state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
-    twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
-    pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
-    """
-
-    name: str
-    purpose: Purpose
-    settings: type[S]
-    build_requests: Callable[[Event, S], list[Request]]
-    classify: Callable[[Response], Verdict] = verdict.by_status
-    authorize: Callable[[Request, S, Attempt], Request] | None = None
-    max_age: timedelta | None = None
-    ordered: bool = False
-    repeatable: bool = True
-    personal_logout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +137,10 @@ class Runtime(Generic[S]):
 
     def _settle(self, event: Event, record: Record, claim: Claim) -> Outcome:
         outcome = self._judge(event, record, claim)
+        if outcome.state == "held" and self.now() - record.sent_at > HELD_AT_MOST:
+            outcome = replace(
+                outcome, state="parked", reason=f"still held after nine days: {outcome.reason}", wait=None
+            )
         if outcome.state == "parked":
             # First the message, then the note: the other way round, a crash between them would lose the message.
             self._park(record, outcome, event.received_at)
@@ -296,32 +281,6 @@ class _HeldError(Exception):
 
 
 _ALARMING = {"parked", "held", "waiting", "unsettled"}
-
-
-def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool) -> dict[str, Any]:
-    """The requests that an event would make of an agent, secrets masked, or why it would make none; sends nothing."""
-    if not event.allows(agent.purpose, default=default_consent):
-        return {"skipped": f"consent: {agent.purpose}"}
-    if agent.max_age and _now() - event.occurred_at > agent.max_age:
-        return {"expired": f"older than {agent.max_age}"}
-    try:
-        requests = agent.build_requests(event, current)
-    except Skip as skip:
-        return {"skipped": skip.reason}
-    return {"requests": [http.shown(_authorized(agent, request, current)) for request in requests]}
-
-
-def _authorized(agent: Agent[S], request: Request, current: S) -> Request:
-    def send(_request: Request) -> Response:
-        raise Unreachable("a dry run")
-
-    if agent.authorize is None:
-        return request
-    try:
-        return agent.authorize(request, current, Attempt(_now(), send, fresh=False))
-    except Unreachable:
-        # The token would be fetched when sending.
-        return request
 
 
 def handler_of(agent: Agent[S], send: Send = http.send) -> Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]:

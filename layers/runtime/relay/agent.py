@@ -1,0 +1,66 @@
+"""An agent as a value: what the runtime must know of one external system, and what it would be sent for an event."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from relay import http, verdict
+from relay.authorization import Attempt
+from relay.errors import Skip, Unreachable
+from relay.event import Event, Purpose
+from relay.http import Request, Response
+from relay.verdict import Verdict
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent(Generic[S]):
+    """All that the runtime must know of one external system.
+
+    `max_age` is how old an event the agent accepts, counted from when it happened; `authorize` adds to a request what
+    cannot be built from the event alone, such as a signature over the time of sending. `ordered` where the agent keeps
+    state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
+    twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
+    pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
+    """
+
+    name: str
+    purpose: Purpose
+    settings: type[S]
+    build_requests: Callable[[Event, S], list[Request]]
+    classify: Callable[[Response], Verdict] = verdict.by_status
+    authorize: Callable[[Request, S, Attempt], Request] | None = None
+    max_age: timedelta | None = None
+    ordered: bool = False
+    repeatable: bool = True
+    personal_logout: bool = False
+
+
+def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool) -> dict[str, Any]:
+    """The requests that an event would make of an agent, secrets masked, or why it would make none; sends nothing."""
+    if not event.allows(agent.purpose, default=default_consent):
+        return {"skipped": f"consent: {agent.purpose}"}
+    if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
+        return {"expired": f"older than {agent.max_age}"}
+    try:
+        requests = agent.build_requests(event, current)
+    except Skip as skip:
+        return {"skipped": skip.reason}
+    return {"requests": [http.shown(_authorized(agent, request, current)) for request in requests]}
+
+
+def _authorized(agent: Agent[S], request: Request, current: S) -> Request:
+    def send(_request: Request) -> Response:
+        raise Unreachable("a dry run")
+
+    if agent.authorize is None:
+        return request
+    try:
+        return agent.authorize(request, current, Attempt(datetime.now(UTC), send, fresh=False))
+    except Unreachable:
+        # The token would be fetched when sending.
+        return request

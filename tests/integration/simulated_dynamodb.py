@@ -1,0 +1,156 @@
+"""DynamoDB in memory: what the ledger asks of it, expressions and all, at a thousandth of moto's time."""
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from botocore.exceptions import ClientError
+
+Value: TypeAlias = Mapping[str, str]
+Row: TypeAlias = dict[str, Value]
+Fault: TypeAlias = Literal["refused", "answer lost", "crash before", "crash after"]
+
+_TOKEN = re.compile(r"\s*(<>|<=|>=|[()<>=,]|[#:]?\w+)")
+
+
+class Crash(BaseException):
+    """The function's process ends here."""
+
+
+@dataclass
+class SimulatedDynamoDB:
+    """One table; `faults` meet its next calls one by one, None is none."""
+
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    faults: deque[Fault | None] = field(default_factory=deque)
+
+    def update_item(
+        self,
+        *,
+        Key: Row,  # noqa: N803 - boto3's own names, here and below
+        UpdateExpression: str,  # noqa: N803
+        ConditionExpression: str = "",  # noqa: N803
+        ExpressionAttributeNames: Mapping[str, str],  # noqa: N803
+        ExpressionAttributeValues: Mapping[str, Value],  # noqa: N803
+        **_: str,
+    ) -> dict[str, Row]:
+        fault = self._meet()
+        row = self.rows.get(_key(Key), {})
+        if (
+            ConditionExpression
+            and not _Condition(ConditionExpression, row, ExpressionAttributeNames, ExpressionAttributeValues).holds()
+        ):
+            raise _failure("ConditionalCheckFailedException")
+        setting, _keyword, removing = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
+        pairs = [assignment.split(" = ") for assignment in setting.split(", ")]
+        set_to = {ExpressionAttributeNames.get(name, name): ExpressionAttributeValues[value] for name, value in pairs}
+        gone = {ExpressionAttributeNames.get(name, name) for name in removing.split(", ")}
+        written = {name: value for name, value in {**Key, **row, **set_to}.items() if name not in gone}
+        self.rows[_key(Key)] = written
+        self._lose(fault)
+        return {"Attributes": dict(written)}
+
+    def get_item(self, *, Key: Row, **_: Any) -> dict[str, Row]:  # noqa: N803
+        self._lose(self._meet())
+        row = self.rows.get(_key(Key))
+        return {} if row is None else {"Item": dict(row)}
+
+    def query(self, *, ExpressionAttributeValues: Mapping[str, Value], **_: Any) -> dict[str, list[Row]]:  # noqa: N803
+        (event,) = ExpressionAttributeValues.values()
+        return {"Items": [dict(row) for row in self.rows.values() if row["event"] == event]}
+
+    def _meet(self) -> Fault | None:
+        fault = self.faults.popleft() if self.faults else None
+        if fault == "refused":
+            raise _failure("ThrottlingException")
+        if fault == "crash before":
+            raise Crash
+        return fault
+
+    def _lose(self, fault: Fault | None) -> None:
+        if fault == "answer lost":
+            raise _failure("InternalServerError")
+        if fault == "crash after":
+            raise Crash
+
+
+def _key(key: Row) -> tuple[str, str]:
+    return key["event"]["S"], key["agent"]["S"]
+
+
+def _failure(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": ""}}, "UpdateItem")
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda left, right: left == right,
+    "<>": lambda left, right: left != right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+}
+
+
+class _Condition:
+    """A condition expression of comparisons, IN and attribute_(not_)exists, joined by AND, OR and parentheses."""
+
+    def __init__(self, text: str, row: Row, names: Mapping[str, str], values: Mapping[str, Value]) -> None:
+        self.tokens = _TOKEN.findall(text)
+        assert re.sub(r"\s", "", text) == "".join(self.tokens), text
+        self.row, self.names, self.values = row, names, values
+
+    def holds(self) -> bool:
+        held = self._either()
+        assert not self.tokens, self.tokens
+        return held
+
+    def _either(self) -> bool:
+        held = self._both()
+        while self._next("OR"):
+            held = self._both() or held
+        return held
+
+    def _both(self) -> bool:
+        held = self._one()
+        while self._next("AND"):
+            held = self._one() and held
+        return held
+
+    def _one(self) -> bool:
+        if self._next("("):
+            held = self._either()
+            assert self._next(")")
+            return held
+        first = self.tokens.pop(0)
+        if first in {"attribute_not_exists", "attribute_exists"}:
+            _, name, _ = (self.tokens.pop(0) for _ in "(n)")
+            return (self._value(name) is None) is (first == "attribute_not_exists")
+        left = self._value(first)
+        if self._next("IN"):
+            among = self._list()
+            return left is not None and left in among
+        comparison, right = _COMPARISONS[self.tokens.pop(0)], self._value(self.tokens.pop(0))
+        return left is not None and comparison(left, right)
+
+    def _list(self) -> list[str | int | None]:
+        assert self._next("(")
+        held = [self._value(self.tokens.pop(0))]
+        while self._next(","):
+            held.append(self._value(self.tokens.pop(0)))
+        assert self._next(")")
+        return held
+
+    def _value(self, token: str) -> str | int | None:
+        held = self.values[token] if token.startswith(":") else self.row.get(self.names.get(token, token))
+        if held is None:
+            return None
+        return int(held["N"]) if "N" in held else held["S"]
+
+    def _next(self, token: str) -> bool:
+        if self.tokens and self.tokens[0] == token:
+            self.tokens.pop(0)
+            return True
+        return False
