@@ -8,7 +8,7 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from local.sandbox.eitri_message import LOGIN, LOGOUT, PUSH_REMOVED, message_faults, refusal
+from local.sandbox.eitri_message import LOGOUT, PUSH_REMOVED, message_faults, refusal
 from local.sandbox.eitri_oauth import TokenOffice
 from local.sandbox.exchange import (
     KEPT,
@@ -44,11 +44,8 @@ class Device:
         if sequence <= self.sequence and not ties:
             return False
         self.sequence, self.last_type = sequence, kind
-        customer = message.get("customer", {}).get("id")
-        if kind == LOGIN:
-            self.customer = customer
-        elif kind == LOGOUT and customer in (None, self.customer):
-            self.customer = None
+        # The newest message says all: whoever it names is on the device, and nobody after a logout.
+        self.customer = None if kind == LOGOUT else message.get("customer", {}).get("id")
         if kind == PUSH_REMOVED:
             self.push_token = None
         elif "push" in message["device"]:

@@ -202,16 +202,19 @@ def test_a_logout_wins_a_tie_whichever_comes_first() -> None:
     assert state_after(logout(1, "a"), login(1, "a", "t"))["customer"] is None
 
 
-def test_a_logout_of_somebody_else_changes_nothing() -> None:
-    assert state_after(login(1, "b", "t"), logout(2, "a"))["pushesGoTo"] == "b"
+def test_the_newest_message_says_who_is_on_the_device() -> None:
+    assert state_after(login(1, "b", "t"), logout(2, "a"))["pushesGoTo"] is None
     assert state_after(login(1, "b", "t"), logout(2))["pushesGoTo"] is None
+    assert state_after(login(1, "a", "t"), message("app.open", 2, customer={"id": "b"}))["pushesGoTo"] == "b"
+    assert state_after(login(1, "a", "t"), message("app.open", 2))["pushesGoTo"] is None
 
 
 def test_the_token_belongs_to_the_device_whoever_is_bound() -> None:
     token = {"id": DEVICE, "platform": "android", "push": {"provider": "fcm", "token": "t2"}}
-    after = state_after(login(1, "a"), message("device.push_token", 2, device=token))
+    known = {"customer": {"id": "a"}}
+    after = state_after(login(1, "a"), message("device.push_token", 2, device=token, **known))
     assert (after["pushToken"], after["pushesGoTo"]) == ("t2", "a")
-    assert state_after(login(1, "a", "t"), message("device.push_token_removed", 2))["pushesGoTo"] is None
+    assert state_after(login(1, "a", "t"), message("device.push_token_removed", 2, **known))["pushToken"] is None
 
 
 def test_answers_409_to_a_message_that_was_done_before() -> None:
