@@ -92,6 +92,14 @@ def queues(monkeypatch: pytest.MonkeyPatch, table: str) -> Queues:
     return made
 
 
+def _sent(queues: Queues) -> dict[str, Any]:
+    """An event that was sent to the agent's queue, as its function is handed it."""
+    boto3.client("sqs").send_message(
+        QueueUrl=queues.url, MessageBody=json.dumps(EVENT), MessageGroupId="device", MessageDeduplicationId="1"
+    )
+    return queues.receive()
+
+
 def _deliver(queues: Queues, answer: Response, body: str | None = None) -> Any:
     boto3.client("sqs").send_message(
         QueueUrl=queues.url,
@@ -124,6 +132,12 @@ def test_a_message_to_retry_is_reported_and_hidden(queues: Queues) -> None:
     assert failures == [{"itemIdentifier": message_id}]
     counts = boto3.client("sqs").get_queue_attributes(QueueUrl=queues.url, AttributeNames=["All"])["Attributes"]
     assert counts["ApproximateNumberOfMessagesNotVisible"] == "1"
+
+
+def test_a_message_that_sqs_will_not_hide_is_reported_all_the_same(queues: Queues) -> None:
+    stale = {**_sent(queues), "receiptHandle": "not-a-handle"}
+    answered = handler_of(eitri_push.AGENT, send=lambda _request: Response(503))({"Records": [stale]}, Time())
+    assert answered["batchItemFailures"] == [{"itemIdentifier": stale["messageId"]}]
 
 
 def test_a_rejected_message_is_parked_with_its_reason(queues: Queues) -> None:

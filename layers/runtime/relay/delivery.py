@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from threading import Lock
 from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -89,6 +90,7 @@ class Runtime(Generic[S]):
     now: Callable[[], datetime] = _now
     draw: Callable[[float, float], float] = random.uniform
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counting: Lock = field(default_factory=Lock)
 
     def deliver(self, records: Iterable[Record], context: LambdaContext) -> list[str]:
         """Delivers a batch, devices side by side, each device in order; the ids of messages that must stay queued."""
@@ -265,7 +267,8 @@ class Runtime(Generic[S]):
         )
 
     def _report(self, event: Event | None, outcome: Outcome, seconds: float) -> None:
-        self.outcomes[outcome.state, outcome.reason if outcome.state == "skipped" else ""] += 1
+        with self.counting:
+            self.outcomes[outcome.state, outcome.reason if outcome.state == "skipped" else ""] += 1
         known = {"event_id": event.event_id, "app": event.app_id, "type": event.type} if event else {}
         extra = {"agent": self.agent.name, **known, "attempt": outcome.attempts, "ms": round(seconds * 1000)}
         write = logger().warning if outcome.state in _ALARMING else logger().info

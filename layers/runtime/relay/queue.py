@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from relay import aws
+from relay.log import logger
 
 MAX_POSTPONE_SECONDS = 43_000
 """SQS keeps a message invisible for 12 hours at most, counted from its receipt; a little less leaves time to work."""
@@ -44,12 +47,17 @@ class Queue:
     dead_letter_url: str
 
     def postpone(self, record: Record, seconds: int) -> None:
-        """Hides a message that stays in the queue for this long (0 to 43,000 s) from now."""
-        aws.sqs().change_message_visibility(
-            QueueUrl=self.url,
-            ReceiptHandle=record.receipt_handle,
-            VisibilityTimeout=min(max(seconds, 0), MAX_POSTPONE_SECONDS),
-        )
+        """Hides a message that stays in the queue for this long (0 to 43,000 s) from now.
+
+        Where SQS refuses, the message comes back when the queue's own visibility timeout ends, which is as safe.
+        """
+        hidden = min(max(seconds, 0), MAX_POSTPONE_SECONDS)
+        try:
+            aws.sqs().change_message_visibility(
+                QueueUrl=self.url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=hidden
+            )
+        except (BotoCoreError, ClientError) as fault:
+            logger().warning("not postponed", extra={"message_id": record.message_id, "kind": type(fault).__name__})
 
     def park(self, record: Record, notes: Mapping[str, str]) -> None:
         """Puts a message into the dead-letter queue, the notes as its attributes; the caller acknowledges it after."""
