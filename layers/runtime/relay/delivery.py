@@ -52,7 +52,7 @@ S = TypeVar("S", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a delivery for now: settled, or to be looked at again in `wait` seconds.
+    """What has become of a delivery: settled, or to be looked at again in `wait` seconds.
 
     `attempts` were made so far and `done` of its requests are behind us; `status` is the last HTTP status.
     """
