@@ -11,10 +11,13 @@ from typing import Any, get_args
 from botocore.exceptions import BotoCoreError, ClientError
 
 from relay import aws
+from relay.body import read as read_body
 from relay.catalogue import Entry, deployed
-from relay.errors import Fault, InvalidEvent, SettingsUnavailable
+from relay.errors import Fault, InvalidEvent, SettingsUnavailable, TooLarge
 from relay.event import Call, Event, EventType
 from relay.problem import Answer, answer, problem
+
+MAX_BODY_BYTES = 32 * 1024
 
 
 def handler(request: Mapping[str, Any], _context: object) -> Answer:
@@ -23,9 +26,11 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
     if caller["kind"] != "secret":
         return problem(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
     try:
-        event, agents = _event(request.get("body") or "", caller["appId"]), deployed()
+        event, agents = _event(read_body(request, MAX_BODY_BYTES), caller["appId"]), deployed()
     except InvalidEvent as invalid:
         return problem(HTTPStatus.BAD_REQUEST, f"The event has faults. {invalid}", invalid.faults)
+    except TooLarge as fault:
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(fault))
     except SettingsUnavailable as fault:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(fault), headers={"Retry-After": "2"})
     with ThreadPoolExecutor(max_workers=len(agents) or 1) as side_by_side:
@@ -33,7 +38,7 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
         return answer(HTTPStatus.OK, {"type": event.type, "agents": dict(zip(agents, shown, strict=True))})
 
 
-def _event(body: str, app_id: str) -> Event:
+def _event(body: bytes, app_id: str) -> Event:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

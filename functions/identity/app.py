@@ -1,6 +1,5 @@
 """identity: mints a DashX identity token for a customer whom the caller's back end has authenticated."""
 
-import base64
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
 from relay import settings
+from relay.body import read as read_body
 from relay.environment import identity_path
 from relay.errors import SettingsUnavailable, TooLarge
 from relay.event import CustomerId, Part, faults_of
@@ -68,21 +68,16 @@ def _answered(event: Mapping[str, Any], *, over_http: bool) -> Answer:
         if not over_http:
             direct = DirectCall.model_validate(event)
             return _minted(direct.app_id, direct)
-        return _minted(event["requestContext"]["authorizer"]["appId"], TokenCall.model_validate_json(_body(event)))
+        return _minted(
+            event["requestContext"]["authorizer"]["appId"],
+            TokenCall.model_validate_json(read_body(event, MAX_BODY_BYTES)),
+        )
     except TooLarge as fault:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(fault))
     except ValidationError as invalid:
         faults = faults_of(invalid)
         found = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults)
         return problem(HTTPStatus.BAD_REQUEST, f"No token was minted. {found}", faults)
-
-
-def _body(request: Mapping[str, Any]) -> bytes:
-    body = request.get("body") or ""
-    raw = base64.b64decode(body) if request.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
-    if len(raw) > MAX_BODY_BYTES:
-        raise TooLarge(f"This call may have {MAX_BODY_BYTES} bytes at most: uid and expiresIn.")
-    return raw
 
 
 def _minted(app_id: str, call: TokenCall) -> Answer:

@@ -1,6 +1,5 @@
 """ingest: takes callers' events on, or says exactly what is wrong with them."""
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,8 @@ from http import HTTPStatus
 from typing import Any, get_args
 
 from relay import identity, settings, topic
+from relay.body import read as read_body
+from relay.body import too_large
 from relay.environment import identity_path, table
 from relay.errors import (
     Fault,
@@ -86,7 +87,7 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
 
 def _single(request: Mapping[str, Any], caller: Caller, event_type: EventType) -> Answer:
     # A logout needs no parameters, so it needs no body either.
-    event = _taken(_body(request, MAX_EVENT_BYTES) or b"{}", caller, event_type)
+    event = _taken(read_body(request, MAX_EVENT_BYTES) or b"{}", caller, event_type)
     (outcome,) = _accept([event])
     if isinstance(outcome, Refusal):
         headers = _retry_after() if outcome.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
@@ -97,7 +98,7 @@ def _single(request: Mapping[str, Any], caller: Caller, event_type: EventType) -
 def _batch(request: Mapping[str, Any], caller: Caller) -> Answer:
     """Answers 207: one result for each event, in their order, as it would have been answered alone."""
     try:
-        events = json.loads(_body(request, MAX_BATCH_BYTES)).get("events")
+        events = json.loads(read_body(request, MAX_BATCH_BYTES)).get("events")
     except (AttributeError, ValueError, RecursionError):
         raise InvalidEvent([Fault("#", 'must be a JSON object, as in {"events": [{"type": "login", ...}]}')]) from None
     if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH_EVENTS:
@@ -121,7 +122,7 @@ def _taken_of_batch(item: object, caller: Caller) -> Event | Refusal:
         return Refusal(HTTPStatus.BAD_REQUEST, f"#/type: {sentence}", [Fault("#/type", sentence)])
     text = json.dumps(item).encode()
     if len(text) > MAX_EVENT_BYTES:
-        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(MAX_EVENT_BYTES))
+        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large(MAX_EVENT_BYTES))
     return _taken(text, caller, event_type)
 
 
@@ -197,14 +198,6 @@ def _proven(token: str, app_id: str, now: datetime) -> str:
     return identity.verify(token, keys, now)
 
 
-def _body(request: Mapping[str, Any], limit: int) -> bytes:
-    body = request.get("body") or ""
-    raw = base64.b64decode(body) if request.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
-    if len(raw) > limit:
-        raise TooLarge(_too_large(limit))
-    return bytes(raw)
-
-
 def _accept(taken: list[Event | Refusal]) -> list[Event | Refusal]:
     """Publishes the events among these, notes them in the ledger meanwhile, and says of each what became of it."""
     events = [event for event in taken if isinstance(event, Event)]
@@ -241,10 +234,6 @@ def _note(events: list[Event]) -> None:
 def _summary(invalid: InvalidEvent) -> str:
     faults = "1 fault" if len(invalid.faults) == 1 else f"{len(invalid.faults)} faults"
     return f"The event has {faults}; nothing was accepted. {invalid}"
-
-
-def _too_large(limit: int) -> str:
-    return f"At most {limit} bytes are taken; leave out what no agent needs."
 
 
 def _retry_after() -> dict[str, str]:
