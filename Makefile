@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check format up down soak build deploy lock clean
+.PHONY: help demo test check audit format up down soak build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,13 +23,17 @@ demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what b
 test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud)
 	@exec $(DEV)/python -m pytest $(TESTS)
 
-check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, template, then the tests
+check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, template, secrets, then the tests
 	$(DEV)/ruff format --check .
 	$(DEV)/ruff check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
 	$(DEV)/cfn-lint template.yaml
+	$(DEV)/python -m local.audit secrets
 	$(MAKE) --no-print-directory test
+
+audit: .venv/dev/.ready ## look for secrets in the tree and its history, and for vulnerable dependencies (exit 3: no data to ask)
+	@exec $(DEV)/python -m local.audit
 
 format: .venv/dev/.ready ## format the code and mend what the linter can mend by itself
 	$(DEV)/ruff check --fix --quiet . || true
@@ -69,4 +73,5 @@ clean: down ## remove everything that make made
 	@echo "Installing the $* environment (once; a minute or so)"
 	@$(PYTHON) -m venv --clear .venv/$*
 	@.venv/$*/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: -r $<
+	@case $* in dev) ln -s ../../../ops/relay .venv/dev/bin/relay;; esac
 	@touch $@

@@ -10,6 +10,9 @@ from relay.environment import table
 from relay.errors import LedgerUnavailable, SettingsUnavailable
 from relay.ledger import Ledger
 from relay.problem import Answer, answer, problem
+from relay.text import EVENT_ID
+
+_UNKNOWN = "No event of this app has that id, or it is older than 15 days."
 
 
 def handler(request: Mapping[str, Any], _context: object) -> Answer:
@@ -18,12 +21,14 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
     if caller["kind"] != "secret":
         return problem(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
     event_id = request["pathParameters"]["eventId"]
+    if not EVENT_ID.fullmatch(event_id):
+        return problem(HTTPStatus.NOT_FOUND, _UNKNOWN)
     try:
         rows, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed()
     except (LedgerUnavailable, SettingsUnavailable):
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.", headers={"Retry-After": "2"})
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.")
     if not rows:
-        return problem(HTTPStatus.NOT_FOUND, "No event of this app has that id, or it is older than 15 days.")
+        return problem(HTTPStatus.NOT_FOUND, _UNKNOWN)
     known = next(iter(rows.values()))
     expected = {agent for agent, entry in agents.items() if entry.hears(str(known["type"]))}
     return answer(
@@ -38,7 +43,7 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """State, reason, attempts, last status, when that was, and when the next attempt is due."""
+    """State, reason, attempts, last status, properties withheld, when that was, and when the next attempt is due."""
     if not row:
         return {"state": "queued", "attempts": 0}
     at, wait = row.get("at"), row.get("wait")
@@ -48,6 +53,7 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
         "reason": row.get("reason"),
         "attempts": row.get("attempts", 0),
         "lastStatus": row.get("status"),
+        "withheld": row.get("withheld"),
         "at": _moment(at),
         "nextAttempt": _moment(due),
     }

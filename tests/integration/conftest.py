@@ -17,7 +17,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "session-relay")
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "session-relay")
+    monkeypatch.setenv("STAGE", "test")
     monkeypatch.setenv("APPS_PATH", "/session-relay/test/apps")
     monkeypatch.setenv("IDENTITY_PATH", "/session-relay/test/identity")
     with mock_aws():

@@ -19,6 +19,7 @@ from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
 from relay.agent import Agent
+from relay.batch import deliver
 from relay.circuit import Circuit
 from relay.delivery import Runtime
 from relay.environment import AgentEnvironment
@@ -27,6 +28,7 @@ from relay.event import Event
 from relay.http import Request, Response
 from relay.ledger import Ledger
 from relay.queue import MAX_POSTPONE_SECONDS, Queue, Record
+from relay.report import Report
 from relay.verdict import Verdict
 from tests.integration.simulated_dynamodb import Crash, SimulatedDynamoDB
 
@@ -196,6 +198,7 @@ class Vendor:
             Ledger("receipts", name, ENVIRONMENT.claim),
             Switch(troubles=self.troubles),
             self._load,
+            Report(name),
             send=self._send,
             now=lambda: clock.now,
             draw=lambda _low, high: high,
@@ -206,7 +209,7 @@ class Vendor:
         records = self.queue.receive(limit)
         refusals = sum(fault is not None for fault in self.table.faults)
         try:
-            kept = self.runtime.deliver(records, Time(left))
+            kept = deliver(self.runtime, records, Time(left))
         except Crash:
             return True
         finally:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from functions.agents.eitri_push import app as eitri_push
-from relay.delivery import handler_of
+from relay.handler import handler_of
 from relay.http import Request, Response
 
 SETTINGS = {

@@ -131,7 +131,7 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "negative": ({"uid": "123", "expiresIn": -3600}, "#/expiresIn", "must be greater than or equal to 1"),
     "over 7 days": ({"uid": "123", "expiresIn": 604801}, "#/expiresIn", "must be less than or equal to 604800"),
     "text": ({"uid": "123", "expiresIn": "3600"}, "#/expiresIn", "must be a valid integer"),
-    "a float": ({"uid": "123", "expiresIn": 3600.0}, "#/expiresIn", "must be a valid integer"),
+    "a float": ({"uid": "123", "expiresIn": 3600.5}, "#/expiresIn", "must be a valid integer"),
     "a boolean": ({"uid": "123", "expiresIn": True}, "#/expiresIn", "must be a valid integer"),
     "an unknown field": ({"uid": "123", "ttl": 60}, "#/ttl", "is not a known field here"),
     "a name that is not the API's": ({"uid": "123", "expires_in": 60}, "#/expires_in", "is not a known field here"),
@@ -237,6 +237,6 @@ def test_one_line_and_one_metric_tell_of_a_token_without_the_person(
     assert "cust-77" not in printed
     assert not any(part in printed for part in document["token"].split("."))
     assert KEY not in printed
-    assert printed.count('"Minted":[1.0]') == 1
+    assert printed.count('"Minted":1') == 1
     lines = [vars(record) for record in caplog.records]
     assert [(line["message"], line["app"], line["expires_in"]) for line in lines] == [("minted", "shop", 3600)]

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from relay import aws
 from relay.errors import LedgerUnavailable
-from relay.event import Event
+from relay.event import Device, Event
 from relay.ledger import Claim, Ledger, Standing
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -114,6 +114,35 @@ def test_devices_and_agents_have_orders_of_their_own(ledger: Ledger) -> None:
     assert ledger.in_order(_event("a", "logout", 9, customer_id="ana"))
     assert ledger.in_order(_event("b", "login", 5, customer_id="bob"))
     assert Ledger("receipts", "dashx").in_order(_event("c", "login", 5, customer_id="ana"))
+
+
+def test_a_look_takes_nothing_and_knows_what_was_written(ledger: Ledger) -> None:
+    assert ledger.look(_event()) == Claim(Standing.OURS)
+    assert ledger.settle(_event(), Claim(Standing.OURS), "retrying", {"attempts": 2, "done": 1})
+    assert ledger.look(_event()) == Claim(Standing.OURS, attempts=2, done=1)
+    assert ledger.settle(_event(), Claim(Standing.OURS), "delivered", {"attempts": 3})
+    assert ledger.look(_event()).standing is Standing.SETTLED
+
+
+@pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
+def test_without_a_claim_nothing_settled_is_written_over(ledger: Ledger, state: str) -> None:
+    assert ledger.settle(_event(), Claim(Standing.OURS), state, {})
+    assert not ledger.settle(_event(), Claim(Standing.OURS), "held", {})
+    assert ledger.receipts("shop", "evt_1")["emarsys"]["state"] == state
+
+
+def test_without_a_claim_nothing_is_written_over_that_another_is_making(ledger: Ledger) -> None:
+    ledger.claim(_event(), NOW)
+    assert not ledger.settle(_event(), Claim(Standing.OURS), "skipped", {})
+
+
+def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> None:
+    assert not ledger.is_anothers(_event(customer_id="bob"))
+    ledger.in_order(_event("a", "login", 5, customer_id="ana", device=Device(id="phone")))
+    assert ledger.is_anothers(_event("b", "login", 6, customer_id="bob", device=Device(id="phone")))
+    assert not ledger.is_anothers(_event("c", "login", 6, customer_id="ana", device=Device(id="phone")))
+    ledger.in_order(_event("d", "logout", 7, customer_id=None, device=Device(id="phone")))
+    assert not ledger.is_anothers(_event("e", "login", 8, customer_id="bob", device=Device(id="phone")))
 
 
 def test_receipts_are_of_one_event_with_its_acceptance(ledger: Ledger) -> None:

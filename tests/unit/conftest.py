@@ -7,7 +7,8 @@ import pytest_socket
 
 
 @pytest.fixture(autouse=True)
-def _no_sockets() -> Iterator[None]:
+def _no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("STAGE", "test")
     pytest_socket.disable_socket()
     yield
     pytest_socket.enable_socket()

@@ -10,14 +10,16 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from relay.agent import Agent
+from relay.batch import MARGIN_MILLISECONDS, deliver
 from relay.circuit import Circuit
-from relay.delivery import MARGIN_MILLISECONDS, Runtime
+from relay.delivery import Runtime
 from relay.environment import AgentEnvironment
-from relay.errors import CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
-from relay.event import Event
+from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
+from relay.event import Event, Purpose
 from relay.http import Request, Response
-from relay.ledger import Claim, Ledger, Standing
+from relay.ledger import FINAL, Claim, Ledger, Standing
 from relay.queue import Queue, Record
+from relay.report import Report
 from relay.verdict import Verdict
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -67,31 +69,49 @@ class FakeLedger(Ledger):
     agent: str = "example"
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, tuple[int, str]] = field(default_factory=dict)
+    people: dict[str, str | None] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+
+    def look(self, event: Event) -> Claim:
+        self._refuse("look")
+        row = self.rows.get(event.event_id, {})
+        if row.get("state") in FINAL:
+            return Claim(Standing.SETTLED)
+        return Claim(Standing.OURS, row.get("attempts", 0), row.get("done", 0))
 
     def claim(self, event: Event, now: datetime) -> Claim:  # noqa: ARG002 - leases are the real ledger's tests
         self._refuse("claim")
         row = self.rows.get(event.event_id, {})
-        if row.get("state") in {"delivered", "unconfirmed", "skipped", "expired"}:
-            return Claim(Standing.SETTLED)
         if row.get("state") == "busy":
             return Claim(Standing.BUSY, wait=33)
+        if row.get("state") in FINAL:
+            return Claim(Standing.SETTLED)
         in_doubt = row.get("state") == "sending"
         return Claim(Standing.OURS, row.get("attempts", 0), row.get("done", 0), in_doubt, lease=1)
 
-    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> None:
+    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> bool:
         self._refuse("settle")
-        assert claim.lease == 1
-        self.rows[event.event_id] = {**notes, "state": state}
+        row = self.rows.get(event.event_id, {})
+        if claim.lease == 0 and row.get("state") in {*FINAL, "busy", "sending"}:
+            return False
+        self.rows[event.event_id] = {**row, **notes, "state": state}
+        return True
+
+    def is_anothers(self, event: Event) -> bool:
+        return self.people.get(event.group, event.customer_id) != event.customer_id
 
     def in_order(self, event: Event) -> bool:
+        self._refuse("in_order")
         newest = self.last.get(event.group, (0, ""))
         if event.sequence < newest[0]:
             return False
         self.last[event.group] = (event.sequence, event.event_id)
+        self.people[event.group] = event.customer_id
         return True
 
     def _refuse(self, operation: str) -> None:
+        self.asked.append(operation)
         if operation in self.down:
             raise LedgerUnavailable("ProvisionedThroughputExceededException")
 
@@ -124,7 +144,7 @@ class Time:
 
 
 def _build(event: Event, settings: Settings) -> list[Request]:
-    if event.customer_id is None:
+    if event.customer_id is None and event.type != "logout":
         raise Skip("no customerId")
     if event.customer_id == "bug":
         raise KeyError("the customer's own data")
@@ -160,14 +180,16 @@ class World:
     max_age: timedelta | None = None
     ordered: bool = False
     repeatable: bool = True
+    purpose: Purpose = "advertising"
     now: datetime = NOW
+    built: list[Event] = field(default_factory=list)
 
     def deliver(self, *records: Record, context: Time | None = None) -> list[str]:
         agent = Agent(
             "example",
-            "advertising",
+            self.purpose,
             Settings,
-            _build,
+            self._build,
             max_age=self.max_age,
             ordered=self.ordered,
             repeatable=self.repeatable,
@@ -179,13 +201,18 @@ class World:
             self.ledger,
             self.circuit,
             self._load,
+            Report("example"),
             send=self._send,
             now=lambda: self.now,
             draw=lambda _low, high: high,
         )
-        kept = runtime.deliver(records, context or Time())
-        self.outcomes = dict(runtime.outcomes)
+        kept = deliver(runtime, records, context or Time())
+        self.states = dict(runtime.report.states)
         return kept
+
+    def _build(self, event: Event, settings: Settings) -> list[Request]:
+        self.built.append(event)
+        return _build(event, settings)
 
     def _load(self, fresh: bool) -> Settings:  # noqa: FBT001
         self.loads.append(fresh)
@@ -208,21 +235,21 @@ def test_a_delivered_record_leaves_the_queue() -> None:
     world = World()
     assert world.deliver(_record()) == []
     assert world.told == ["m1"]
-    assert world.outcomes == {("delivered", ""): 1}
+    assert world.states == {"delivered": 1}
 
 
 def test_what_an_agent_has_no_use_for_is_skipped_with_the_reason() -> None:
     world = World()
     assert world.deliver(_record(customerId=None)) == []
     assert world.sent == []
-    assert world.outcomes == {("skipped", "no customerId"): 1}
+    assert world.ledger.rows["m1"]["reason"] == "no customerId"
 
 
 def test_a_denied_purpose_is_decided_when_sending() -> None:
     world = World()
     world.deliver(_record(consent={"advertising": False}))
     assert world.sent == []
-    assert world.outcomes == {("skipped", "consent: advertising"): 1}
+    assert world.ledger.rows["m1"]["reason"] == "consent: advertising"
 
 
 def test_retries_by_our_own_clock_whatever_sqs_counts() -> None:
@@ -244,7 +271,7 @@ def test_the_agents_own_wish_to_wait_wins_when_it_is_longer() -> None:
 def test_no_answer_is_retried() -> None:
     world = World({"m1": [Unreachable("ConnectTimeout")]})
     assert world.deliver(_record()) == ["m1"]
-    assert world.outcomes == {("retrying", ""): 1}
+    assert world.states == {"retrying": 1}
 
 
 def test_a_rejected_record_is_parked_with_the_reason_and_acknowledged() -> None:
@@ -266,7 +293,7 @@ def test_an_event_older_than_the_agent_accepts_expires_unsent() -> None:
     world = World(max_age=timedelta(hours=72), now=NOW + timedelta(hours=72, seconds=1))
     assert world.deliver(_record()) == []
     assert world.sent == []
-    assert world.outcomes == {("expired", ""): 1}
+    assert world.states == {"expired": 1}
 
 
 def test_a_message_that_is_no_event_is_parked() -> None:
@@ -290,7 +317,7 @@ def test_credentials_that_stay_refused_hold_the_delivery() -> None:
     assert world.deliver(_record()) == ["m1"]
     assert len(world.sent) == 2
     assert world.queue.postponed == {"m1": 900}
-    assert world.outcomes == {("held", ""): 1}
+    assert world.states == {"held": 1}
 
 
 def test_settings_that_cannot_be_had_hold_the_delivery() -> None:
@@ -302,11 +329,11 @@ def test_settings_that_cannot_be_had_hold_the_delivery() -> None:
     assert world.queue.postponed == {"m1": 900}
 
 
-def test_an_agents_url_is_https() -> None:
-    world = World(settings=lambda _fresh: Settings(url="http://agent.example.com"))
+def test_settings_that_lead_where_nothing_may_be_sent_hold_the_delivery() -> None:
+    world = World({"m1": [AddressRefused("the agent's URL must begin with https://")]})
     assert world.deliver(_record()) == ["m1"]
-    assert world.sent == []
-    assert world.outcomes == {("held", ""): 1}
+    assert world.queue.postponed == {"m1": 900}
+    assert world.states == {"held": 1}
 
 
 def test_a_fault_of_ours_keeps_the_event_and_prints_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -328,13 +355,14 @@ def test_a_delivery_that_failed_half_way_resumes_where_it_stopped() -> None:
     assert world.ledger.rows["m1"]["done"] == 1
     assert world.deliver(_record(name="twice", receives=2)) == []
     assert len(world.sent) == 3
-    assert world.ledger.rows["m1"] | {"at": 0} == {
+    assert world.ledger.rows["m1"] | {"at": 0, "wait": 0} == {
         "state": "delivered",
         "reason": "HTTP 200",
         "attempts": 2,
         "done": 2,
         "status": 200,
         "at": 0,
+        "wait": 0,
     }
 
 
@@ -397,7 +425,7 @@ def test_an_older_event_is_superseded_at_an_ordered_agent() -> None:
     world.deliver(_record("logout", type="logout", sequence=6, device=device))
     assert world.deliver(_record("login", sequence=5, device=device)) == []
     assert world.told == ["logout"]
-    assert world.outcomes == {("skipped", "superseded"): 1}
+    assert world.ledger.rows["login"]["reason"] == "superseded"
 
 
 def test_held_costs_no_attempt() -> None:
@@ -425,14 +453,14 @@ def test_nothing_is_sent_while_the_ledger_does_not_answer() -> None:
     world = World(ledger=FakeLedger(down={"claim"}))
     assert world.deliver(_record()) == ["m1"]
     assert world.sent == []
-    assert world.outcomes == {("waiting", ""): 1}
+    assert world.states == {"waiting": 1}
 
 
 def test_what_was_sent_and_could_not_be_noted_comes_back_when_the_claim_has_run_out() -> None:
     world = World(ledger=FakeLedger(down={"settle"}))
     assert world.deliver(_record()) == ["m1"]
     assert world.queue.postponed == {"m1": 61}
-    assert world.outcomes == {("unsettled", ""): 1}
+    assert world.states == {"unsettled": 1}
 
 
 def test_a_redriven_message_has_its_time_before_it() -> None:
@@ -463,3 +491,42 @@ def test_little_time_left_leaves_the_batch_untouched() -> None:
     assert world.deliver(_record("m1"), _record("m2"), context=Time(MARGIN_MILLISECONDS - 1)) == ["m1", "m2"]
     assert world.sent == []
     assert world.queue.postponed == {"m1": 0, "m2": 0}
+
+
+def test_somebody_who_denies_consent_ends_the_last_persons_stay_on_the_device() -> None:
+    world = World(ordered=True, purpose="messaging")
+    device = {"id": "phone"}
+    world.deliver(_record("ana", sequence=5, customerId="ana", device=device))
+    assert (
+        world.deliver(_record("bob", sequence=6, customerId="bob", device=device, consent={"messaging": False})) == []
+    )
+    assert world.built[-1].type == "logout"
+    assert world.built[-1].customer_id is None
+    assert world.ledger.rows["bob"]["reason"] == "consent denied, so the last person was logged out: HTTP 200"
+
+
+def test_who_denies_consent_on_his_own_device_is_skipped() -> None:
+    world = World(ordered=True, purpose="messaging")
+    device = {"id": "phone"}
+    world.deliver(_record("first", sequence=5, customerId="ana", device=device))
+    world.deliver(_record("again", sequence=6, customerId="ana", device=device, consent={"messaging": False}))
+    assert world.told == ["first"]
+    assert world.ledger.rows["again"]["reason"] == "consent: messaging"
+
+
+def test_what_was_skipped_is_looked_up_once_and_written_once() -> None:
+    world = World()
+    world.deliver(_record(customerId=None))
+    assert world.ledger.asked == ["settle"]
+
+
+def test_an_ordered_agents_delivery_is_looked_at_ordered_and_settled() -> None:
+    world = World(ordered=True)
+    world.deliver(_record(device={"id": "phone"}))
+    assert world.ledger.asked == ["look", "in_order", "settle"]
+
+
+def test_another_agents_delivery_is_claimed_and_settled() -> None:
+    world = World()
+    world.deliver(_record())
+    assert world.ledger.asked == ["claim", "settle"]

@@ -12,6 +12,7 @@ from relay.errors import InvalidEvent
 from relay.event import Call, Event, EventType
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, 318000, tzinfo=UTC)
+MOMENT = "must be a time of the year 2000 or later, as in 2026-11-20T09:15:42Z"
 
 
 def _faults(body: Any, event_type: EventType = "login") -> dict[str, str]:
@@ -99,7 +100,15 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
             "must be a valid string, or must be False",
         ),
         ({"customerId": "1", "sequence": "1"}, "#/sequence", "must be a valid integer"),
-        ({"customerId": "1", "occurredAt": 1795166142}, "#/occurredAt", "must be a valid datetime"),
+        ({"customerId": "1", "occurredAt": 1795166142}, "#/occurredAt", MOMENT),
+        ({"customerId": "1", "occurredAt": "1795166142"}, "#/occurredAt", MOMENT),
+        ({"customerId": "1", "occurredAt": "2026-11-20 09:15Z"}, "#/occurredAt", MOMENT),
+        ({"customerId": "1", "occurredAt": "1999-12-31T23:59:59Z"}, "#/occurredAt", MOMENT),
+        (
+            {"customerId": "1", "occurredAt": "2026-02-30T09:15:42Z"},
+            "#/occurredAt",
+            "must be a day that there was, as in 2026-11-20T09:15:42Z",
+        ),
         (
             {"customerId": "1", "occurredAt": "2026-11-20T09:15:42"},
             "#/occurredAt",

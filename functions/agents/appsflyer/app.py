@@ -11,12 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from pydantic_core import PydanticCustomError
 
 from relay.agent import Agent
-from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
+from relay.handler import handler_of
 from relay.hashing import sha256
 from relay.http import Request, Response, encode, json_request
-from relay.properties import Allowed, shared
+from relay.personal import has_address, is_contact
+from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
 
 MAX_BODY_BYTES = 1024
@@ -107,6 +108,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: AppsFlyer has no use for the event, cannot tell the installation, or would not take the smallest form.
     """
+    event = without_addresses(event)
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{quote(_app_id(event, settings), safe='')}"
     for body in _ever_smaller(_body(event, name, settings), event, shared(event.properties, settings.properties)):
@@ -120,7 +122,7 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if not _is_name(name):
+    if not _is_name(name) or is_contact(name):
         raise Skip("event name not allowed by AppsFlyer")
     return str(name)
 
@@ -198,8 +200,9 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
 
 def _customer_user_id(customer_id: str | None) -> str | None:
     """The account where AppsFlyer may have it: not an e-mail address or phone number in clear, and not cut short."""
-    fits = customer_id and len(customer_id) <= MAX_CUSTOMER_USER_ID
-    return customer_id if fits and not re.search(r"@|^\+[0-9]", customer_id or "") else None
+    if not customer_id or len(customer_id) > MAX_CUSTOMER_USER_ID:
+        return None
+    return None if re.search(r"@|^\+[0-9]", customer_id) or has_address(customer_id) else customer_id
 
 
 _ATT = {"notDetermined": 0, "restricted": 1, "denied": 2, "authorized": 3}
@@ -301,5 +304,6 @@ AGENT = Agent(
     classify=classify,
     # An event has no id at AppsFlyer: the same one twice counts twice, for ever.
     repeatable=False,
+    withheld=lambda event, settings: withheld(event.properties, settings.properties),
 )
 handler = handler_of(AGENT)

@@ -11,10 +11,11 @@ from pydantic_core import PydanticCustomError
 
 from relay import __version__
 from relay.agent import Agent
-from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Event
+from relay.handler import handler_of
 from relay.http import Request, Response, json_request
+from relay.properties import Allowed, named
 from relay.verdict import Meaning, Verdict, by_status, retry_after
 
 _PRINTABLE = r"^[\x21-\x7e]+$"
@@ -60,6 +61,7 @@ class Settings(BaseModel):
     target_environment: str = Field(pattern=_PRINTABLE)
     event_names: EventNames = EventNames()
     library: Library = Library()
+    properties: Allowed = "all"
     base_url: str = Field(default="https://api.dashx.com", pattern=r"^https?://\S*[^\s/]$")
 
 
@@ -90,15 +92,15 @@ def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[
     match event.type:
         case "login" | "signup":
             yield _IDENTIFY, _profile(event)
-            yield _TRACK, _tracked(event, getattr(names, event.type))
+            yield _TRACK, _tracked(event, getattr(names, event.type), settings)
             yield from _subscription(event, settings)
         case "identify":
             yield _IDENTIFY, _profile(event)
         case "open":
-            yield _TRACK, _tracked(event, names.open)
+            yield _TRACK, _tracked(event, names.open, settings)
             yield from _subscription(event, settings)
         case "track":
-            yield _TRACK, _tracked(event, event.name)
+            yield _TRACK, _tracked(event, event.name, settings)
         case "push_token":
             yield from _renewal(event, settings)
         case "logout":
@@ -107,7 +109,7 @@ def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[
             if event.device.previous_push_token != event.device.push_token:
                 # Its own withdrawal may have been overtaken by this logout, and would come too late then.
                 yield from _withdrawal(event, event.device.previous_push_token)
-            yield _TRACK, _tracked(event, names.logout)
+            yield _TRACK, _tracked(event, names.logout, settings)
 
 
 def _mutation(query: str, given: Mapping[str, object], settings: Settings) -> Request:
@@ -148,10 +150,10 @@ def _profile(event: Event) -> dict[str, object]:
     }
 
 
-def _tracked(event: Event, name: str | None) -> dict[str, object]:
+def _tracked(event: Event, name: str | None, settings: Settings) -> dict[str, object]:
     if not name or not name.strip():
         raise Skip("no name")
-    data = {**event.properties, **({"method": event.method} if event.method else {})}
+    data = {**named(event.properties, settings.properties), **({"method": event.method} if event.method else {})}
     return {
         "event": name,
         **_account(event),
@@ -223,6 +225,7 @@ def _renewal(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[st
 
 
 _PERMANENT = {"FORBIDDEN", "NOT_FOUND", "UNPROCESSABLE_ENTITY"}
+_CODES = {*_PERMANENT, "UNAUTHORIZED", "INTERNAL_SERVER_ERROR", "TOO_BUSY"}
 # Texts that the SDKs' tests and the user management page show; some come without a code.
 _REFUSALS = ("Incorrect Public Key", "Incorrect Identity Token", "Your API Key Pair has expired", "Permission denied")
 _INVALID = re.compile(r"\b(variable|field|argument)\b\W*[\"'`$]|validation failed|syntax error", re.IGNORECASE)
@@ -263,10 +266,12 @@ def _with_data(response: Response, data: Mapping[str, Any], errors: bool) -> Ver
 
 
 def _code(error: object) -> str:
-    """The error's code, or "": never its text, which may quote what we sent."""
+    """The error's code, "another code" for one that we do not know, or "": never a text that may quote what we sent."""
     extensions = error.get("extensions") if isinstance(error, dict) else None
     code = extensions.get("code") if isinstance(extensions, dict) else None
-    return code if isinstance(code, str) and re.fullmatch(r"[A-Z_]{1,64}", code) else ""
+    if not isinstance(code, str) or not re.fullmatch(r"[A-Z_]{1,64}", code):
+        return ""
+    return code if code in _CODES else "another code"
 
 
 def _meaning(error: object) -> Meaning:

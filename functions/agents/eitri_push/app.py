@@ -9,9 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from relay.agent import Agent
 from relay.authorization import Attempt, ClientCredentials, bearer, signed, with_headers
-from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Event
+from relay.handler import handler_of
 from relay.http import Request, Response, json_request
 from relay.verdict import Meaning, Verdict, by_status
 

@@ -14,10 +14,11 @@ from pydantic_core import PydanticCustomError
 
 from relay.agent import Agent
 from relay.authorization import basic
-from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Event
+from relay.handler import handler_of
 from relay.http import Request, Response, json_request
+from relay.properties import Allowed, named
 from relay.verdict import Meaning, Verdict, by_status
 
 MAX_CONTACT_VALUE = 60
@@ -79,6 +80,7 @@ class Settings(BaseModel):
     contact_value: Literal["keyed_hash", "customer_id"] = "keyed_hash"
     contact_key: Secret | None = None
     anonymous_push_token: Literal["false", "token"] = "false"  # noqa: S105
+    properties: Allowed = "all"
     base_url: str = Field(default="https://push.eservice.emarsys.net", pattern=r"^https?://\S*[^\s/]$")
 
     @model_validator(mode="after")
@@ -109,7 +111,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
             path = "users/logout"
         case "track":
             path = f"events/{_segment(event.name)}"
-            body |= _contact(event, settings) | _attributes(event)
+            body |= _contact(event, settings) | _attributes(event, settings)
         case _:
             path = "users/login"
             body |= _contact(event, settings) | _device(event) | {"push_token": _push_token(event, settings)}
@@ -212,8 +214,8 @@ def _push_token(event: Event, settings: Settings) -> str | Literal[False]:
     return token or False
 
 
-def _attributes(event: Event) -> dict[str, object]:
-    given = {**event.properties, **({"method": event.method} if event.method else {})}
+def _attributes(event: Event, settings: Settings) -> dict[str, object]:
+    given = {**named(event.properties, settings.properties), **({"method": event.method} if event.method else {})}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
     return {"attributes": texts} if texts else {}
 

@@ -3,6 +3,8 @@
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any
@@ -11,13 +13,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from relay.agent import Agent
-from relay.delivery import handler_of
+from relay.agent import Agent, Together
 from relay.errors import Skip
 from relay.event import Device, Event
+from relay.handler import handler_of
 from relay.hashing import sha256
-from relay.http import Request, Response, json_request
-from relay.properties import Allowed, shared
+from relay.http import Request, Response, encode, json_request
+from relay.personal import is_contact
+from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
 
 
@@ -68,6 +71,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Meta has no use for the event, or could not match it to a person.
     """
+    event = without_addresses(event)
     name = _name(event, settings)
     user_data = _user_data(event)
     if any(user_data.keys() <= weak for weak in _WEAK):
@@ -104,7 +108,7 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if not re.fullmatch(_NAME, name):
+    if not re.fullmatch(_NAME, name) or is_contact(name):
         raise Skip("event name not allowed by Meta")
     return str(name)
 
@@ -226,7 +230,8 @@ def _extinfo(event: Event) -> list[str]:
 def _timezone_name(event: Event) -> str | None:
     try:
         return event.occurred_at.astimezone(ZoneInfo(event.device.timezone or "")).tzname()
-    except (ValueError, ZoneInfoNotFoundError):
+    except (OSError, OverflowError, ValueError, ZoneInfoNotFoundError):
+        # OSError: the name of a folder of zones, as "America" is.
         return None
 
 
@@ -237,17 +242,19 @@ _PERMANENT = {34, 38, 100, 105, 506}
 _NO_SUCH_DATASET = (100, 33)
 
 
-def classify(response: Response) -> Verdict:
+def classify(response: Response, number: int = 1) -> Verdict:
     """Reads Meta's error code rather than the status, which is 400 for throttling and for an expired token alike.
+
+    A request is taken as a whole or not at all, and `number` is how many events it told of.
 
     Source: Graph API error handling and Conversions API pages, 2026; code 190 has been seen under HTTP 500.
     """
     document = response.json()
     error = document.get("error") if isinstance(document, dict) else None
     if not isinstance(error, dict):
-        return _without_error(response, document)
-    code, subcode = error.get("code"), error.get("error_subcode")
-    reason = f"HTTP {response.status}, code {code}/{subcode}, trace {error.get('fbtrace_id')}"
+        return _without_error(response, document, number)
+    code, subcode = _number(error.get("code")), _number(error.get("error_subcode"))
+    reason = f"HTTP {response.status}, code {code}/{subcode}, trace {_trace(error)}"
     if code in _REFUSED or (code, subcode) == _NO_SUCH_DATASET:
         return Verdict(Meaning.CREDENTIALS, reason)
     if code in _THROTTLED:
@@ -257,11 +264,21 @@ def classify(response: Response) -> Verdict:
     return Verdict(Meaning.REJECTED, reason)
 
 
-def _without_error(response: Response, document: object) -> Verdict:
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _trace(told: dict[str, Any]) -> str | None:
+    """Meta's id of an exchange, for its support; what has not the form of one may quote the person, and is not kept."""
+    trace = told.get("fbtrace_id")
+    return trace if isinstance(trace, str) and re.fullmatch(r"A[A-Za-z0-9_-]{10,40}", trace) else None
+
+
+def _without_error(response: Response, document: object, number: int) -> Verdict:
     if not response.ok:
         return by_status(response)
-    if isinstance(document, dict) and document.get("events_received") == 1:
-        return Verdict(Meaning.DELIVERED, f"HTTP {response.status}, trace {document.get('fbtrace_id')}")
+    if isinstance(document, dict) and document.get("events_received") == number:
+        return Verdict(Meaning.DELIVERED, f"HTTP {response.status}, trace {_trace(document)}")
     return Verdict(Meaning.RETRY, f"HTTP {response.status} without events_received")
 
 
@@ -274,6 +291,20 @@ def _regain_seconds(response: Response) -> int | None:
         return None
 
 
+MOST_EVENTS = 1000
+"""What one request may tell of (using the API, 2026)."""
+
+
+def join(requests: Sequence[Request]) -> Request:
+    """One request of many: their events in one list."""
+    if len(requests) == 1:
+        return requests[0]
+    bodies = [json.loads(request.body) for request in requests]
+    return replace(
+        requests[0], body=encode({**bodies[0], "data": [event for body in bodies for event in body["data"]]})
+    )
+
+
 AGENT = Agent(
     name="facebook",
     purpose="advertising",
@@ -282,5 +313,7 @@ AGENT = Agent(
     classify=classify,
     # One older event makes Meta refuse the request.
     max_age=timedelta(days=7),
+    together=Together(MOST_EVENTS, join, classify),
+    withheld=lambda event, settings: withheld(event.properties, settings.properties),
 )
 handler = handler_of(AGENT)

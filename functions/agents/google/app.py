@@ -9,12 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from pydantic_core import PydanticCustomError
 
 from relay.agent import Agent
-from relay.delivery import handler_of
 from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
+from relay.handler import handler_of
 from relay.hashing import sha256
 from relay.http import Request, Response, Value, json_request
-from relay.properties import Allowed, shared
+from relay.personal import has_address, is_contact
+from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
 
 MAX_NAME = 40
@@ -113,6 +114,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Google has no use for the event, would drop it without a word, or could not tell the visitor.
     """
+    event = without_addresses(event)
     name = _name(event, settings)
     query, visitor = _app_stream(event, settings) if event.device.platform in APPS else _web_stream(event, settings)
     known = {
@@ -138,7 +140,8 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if not _is_event_name(name) or (name in _APP_STREAM_EVENTS and event.device.platform not in APPS):
+    misplaced = name in _APP_STREAM_EVENTS and event.device.platform not in APPS
+    if not _is_event_name(name) or misplaced or is_contact(name):
         raise Skip("event name not allowed by Google")
     return str(name)
 
@@ -176,7 +179,8 @@ def _web_stream(event: Event, settings: Settings) -> tuple[dict[str, Value], dic
 
 def _user_id(customer_id: str | None) -> str | None:
     """The account, unless it is an e-mail address or a phone number: those break Google's terms."""
-    return None if re.search(r"@|^\+[0-9]", customer_id or "") else customer_id
+    account = customer_id or ""
+    return None if re.search(r"@|^\+[0-9]", account) or has_address(account) else customer_id
 
 
 def _consent(consent: Consent) -> dict[str, str]:
@@ -202,7 +206,8 @@ def _user_data(event: Event) -> dict[str, list[str]]:
 def _email(address: str) -> str:
     """An address as Google digests it: lower case, no blanks, and for Gmail no dots before the @ (`+tag` stays)."""
     local, _, domain = "".join(address.lower().split()).rpartition("@")
-    return f"{local.replace('.', '') if domain in {'gmail.com', 'googlemail.com'} else local}@{domain}"
+    local = local.replace(".", "") if domain in {"gmail.com", "googlemail.com"} else local
+    return f"{local}@{domain}" if local else ""
 
 
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -276,5 +281,6 @@ AGENT = Agent(
     max_age=timedelta(hours=72),
     # An event has no id at Google either.
     repeatable=False,
+    withheld=lambda event, settings: withheld(event.properties, settings.properties),
 )
 handler = handler_of(AGENT)

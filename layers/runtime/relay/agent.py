@@ -1,6 +1,6 @@
 """An agent as a value: what the runtime must know of one external system, and what it would be sent for an event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -18,6 +18,19 @@ S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """How an agent is told many events by one request: at most so many, their requests joined, and the answer read.
+
+    `classify` is given the answer and how many events the request told of. Only requests of one URL and with the same
+    headers are joined.
+    """
+
+    most: int
+    join: Callable[[Sequence[Request]], Request]
+    classify: Callable[[Response, int], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
 class Agent(Generic[S]):
     """All that the runtime must know of one external system.
 
@@ -26,6 +39,8 @@ class Agent(Generic[S]):
     state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
     twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
     pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
+    `together` where one request can tell of many events; `withheld` counts the properties of an event that the settings
+    let through and that are personal data.
     """
 
     name: str
@@ -38,6 +53,17 @@ class Agent(Generic[S]):
     ordered: bool = False
     repeatable: bool = True
     personal_logout: bool = False
+    together: Together | None = None
+    withheld: Callable[[Event, S], int] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what the runtime relies on.
+
+        Raises:
+            ValueError: an ordered agent is not repeatable, or would be told many events at once.
+        """
+        if self.ordered and (self.together or not self.repeatable):
+            raise ValueError("an ordered agent is told one event at a time, and again when in doubt")
 
 
 def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool) -> dict[str, Any]:
@@ -50,7 +76,11 @@ def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool)
         requests = agent.build_requests(event, current)
     except Skip as skip:
         return {"skipped": skip.reason}
-    return {"requests": [http.shown(_authorized(agent, request, current)) for request in requests]}
+    withheld = agent.withheld(event, current) if agent.withheld else 0
+    return {
+        "requests": [http.shown(_authorized(agent, request, current)) for request in requests],
+        **({"withheld": withheld} if withheld else {}),
+    }
 
 
 def _authorized(agent: Agent[S], request: Request, current: S) -> Request:

@@ -1,11 +1,9 @@
 """The catalogue: which agents are deployed, what each is told of, and its function, as the template wrote it."""
 
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from pydantic import BaseModel
 
 from relay import settings
 from relay.environment import catalogue_path
-from relay.errors import SettingsUnavailable
 
 
 class Entry(BaseModel):
@@ -25,8 +23,5 @@ def deployed() -> dict[str, Entry]:
     Raises:
         SettingsUnavailable: the catalogue cannot be read.
     """
-    try:
-        entries = settings.provider().get_multiple(catalogue_path(), max_age=settings.MAX_AGE_SECONDS)
-    except GetParameterError:
-        raise SettingsUnavailable(f"{catalogue_path()} cannot be read") from None
-    return {name: Entry.model_validate_json(str(text)) for name, text in sorted(entries.items())}
+    entries = settings.under(catalogue_path())
+    return {name: Entry.model_validate_json(text) for name, text in sorted(entries.items())}

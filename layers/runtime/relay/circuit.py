@@ -7,6 +7,7 @@ from functools import cache
 from aws_lambda_powertools.utilities.circuit_breaker import (
     CircuitBreakerConfig,
     CircuitBreakerOpenError,
+    CircuitState,
     CircuitTransition,
     circuit_breaker,
 )
@@ -88,4 +89,5 @@ def _guarded(agent: str, table: str, seconds: int) -> Callable[[Callable[[], Ver
 
 def _noted(change: CircuitTransition) -> None:
     logger().warning("circuit", extra={"agent": change.circuit_name, "from": change.from_state, "to": change.to_state})
-    count("Circuit" + str(change.to_state).title().replace("_", ""), agent=change.circuit_name)
+    if change.to_state == CircuitState.OPEN:
+        count("CircuitOpen", agent=change.circuit_name)

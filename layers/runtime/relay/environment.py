@@ -42,6 +42,12 @@ class AgentEnvironment:
 
 
 @cache
+def stage() -> str:
+    """The deployment's name within its account."""
+    return os.environ["STAGE"]
+
+
+@cache
 def catalogue_path() -> str:
     """The SSM path under which each deployed agent has its entry."""
     return os.environ["CATALOGUE_PATH"]
@@ -69,3 +75,10 @@ def apps_path() -> str:
 def identity_path() -> str:
     """The SSM path under which each app has its identity keys."""
     return os.environ["IDENTITY_PATH"]
+
+
+@cache
+def allowed_origins() -> frozenset[str]:
+    """The web origins whose pages may call the API; none unless the template names some, and never all."""
+    named = (origin.strip() for origin in os.environ.get("ALLOWED_ORIGINS", "").split(","))
+    return frozenset(origin for origin in named if origin.startswith(("https://", "http://")))

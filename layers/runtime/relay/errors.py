@@ -4,9 +4,12 @@ RelayError
 ├── InvalidEvent        a caller's event has faults: 400 at ingest, parked at an agent
 ├── Forbidden           the caller may not say this: 403
 ├── TooLarge            a caller's body is larger than an event may be: 413
+├── UnsupportedMedia    a caller's body is sent as something other than JSON: 415
 ├── IncorrectToken      an identity token that ingest does not believe: 401
+├── TopicUnavailable    the topic did not take an event on: 503
 ├── Skip                the event has nothing for this agent: settled as skipped
 ├── SettingsUnavailable an agent's settings cannot be read or do not validate: the delivery is held
+│   └── AddressRefused  they lead to an address that nothing may be sent to: held as well, nothing was sent
 ├── CircuitOpen         the agent is known to be down: the delivery is held, unsent
 ├── LedgerUnavailable   DynamoDB does not answer: the delivery waits, unsent
 ├── CredentialsRefused  a token could not be had for our credentials: read as a CREDENTIALS answer
@@ -44,11 +47,19 @@ class TooLarge(RelayError):
     """A caller's body is larger than an event may be."""
 
 
+class UnsupportedMedia(RelayError):
+    """A caller's body is sent as something other than JSON, or compressed; the text says how to send it."""
+
+
 class IncorrectToken(RelayError):
     """An identity token proves nothing; the text is DashX's wording, `Incorrect Identity Token: Expired`."""
 
     def __init__(self, fault: str) -> None:
         super().__init__(f"Incorrect Identity Token: {fault}")
+
+
+class TopicUnavailable(RelayError):
+    """The topic did not take an event on, so it was not accepted."""
 
 
 class Skip(RelayError):
@@ -65,6 +76,10 @@ class SettingsUnavailable(RelayError):
     def __init__(self, reason: str, *, missing: bool = False) -> None:
         self.missing = missing
         super().__init__(reason)
+
+
+class AddressRefused(SettingsUnavailable):
+    """An agent's settings lead to an address that nothing may be sent to; the text never holds the URL."""
 
 
 class CircuitOpen(RelayError):

@@ -1,47 +1,39 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
+import json
 import re
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
+from relay.body import MAX_FAULTS, NOT_JSON, TOO_DEEP
 from relay.errors import Fault, InvalidEvent
 from relay.hashing import sha256
+from relay.pointer import ROOT, below, pointer
+from relay.text import (
+    CustomerId,
+    DeviceId,
+    Email,
+    EventId,
+    Language,
+    LongText,
+    Moment,
+    Phone,
+    PropertyName,
+    Text,
+)
 
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Purpose = Literal["advertising", "analytics", "messaging"]
 
 MAX_SEQUENCE = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 
-_NOBODY = {"null", "undefined", "none", "nil", "nan", "unknown", "00000000-0000-0000-0000-000000000000"}
-"""What programs send when they do not know: as an id it would make one person, or one phone, of many."""
-
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-def _own_id(value: str) -> str:
-    if value != value.strip() or value.lower() in _NOBODY:
-        raise PydanticCustomError("own_id", "must be an id of its own, not blank, padded, 'null' or 'undefined'")
-    return value
-
-
-def _recent(value: datetime) -> datetime:
-    if value < EARLIEST:
-        raise PydanticCustomError("recent", "must be when the event happened, not before the year 2000")
-    return value
+MAX_PROPERTIES = 100
 
 
 def _declined(value: object) -> object:
@@ -49,42 +41,17 @@ def _declined(value: object) -> object:
     return False if value == "false" else value
 
 
-def _form(pattern: str, sentence: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise PydanticCustomError("form", "{sentence}", {"sentence": sentence})
-        return value
-
-    return AfterValidator(check)
+def whole(value: object) -> object:
+    """A number as JSON knows it: 5.0 is the whole number 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
-Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
-LongText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
-PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
-EventId = Annotated[str, _form(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, '_' or '-'")]
-CustomerId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE), AfterValidator(_own_id)
-]
-DeviceId = Annotated[Text, AfterValidator(_own_id)]
 PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]
-Moment = Annotated[AwareDatetime, AfterValidator(_recent)]
-Email = Annotated[
-    str,
-    StringConstraints(max_length=254),
-    _form(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+", "must be an e-mail address, as in ana@example.com"),
-]
-Phone = Annotated[
-    str, _form(r"\+[1-9][0-9]{6,14}", "must be in E.164: '+', country code and digits only, as in +5511999887766")
-]
-Language = Annotated[
-    str, _form(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "must be a language tag, as in pt or pt-BR")
-]
 Whole = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
-PropertyValue = LongText | bool | Whole | float
-Count = Annotated[int, Field(ge=0, le=MAX_SEQUENCE)]
+PropertyValue = LongText | bool | Whole | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
+"""Beyond these bounds a whole number would arrive as another one."""
+
+Count = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(whole)]
 
 
 class Part(BaseModel):
@@ -106,7 +73,7 @@ class Screen(Part):
 
     width: Count | None = None
     height: Count | None = None
-    density: float | None = Field(default=None, gt=0)
+    density: float | None = Field(default=None, gt=0, le=100)
 
 
 class Device(Part):
@@ -198,7 +165,7 @@ class Call(Part):
 
     event_id: EventId | None = None
     occurred_at: Moment | None = None
-    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE)] | None = None
+    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE), BeforeValidator(whole)] | None = None
     customer_id: CustomerId | None = None
     anonymous_id: DeviceId | None = None
     email: Email | None = None
@@ -206,7 +173,7 @@ class Call(Part):
     method: Text | None = None
     name: Text | None = None
     traits: Traits | None = None
-    properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=100)] | None = None
+    properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=MAX_PROPERTIES)] | None = None
     device: Device | None = None
     ids: Ids | None = None
     consent: Consent | None = None
@@ -222,12 +189,12 @@ class Call(Part):
         try:
             call = cls.model_validate_json(body)
         except ValidationError as invalid:
-            raise InvalidEvent(faults_of(invalid)) from None
-        if call.customer_id is None and proven is not None:
-            call = call.model_copy(update={"customer_id": proven})
+            raise InvalidEvent(faults_of(invalid, body)) from None
         faults = [*_missing(call, event_type), *_given_twice(call)]
         if faults:
-            raise InvalidEvent(faults)
+            raise InvalidEvent(faults[:MAX_FAULTS])
+        if call.customer_id is None and proven is not None:
+            return call.model_copy(update={"customer_id": proven})
         return call
 
 
@@ -288,7 +255,7 @@ class Event(Call):
         try:
             return cls.model_validate_json(message, extra="ignore")
         except ValidationError as invalid:
-            raise InvalidEvent(faults_of(invalid)) from None
+            raise InvalidEvent([_without_name(fault) for fault in faults_of(invalid)]) from None
 
     @property
     def group(self) -> str:
@@ -315,19 +282,20 @@ class Event(Call):
         return default if granted is None else granted
 
 
-_REQUIRED: dict[EventType, list[tuple[str, ...]]] = {
+REQUIRED: dict[EventType, list[tuple[str, ...]]] = {
     "login": [("customerId",)],
     "signup": [("customerId",)],
     "identify": [("customerId", "anonymousId")],
     "track": [("name",)],
 }
+"""What an event of a type must name beside what a token may say for it: of each group one."""
 
 
 def _missing(call: Call, event_type: EventType) -> list[Fault]:
     given = call.model_dump(by_alias=True, exclude_none=True, include={"customer_id", "anonymous_id", "name"})
     faults = [
         Fault(f"#/{names[0]}", f"{' or '.join(names)} is required for {event_type}")
-        for names in _REQUIRED.get(event_type, [])
+        for names in REQUIRED.get(event_type, [])
         if not any(name in given for name in names)
     ]
     if event_type == "push_token" and (call.device is None or call.device.push_token is None):
@@ -337,32 +305,74 @@ def _missing(call: Call, event_type: EventType) -> list[Fault]:
 
 def _given_twice(call: Call) -> list[Fault]:
     twice = (call.properties or {}).keys() & (call.__pydantic_extra__ or {}).keys()
-    return [Fault(f"#/{name}", "is given at the top level and in properties; send it once") for name in sorted(twice)]
+    sentence = "is given at the top level and in properties; send it once"
+    return [Fault(below(ROOT, name), sentence) for name in sorted(twice)]
 
 
-def faults_of(invalid: ValidationError) -> list[Fault]:
-    """Each fault once, at the place in the caller's JSON that it is about."""
+def typed(document: object) -> tuple[EventType, bytes]:
+    """An event that says its own type, as in a batch and in a dry run: its type, and the JSON text of the rest.
+
+    Raises:
+        InvalidEvent: it is no object, or its type is none that there is.
+    """
+    if not isinstance(document, dict):
+        raise InvalidEvent([Fault(ROOT, _SENTENCES["model_type"])])
+    event_type = document.get("type")
+    if event_type not in EVENT_TYPES:
+        raise InvalidEvent([Fault("#/type", f"must be one of {', '.join(EVENT_TYPES)}")])
+    rest = {name: value for name, value in document.items() if name != "type"}
+    try:
+        return event_type, json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise InvalidEvent([Fault(ROOT, TOO_DEEP)]) from None
+
+
+def _without_name(fault: Fault) -> Fault:
+    """A fault without the name of a property, which may be anything: it is told to an operator, not to the caller."""
+    return Fault("#/properties", fault.detail) if fault.pointer.startswith("#/properties/") else fault
+
+
+def faults_of(invalid: ValidationError, text: str | bytes = b"") -> list[Fault]:
+    """Each fault once, at the place in the caller's JSON text that it is about; the first few, if there are many."""
+    document = _document(text)
     faults: dict[str, list[str]] = {}
     for error in invalid.errors(include_url=False, include_context=False, include_input=False):
-        pointer = "#" + "".join(f"/{step}" for step in _steps(error["loc"]))
-        sentence = _SENTENCES.get(error["type"]) or _SUBJECT.sub("must", error["msg"])
-        said = faults.setdefault(pointer, [])
+        place = pointer(_steps(error["loc"], document))
+        said = faults.setdefault(place, [])
+        sentence = _sentence(error["type"], error["msg"])
         if sentence not in said:
             said.append(sentence)
-    return [Fault(pointer, ", or ".join(sentences)) for pointer, sentences in faults.items()]
+    return [Fault(place, ", or ".join(sentences)) for place, sentences in list(faults.items())[:MAX_FAULTS]]
+
+
+def _document(text: str | bytes) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _sentence(kind: str, message: str) -> str:
+    if kind == "json_invalid" and "recursion" in message:
+        return TOO_DEEP
+    return _SENTENCES.get(kind) or _SUBJECT.sub("must", message)
 
 
 _SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should")
 _BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
 _SENTENCES = {
     "string_pattern_mismatch": "must be text that is not blank and has no control characters",
-    "json_invalid": "the body is not valid JSON in UTF-8",
+    "json_invalid": NOT_JSON,
     "model_type": "must be a JSON object",
     "missing": "is required",
     "extra_forbidden": "is not a known field here; remove it, or send it as a property",
-    "timezone_aware": "must end with an offset, as in 2026-11-20T09:15:42Z",
 }
 
 
-def _steps(place: tuple[int | str, ...]) -> list[Any]:
-    return [step for step in place if not (isinstance(step, str) and _BRANCH.match(step))]
+def _steps(place: tuple[int | str, ...], document: Any) -> Iterator[str | int]:  # noqa: ANN401 - JSON
+    """The steps of pydantic's place that are the caller's, without the branches that pydantic tried."""
+    for step in place:
+        inside = isinstance(document, dict) and step in document
+        if inside or not (isinstance(step, str) and _BRANCH.match(step)):
+            yield step
+            document = document[step] if inside else None

@@ -1,25 +1,11 @@
-"""Requests to agents as values, and the one function that sends them."""
+"""Requests to agents, and their answers, as values; relay/sending.py sends them."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
-import requests
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-from relay import __version__
-from relay.errors import Unreachable
-
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 5.0
-MAX_ANSWER_BYTES = 64 * 1024
-MAX_SENDERS = 32
-"""Connections kept open to one host."""
 
 Value = str | SecretStr
 
@@ -85,48 +71,6 @@ def shown(request: Request) -> dict[str, Any]:
     }
 
 
-def send(request: Request) -> Response:
-    """Sends one request: pooled, no redirects, no cookies, no proxy or netrc from the environment.
-
-    Raises:
-        Unreachable: no answer within the time-outs (2 s to connect, 5 s of silence).
-    """
-    try:
-        answer = _session().request(
-            request.method,
-            request.url,
-            params=_revealed(request.query),
-            data=request.body,
-            headers=_revealed(request.headers),
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-            allow_redirects=False,
-            stream=True,
-        )
-        with answer:
-            body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
-    except (requests.RequestException, OSError, ValueError) as fault:
-        # The exception's own text holds the URL, and Google's URL holds a secret.
-        raise Unreachable(type(fault).__name__, sent=not _never_sent(fault)) from None
-    return Response(answer.status_code, body, {name.lower(): value for name, value in answer.headers.items()})
-
-
-def _never_sent(fault: Exception) -> bool:
-    """Whether no connection was made, so that the agent cannot know of the request."""
-    reason = getattr(fault.args[0], "reason", None) if fault.args else None
-    return isinstance(fault, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
-
-
-@cache
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers["user-agent"] = f"session-relay/{__version__}"
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_SENDERS))
-    return session
-
-
-def _revealed(values: Mapping[str, Value]) -> dict[str, str]:
+def revealed(values: Mapping[str, Value]) -> dict[str, str]:
+    """Headers or query with their secrets in clear, for the moment of sending."""
     return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in values.items()}

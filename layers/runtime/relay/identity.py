@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import jwt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from relay.errors import IncorrectToken
-from relay.event import CustomerId
+from relay.event import whole
+from relay.text import CustomerId
 
 ALGORITHM = "HS256"
 MIN_KEY_BYTES = 32
@@ -41,7 +42,7 @@ def _usable(key: SecretStr) -> SecretStr:
     return key
 
 
-Lifetime = Annotated[int, Field(strict=True, ge=1, le=MAX_LIFETIME_SECONDS)]
+Lifetime = Annotated[int, Field(strict=True, ge=1, le=MAX_LIFETIME_SECONDS), BeforeValidator(whole)]
 """How long a token is good for, in seconds."""
 
 

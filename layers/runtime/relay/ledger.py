@@ -21,7 +21,7 @@ from relay.hashing import sha256
 KEPT = timedelta(days=15)
 """Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
 
-SETTLED = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
+FINAL = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
 """States after which nothing more is sent. A parked delivery may be: a message of it can only come from a redrive."""
 
 UNORDERED = frozenset({"track", "identify"})
@@ -30,6 +30,10 @@ UNORDERED = frozenset({"track", "identify"})
 _ACCEPTED = "*"
 _ROWS_PER_WRITE = 25
 Row = dict[str, Any]
+
+# No claim stands: nothing has been written yet, or what was begun is to be tried again.
+_WAITS = "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)"
+_WAITING = {f":{state}": {"S": state} for state in ("retrying", "held", "parked")}
 
 
 class Standing(StrEnum):
@@ -45,7 +49,7 @@ class Claim:
     """The answer to a claim: ours to make, settled before, or being made by another (for `wait` seconds at most).
 
     `attempts` were made before and `done` requests of this delivery are behind us; `in_doubt` when an earlier claim
-    ended without a word, so that nobody knows whether its requests were sent.
+    ended without a word, so that nobody knows whether its requests were sent; `lease` is 0 where nothing was claimed.
     """
 
     standing: Standing
@@ -80,15 +84,25 @@ class Ledger:
             if left:
                 _ask("batch_write_item", RequestItems=left)
 
+    def look(self, event: Event) -> Claim:
+        """Where a delivery stands that nobody else can have: an ordered agent's, whose queue sees to that.
+
+        A FIFO queue hands out a device's messages one after the other, so there is nothing to claim.
+        """
+        found = _ask("get_item", TableName=self.table, Key=self._delivery(event), ConsistentRead=True).get("Item", {})
+        if _text(found, "state") in FINAL:
+            return Claim(Standing.SETTLED)
+        return Claim(Standing.OURS, _number(found, "attempts"), _number(found, "done"))
+
     def claim(self, event: Event, now: datetime) -> Claim:
         """Takes a delivery for ourselves unless it is settled or somebody else has it."""
         lease = int(now.timestamp()) + self.lease
-        row = self._take(event, lease, "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)", {})
+        row = self._take(event, lease, _WAITS, _WAITING)
         if row is not None:
             return _claimed(row, lease)
         found = _ask("get_item", TableName=self.table, Key=self._delivery(event), ConsistentRead=True).get("Item", {})
         state, held_until = _text(found, "state"), _number(found, "lease")
-        if state in SETTLED:
+        if state in FINAL:
             return Claim(Standing.SETTLED)
         if held_until > now.timestamp():
             return Claim(Standing.BUSY, wait=held_until - int(now.timestamp()) + 1)
@@ -96,7 +110,6 @@ class Ledger:
         return _claimed(row, lease, in_doubt=True) if row else Claim(Standing.BUSY, wait=1)
 
     def _take(self, event: Event, lease: int, condition: str, more: Row) -> Row | None:
-        free = {f":{state}": _s(state) for state in ("retrying", "held", "parked") if f":{state}" in condition}
         return self._update(
             Key=self._delivery(event),
             UpdateExpression="SET #state = :sending, lease = :lease, #type = :type, expires = :expires",
@@ -104,7 +117,6 @@ class Ledger:
             ExpressionAttributeNames={"#state": "state", "#type": "type"},
             ExpressionAttributeValues={
                 ":sending": _s("sending"),
-                **free,
                 ":lease": _n(lease),
                 ":type": _s(event.type),
                 ":expires": _expires(event),
@@ -112,18 +124,24 @@ class Ledger:
             },
         )
 
-    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> None:
-        """Writes what became of a delivery that we claimed; nothing if our claim has run out and another has it."""
-        values = {f":{name}": _n(value) if isinstance(value, int) else _s(value) for name, value in notes.items()}
-        self._update(
+    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> bool:
+        """Writes what became of a delivery; False, and nothing written, if it is another's by now, or settled."""
+        told = {"state": state, "type": event.type, **notes}
+        condition, values = ("lease = :ours", {":ours": _n(claim.lease)}) if claim.lease else (_WAITS, _WAITING)
+        written = self._update(
             Key=self._delivery(event),
-            UpdateExpression="SET #state = :state"
-            + "".join(f", #{name} = :{name}" for name in notes)
+            UpdateExpression="SET expires = :expires, "
+            + ", ".join(f"#{name} = :{name}" for name in told)
             + " REMOVE lease",
-            ConditionExpression="lease = :ours",
-            ExpressionAttributeNames={"#state": "state", **{f"#{name}": name for name in notes}},
-            ExpressionAttributeValues={":state": _s(state), ":ours": _n(claim.lease), **values},
+            ConditionExpression=condition,
+            ExpressionAttributeNames={f"#{name}": name for name in told},
+            ExpressionAttributeValues={
+                ":expires": _expires(event),
+                **{f":{name}": _n(value) if isinstance(value, int) else _s(value) for name, value in told.items()},
+                **values,
+            },
         )
+        return written is not None
 
     def in_order(self, event: Event) -> bool:
         """Applies the event's sequence to its device; False if a newer one was applied there before.
@@ -155,8 +173,16 @@ class Ledger:
 
     def moved_on(self, event: Event) -> bool:
         """Whether the newest event of the device is another person's than this one, or nobody's."""
+        return self._newest_person(event) != _person(event)
+
+    def is_anothers(self, event: Event) -> bool:
+        """Whether the newest event of the device is another person's than this one."""
+        nobody = event.model_copy(update={"customer_id": None, "anonymous_id": None})
+        return self._newest_person(event) not in {"", _person(event), _person(nobody)}
+
+    def _newest_person(self, event: Event) -> str:
         row = _ask("get_item", TableName=self.table, Key=self._order(event), ConsistentRead=True).get("Item", {})
-        return _text(row, "person") != _person(event)
+        return _text(row, "person")
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, Row]:
         """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""

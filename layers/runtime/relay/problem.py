@@ -5,11 +5,43 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
-from relay.errors import Fault
+from relay.body import MAX_FAULTS
+from relay.errors import (
+    Fault,
+    Forbidden,
+    IncorrectToken,
+    InvalidEvent,
+    LedgerUnavailable,
+    RelayError,
+    SettingsUnavailable,
+    TooLarge,
+    TopicUnavailable,
+    UnsupportedMedia,
+)
 from relay.http import encode
 
 Answer = dict[str, Any]
 """What a Lambda function answers API Gateway's proxy integration."""
+
+RETRY_AFTER_SECONDS = 2
+
+_STATUSES: dict[type[RelayError], HTTPStatus] = {
+    InvalidEvent: HTTPStatus.BAD_REQUEST,
+    IncorrectToken: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    SettingsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    LedgerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    TopicUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+REFUSALS = tuple(_STATUSES)
+"""What a caller is told as a problem."""
+
+_HEADERS: dict[HTTPStatus, dict[str, str]] = {
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: {"Accept": "application/json", "Accept-Encoding": "identity"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
 
 
 def answer(status: HTTPStatus, document: object, headers: Mapping[str, str] | None = None) -> Answer:
@@ -21,12 +53,10 @@ def answer(status: HTTPStatus, document: object, headers: Mapping[str, str] | No
     }
 
 
-def problem(
-    status: HTTPStatus, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
-) -> Answer:
+def problem(status: HTTPStatus, detail: str, faults: Sequence[Fault] = ()) -> Answer:
     """A problem: what is wrong, what to do about it, and where in the body each fault is (JSON Pointer)."""
     document = problem_document(status, detail, faults)
-    return answer(status, document, {"Content-Type": "application/problem+json", **(headers or {})})
+    return answer(status, document, {"Content-Type": "application/problem+json", **_HEADERS.get(status, {})})
 
 
 def problem_document(status: HTTPStatus, detail: str, faults: Sequence[Fault] = ()) -> dict[str, Any]:
@@ -35,3 +65,28 @@ def problem_document(status: HTTPStatus, detail: str, faults: Sequence[Fault] = 
     if faults:
         document["errors"] = [asdict(fault) for fault in faults]
     return document
+
+
+def status_of(refused: RelayError) -> HTTPStatus:
+    """The status that tells a caller of what went wrong."""
+    return next(status for kind, status in _STATUSES.items() if isinstance(refused, kind))
+
+
+def refusal(refused: RelayError, detail: str) -> Answer:
+    """What went wrong, as a problem in these words."""
+    return problem(status_of(refused), detail, _faults(refused))
+
+
+def refusal_document(refused: RelayError, detail: str) -> dict[str, Any]:
+    """The same among the results of a batch."""
+    return problem_document(status_of(refused), detail, _faults(refused))
+
+
+def faults_in_words(invalid: InvalidEvent) -> str:
+    """How many faults an event has, as far as they are named."""
+    number = len(invalid.faults)
+    return "1 fault" if number == 1 else f"{number} faults{' or more' if number >= MAX_FAULTS else ''}"
+
+
+def _faults(refused: RelayError) -> Sequence[Fault]:
+    return refused.faults if isinstance(refused, InvalidEvent) else ()

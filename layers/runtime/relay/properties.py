@@ -1,40 +1,55 @@
-"""Which properties of an event an agent is told: those its settings name, and none with personal data in clear."""
+"""What of an event an agent is told in clear: the properties its settings name, and nothing that names a person."""
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeVar
 
-from relay.event import PropertyValue
+from pydantic import BaseModel
+
+from relay.event import Event, PropertyValue
+from relay.personal import has_address, is_personal
+
+P = TypeVar("P", bound=BaseModel)
 
 Allowed = Literal["all", "none"] | list[str]
 """An agent's setting: all properties, none, or those of these names."""
 
-_EMAIL = re.compile(r"[^\s@]+(?:@|%40)[^\s@]+\.[^\s@]+")
-_PHONE = re.compile(r"(?<![\w.-])\+?\(?\d[\d\s().-]{7,}\d(?![\w.-])")
-_SHORTEST_PHONE = 9
-_NAMES = {
-    *("email", "mail", "phone", "phonenumber", "mobile", "cpf", "cnpj", "ssn", "passport", "password", "token"),
-    *("name", "firstname", "lastname", "fullname", "address", "street", "birthday", "birthdate", "dateofbirth"),
-}
-
 
 def shared(properties: Mapping[str, PropertyValue], allowed: Allowed) -> dict[str, PropertyValue]:
     """The properties that may leave in clear to an advertising or analytics agent."""
-    if allowed == "none":
-        return {}
-    return {
-        name: value
-        for name, value in properties.items()
-        if (allowed == "all" or name in allowed) and _plain(name, value)
-    }
+    return {name: value for name, value in named(properties, allowed).items() if not is_personal(name, value)}
 
 
-def _plain(name: str, value: PropertyValue) -> bool:
-    if re.sub(r"[\W_]", "", name.lower()) in _NAMES:
-        return False
-    return not _is_contact(name) and not (isinstance(value, str) and _is_contact(value))
+def withheld(properties: Mapping[str, PropertyValue], allowed: Allowed) -> int:
+    """How many properties the agent's settings let through, and `shared` keeps back as personal data."""
+    return sum(is_personal(name, value) for name, value in named(properties, allowed).items())
 
 
-def _is_contact(text: str) -> bool:
-    phone = _PHONE.search(text)
-    return bool(_EMAIL.search(text) or (phone and sum(map(str.isdigit, phone[0])) >= _SHORTEST_PHONE))
+def named(properties: Mapping[str, PropertyValue], allowed: Allowed) -> Mapping[str, PropertyValue]:
+    """The properties that an agent's settings name, whatever they hold: for agents that may know the person."""
+    if allowed == "all":
+        return properties
+    return {} if allowed == "none" else {name: value for name, value in properties.items() if name in allowed}
+
+
+def without_addresses(event: Event) -> Event:
+    """The event for an advertising or analytics agent: no e-mail address where something else should stand.
+
+    Of a page's address that holds one, its site is left. Ids of the person stay: each agent digests them or asks.
+    """
+    url = event.context.url
+    if url and has_address(url):
+        event = event.model_copy(update={"context": event.context.model_copy(update={"url": _site(url)})})
+    parts = {"device": _clean(event.device), "ids": _clean(event.ids), "context": _clean(event.context)}
+    changed = {name: part for name, part in parts.items() if part is not getattr(event, name)}
+    return event.model_copy(update=changed) if changed else event
+
+
+def _clean(part: P) -> P:
+    wrong = [name for name, text in part.__dict__.items() if isinstance(text, str) and has_address(text)]
+    return part.model_copy(update=dict.fromkeys(wrong)) if wrong else part
+
+
+def _site(url: str) -> str | None:
+    found = re.match(r"(https?://)(?:[^/?#]*@)?([^/?#@%]+)(?:[/?#]|$)", url)
+    return f"{found[1]}{found[2]}/" if found else None

@@ -1,20 +1,24 @@
 """Settings and secrets from SSM: cached, read afresh on demand, and the last good value when SSM does not answer."""
 
-from functools import cache, lru_cache
+from collections.abc import Callable
+from functools import lru_cache
+from time import monotonic
 from typing import TypeVar, cast
 
-from aws_lambda_powertools.utilities.parameters import SSMProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from relay import aws
 from relay.errors import SettingsUnavailable
 
 MAX_AGE_SECONDS = 300
+PATIENCE_SECONDS = 5
+"""While SSM does not answer, the last good value serves for this long before SSM is asked again."""
 
 S = TypeVar("S", bound=BaseModel)
+T = TypeVar("T")
 
-_last_good: dict[str, str] = {}
+_last_good: dict[str, tuple[object, float]] = {}
 
 
 def load(model: type[S], name: str, *, fresh: bool = False) -> S:
@@ -32,24 +36,44 @@ def read(name: str, *, fresh: bool = False) -> str:
     Raises:
         SettingsUnavailable: the parameter has never been read and cannot be read now.
     """
+
+    def ask() -> str:
+        return aws.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+
+    return _current(name, ask, fresh=fresh)
+
+
+def under(path: str) -> dict[str, str]:
+    """The texts of the parameters right under a path by the rest of their names, as old as `read` lets them be.
+
+    Raises:
+        SettingsUnavailable: they have never been read and cannot be read now.
+    """
+
+    def ask() -> dict[str, str]:
+        pages = aws.ssm().get_paginator("get_parameters_by_path").paginate(Path=path)
+        texts = (found for page in pages for found in page["Parameters"])
+        return {found["Name"].removeprefix(f"{path}/"): found["Value"] for found in texts}
+
+    return _current(path, ask)
+
+
+def _current(name: str, ask: Callable[[], T], *, fresh: bool = False) -> T:
+    kept, until = cast("tuple[T, float]", _last_good.get(name, (None, 0.0)))
+    if monotonic() < until and not fresh:
+        return kept
     try:
-        text = provider().get(name, decrypt=True, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
-    except GetParameterError as fault:
+        found, lasts = ask(), MAX_AGE_SECONDS
+    except (BotoCoreError, ClientError) as fault:
         # That there is no such parameter is an answer: whoever deletes a key means it.
-        missing = "ParameterNotFound" in str(fault)
-        if name in _last_good and not missing:
-            return _last_good[name]
-        raise SettingsUnavailable(
-            f"{name} {'does not exist' if missing else 'cannot be read'}", missing=missing
-        ) from None
-    _last_good[name] = str(text)
-    return _last_good[name]
-
-
-@cache
-def provider() -> SSMProvider:
-    """The cache in front of SSM."""
-    return SSMProvider(boto3_client=aws.ssm())
+        missing = isinstance(fault, ClientError) and fault.response["Error"]["Code"] == "ParameterNotFound"
+        if kept is None or missing:
+            _last_good.pop(name, None)
+            reason = "does not exist" if missing else "cannot be read"
+            raise SettingsUnavailable(f"{name} {reason}", missing=missing) from None
+        found, lasts = kept, PATIENCE_SECONDS
+    _last_good[name] = (found, monotonic() + lasts)
+    return found
 
 
 @lru_cache(maxsize=32)
