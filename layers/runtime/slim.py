@@ -1,15 +1,16 @@
 """Leaves of botocore's descriptions what our code calls: reading the rest is a fifth of a cold start.
 
-`python3 slim.py FOLDER`: the folder of the layer's packages. botocore describes every AWS service, its operations and its
-endpoints in JSON, which it reads and makes a class of whenever a function starts. Kept are the operations named here,
-and the shapes that those need; tests/unit/test_slim.py knows which ones the code calls.
+`python3 slim.py FOLDER`: the folder of the layer's packages. botocore describes every AWS service, its operations and
+its endpoints in JSON, which it reads and makes a class of whenever a function starts. Kept are the operations named
+here, and the shapes that those need; tests/unit/test_slim.py knows which ones the code calls.
 """
 
 import gzip
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def slim(packages: Path) -> None:
     endpoints.write_text(json.dumps(_of_services(json.loads(endpoints.read_text()))))
 
 
-def used(service: Json, names: Set[str]) -> Json:
+def used(service: Json, names: AbstractSet[str]) -> Json:
     """A service's description with the operations of these names and what they need, without documentation."""
     operations = {name: one for name, one in service["operations"].items() if name in names}
     shapes: Json = {}

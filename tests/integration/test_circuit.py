@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
+from botocore.exceptions import ClientError
 
-from relay import circuit
-from relay.circuit import FAILURES_THAT_OPEN, Circuit
+from relay import aws, breaker, circuit
+from relay.breaker import FAILURES_THAT_OPEN
+from relay.circuit import Circuit
 from relay.errors import CircuitOpen
 from relay.verdict import Meaning, Verdict
 
@@ -34,7 +36,9 @@ class Exchange:
 def agent(table: str, request: pytest.FixtureRequest) -> Iterator[Circuit]:
     """A circuit that no other test has used; its state is read from the table each time."""
     yield Circuit(request.node.name, table, seconds=1)
-    circuit._guarded.cache_clear()  # noqa: SLF001
+    breaker._guarded.cache_clear()  # noqa: SLF001
+    circuit._ill.clear()  # noqa: SLF001
+    circuit._seen_well.clear()  # noqa: SLF001
 
 
 def _fail(agent: Circuit, times: int, verdict: Verdict = DOWN) -> None:
@@ -81,3 +85,28 @@ def test_after_a_while_one_failure_keeps_it_open(agent: Circuit, monkeypatch: py
     assert agent.guard(Exchange(DOWN)) == DOWN
     with pytest.raises(CircuitOpen):
         agent.guard(Exchange(WELL))
+
+
+def test_an_instance_that_has_seen_no_failure_knows_of_the_others(agent: Circuit) -> None:
+    _fail(agent, FAILURES_THAT_OPEN)
+    circuit._ill.clear()  # noqa: SLF001 - as another instance, which has just started
+    circuit._seen_well.clear()  # noqa: SLF001
+    with pytest.raises(CircuitOpen):
+        agent.guard(Exchange(WELL))
+
+
+def test_a_failure_of_a_quiet_agent_is_counted_and_its_request_made_once(agent: Circuit) -> None:
+    exchange = Exchange(DOWN)
+    assert agent.guard(exchange) == DOWN
+    assert exchange.made == [DOWN]
+    _fail(agent, FAILURES_THAT_OPEN - 1)
+    with pytest.raises(CircuitOpen):
+        agent.guard(Exchange(WELL))
+
+
+def test_who_cannot_ask_for_the_state_goes_on(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def throttled(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetItem")
+
+    monkeypatch.setattr(aws.dynamodb(), "get_item", throttled)
+    assert agent.guard(Exchange(WELL)) == WELL

@@ -32,6 +32,7 @@ def _unpadded(secret: SecretStr) -> SecretStr:
 
 # App Events' naming rule; the one for websites is unpublished, and this is the narrower (2025-08).
 _NAME = r"^[0-9a-zA-Z_][0-9a-zA-Z _-]{0,39}$"
+_IS_NAME = re.compile(_NAME).fullmatch
 EventName = Annotated[str, StringConstraints(pattern=_NAME)]
 
 
@@ -108,7 +109,7 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if not re.fullmatch(_NAME, name) or is_contact(name):
+    if not _IS_NAME(name) or is_contact(name):
         raise Skip("event name not allowed by Meta")
     return str(name)
 

@@ -47,9 +47,12 @@ class Response:
             return None
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def encode(document: object) -> bytes:
     """A JSON document as compact UTF-8, as agents are sent it."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def json_request(

@@ -54,6 +54,7 @@ _LONGEST_NO_PHONE = 64
 _PHONE_WORD = re.compile(r"(?:tel|fone|phone|cel|movil|mobile|mob|zap|whatsapp|wa|call)[-_]?$", re.IGNORECASE)
 
 # Most values are plain at a glance: ASCII that encodes nothing, without an @ and with few digits.
+_HIDES_AN_AT = re.compile("[@%&\\\\\x80-\U0010ffff]")
 _WORTH_A_LOOK = re.compile(r"[@%&\\]|[^\x00-\x7f]|(?:[0-9][^0-9]*){7}")
 
 
@@ -67,9 +68,14 @@ def is_personal(name: str, value: str | float) -> bool:
     return abs(float(value)) >= _FIRST_PHONE
 
 
+def may_hold_address(text: str) -> bool:
+    """Whether a text has a sign that may be, or hide, the one of an e-mail address: quick, and never wrongly False."""
+    return bool(_HIDES_AN_AT.search(text))
+
+
 def has_address(text: str) -> bool:
     """Whether a text is or contains an e-mail address."""
-    return bool(_WORTH_A_LOOK.search(text) and _EMAIL.search(_decoded(text)))
+    return may_hold_address(text) and bool(_EMAIL.search(_decoded(text)))
 
 
 def is_contact(text: str) -> bool:
@@ -103,6 +109,8 @@ def _decoded(text: str) -> str:
         if undone == text:
             break
         text = undone
+    if text.isascii():
+        return text
     return "".join(
         str(unicodedata.decimal(letter)) if letter.isdecimal() else letter
         for letter in unicodedata.normalize("NFKD", text)

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel
 
 from relay.event import Event, PropertyValue
-from relay.personal import has_address, is_personal
+from relay.personal import has_address, is_personal, may_hold_address
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -37,17 +37,21 @@ def without_addresses(event: Event) -> Event:
 
     Of a page's address that holds one, its site is left. Ids of the person stay: each agent digests them or asks.
     """
-    url = event.context.url
-    if url and has_address(url):
-        event = event.model_copy(update={"context": event.context.model_copy(update={"url": _site(url)})})
-    parts = {"device": _clean(event.device), "ids": _clean(event.ids), "context": _clean(event.context)}
-    changed = {name: part for name, part in parts.items() if part is not getattr(event, name)}
+    changed: dict[str, BaseModel] = {}
+    for name, part in (("device", event.device), ("ids", event.ids), ("context", event.context)):
+        cleaned = _clean(part)
+        if cleaned is not part:
+            changed[name] = cleaned
     return event.model_copy(update=changed) if changed else event
 
 
 def _clean(part: P) -> P:
-    wrong = [name for name, text in part.__dict__.items() if isinstance(text, str) and has_address(text)]
-    return part.model_copy(update=dict.fromkeys(wrong)) if wrong else part
+    given = [(name, getattr(part, name)) for name in part.model_fields_set]
+    # All at a glance first: hardly any part holds what could be an address.
+    if not given or not may_hold_address("\n".join([text for _, text in given if type(text) is str])):
+        return part
+    wrong = {name: text for name, text in given if isinstance(text, str) and has_address(text)}
+    return part.model_copy(update={name: _site(text) if name == "url" else None for name, text in wrong.items()})
 
 
 def _site(url: str) -> str | None:

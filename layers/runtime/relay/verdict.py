@@ -31,6 +31,11 @@ class Verdict:
     status: int | None = None
 
 
+def is_ill(verdict: Verdict) -> bool:
+    """Whether an answer, or silence, says that the agent is down; being told to slow down is a healthy one's answer."""
+    return verdict.meaning is Meaning.RETRY and (verdict.status is None or verdict.status >= 500)  # noqa: PLR2004
+
+
 _TRANSIENT = {408, 425, 429}
 _REFUSED = {401, 403}
 
