@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak build deploy lock clean
+.PHONY: help demo test check audit format up down soak bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -48,10 +48,16 @@ down: .venv/dev/.ready ## end the local cloud
 soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then, and account for each (ten minutes)
 	@exec $(DEV)/python -m local soak
 
+bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end and cost (five minutes); BENCH names parts
+	@exec $(DEV)/python -m bench $(BENCH)
+
 build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
 	  $(SAM) build --parameter-overrides PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE)
+	@if command -v python$(PYTHON_RUNTIME) >/dev/null; then \
+	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function; \
+	else echo "No python$(PYTHON_RUNTIME) here to compile the functions with: cold starts take longer."; fi
 
 deploy: build ## deploy to the AWS account of your credentials, asking for each parameter
 	$(SAM) deploy --guided --parameter-overrides PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE)

@@ -56,7 +56,7 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")
         tools = environment(endpoint, home)
-        with _only_one_at_a_time():
+        with only_one_at_a_time():
             deploy.build(tools, say)
             api_id = deploy.deploy(tools, parameters or {}, say)
         cloud = deploy.Cloud(endpoint, REGION)
@@ -120,7 +120,7 @@ def _start_ministack(children: ExitStack, home: Path) -> str:
     own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(scratch)}
     own["EMULATOR_REFUSING"] = str(home / REFUSING)
     (home / REFUSING).unlink(missing_ok=True)
-    command = [str(ROOT / ".venv/cloud/bin/python"), str(ROOT / "local/emulator.py")]
+    command = [str(ROOT / ".venv/cloud/bin/python"), str(ROOT / "local/emulator")]
     child = Child.start("MiniStack", command, home / "ministack.log", own)
     children.callback(child.end)
     child.wait_until(lambda: _answers(f"{url}/_ministack/health"), START_SECONDS)
@@ -138,7 +138,7 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _only_one_at_a_time() -> Iterator[None]:
+def only_one_at_a_time() -> Iterator[None]:
     """Keeps two local clouds from building into the same folder at once."""
     with (HOME / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

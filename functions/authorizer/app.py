@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay import apps
-from relay.environment import apps_path
+from relay import apps, headers
+from relay.environment import apps_path, stage
 from relay.log import logger
 
 PUBLIC_CALLS = tuple(
@@ -16,17 +16,18 @@ PUBLIC_CALLS = tuple(
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers a REQUEST authorizer's event with a policy and `{appId, kind, identity}` for the functions behind it.
 
-    API Gateway caches the answer per key, so the policy names every call that the key may make, not just this one.
+    API Gateway caches the answer per key, so the policy names every call that the key may make, not just this one. The
+    usage plan counts the calls of all keys of an app together, by `usageIdentifierKey`.
 
     Raises:
         Exception: with the text `Unauthorized`, which API Gateway turns into 401, for any key that is not valid.
     """
-    known = apps.holder(_key(event.get("headers") or {}), apps_path())
+    known = apps.holder(_key(event), apps_path())
     if known is None:
         logger().info("refused", extra={"source": "key"})
         raise Exception("Unauthorized")  # noqa: TRY002 - the text is API Gateway's protocol for 401
     app_id, kind, app = known
-    stage = "/".join(event["methodArn"].split("/")[:2])
+    deployed = "/".join(event["methodArn"].split("/")[:2])
     calls = ("*",) if kind == "secret" else PUBLIC_CALLS
     return {
         "principalId": app_id,
@@ -36,17 +37,16 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
                 {
                     "Effect": "Allow",
                     "Action": "execute-api:Invoke",
-                    "Resource": [f"{stage}/{call}" for call in calls],
+                    "Resource": [f"{deployed}/{call}" for call in calls],
                 }
             ],
         },
         "context": {"appId": app_id, "kind": kind, "identity": app.identity},
+        "usageIdentifierKey": apps.usage_key(stage(), app_id),
     }
 
 
-def _key(headers: Mapping[str, str]) -> str:
-    for name, value in headers.items():
-        if name.lower() == "authorization":
-            scheme, _, key = value.partition(" ")
-            return key.strip() if scheme.lower() == "bearer" else ""
-    return ""
+def _key(event: Mapping[str, Any]) -> str:
+    shown = headers.values(event, "authorization")
+    scheme, _, key = shown[0].partition(" ") if len(shown) == 1 else ("", "", "")
+    return key.strip() if scheme.lower() == "bearer" else ""

@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, get_args
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from relay import aws
+from relay.body import Body
 from relay.body import read as read_body
 from relay.catalogue import Entry, deployed
-from relay.errors import Fault, InvalidEvent, SettingsUnavailable, TooLarge
-from relay.event import Call, Event, EventType
-from relay.problem import Answer, answer, problem
+from relay.errors import InvalidEvent
+from relay.event import Call, Event, typed
+from relay.problem import REFUSALS, Answer, answer, faults_in_words, problem, refusal
 
 MAX_BODY_BYTES = 32 * 1024
 
@@ -28,25 +29,18 @@ def handler(request: Mapping[str, Any], _context: object) -> Answer:
     try:
         event, agents = _event(read_body(request, MAX_BODY_BYTES), caller["appId"]), deployed()
     except InvalidEvent as invalid:
-        return problem(HTTPStatus.BAD_REQUEST, f"The event has faults. {invalid}", invalid.faults)
-    except TooLarge as fault:
-        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(fault))
-    except SettingsUnavailable as fault:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(fault), headers={"Retry-After": "2"})
+        return refusal(invalid, f"The event has {faults_in_words(invalid)}. {invalid}")
+    except REFUSALS as refused:
+        return refusal(refused, str(refused))
     with ThreadPoolExecutor(max_workers=len(agents) or 1) as side_by_side:
         shown = side_by_side.map(partial(_shown, event=event), agents.values())
         return answer(HTTPStatus.OK, {"type": event.type, "agents": dict(zip(agents, shown, strict=True))})
 
 
-def _event(body: bytes, app_id: str) -> Event:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise InvalidEvent([Fault("#", "the body is not valid JSON in UTF-8")]) from None
-    event_type: Any = document.pop("type", None) if isinstance(document, dict) else None
-    if event_type not in get_args(EventType):
-        raise InvalidEvent([Fault("#/type", f"must be one of {', '.join(get_args(EventType))}")])
-    return Event.stamp(Call.read(json.dumps(document), event_type), event_type, app_id, "dry-run", datetime.now(UTC))
+def _event(body: Body, app_id: str) -> Event:
+    body.sound()
+    event_type, text = typed(body.document)
+    return Event.stamp(Call.read(text, event_type), event_type, app_id, "dry-run", datetime.now(UTC))
 
 
 def _shown(agent: Entry, event: Event) -> dict[str, Any]:

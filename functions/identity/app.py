@@ -13,14 +13,14 @@ from pydantic_core import PydanticCustomError
 from relay import settings
 from relay.body import read as read_body
 from relay.environment import identity_path
-from relay.errors import SettingsUnavailable, TooLarge
-from relay.event import CustomerId, Part, faults_of
+from relay.errors import InvalidEvent, SettingsUnavailable
+from relay.event import Part, faults_of
 from relay.identity import IdentityKeys, Lifetime, mint
 from relay.log import count, logger
-from relay.problem import Answer, answer, problem
+from relay.problem import REFUSALS, Answer, answer, problem, refusal
+from relay.text import CustomerId
 
 MAX_BODY_BYTES = 4096
-RETRY_AFTER_SECONDS = 2
 
 _APP = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -68,16 +68,13 @@ def _answered(event: Mapping[str, Any], *, over_http: bool) -> Answer:
         if not over_http:
             direct = DirectCall.model_validate(event)
             return _minted(direct.app_id, direct)
-        return _minted(
-            event["requestContext"]["authorizer"]["appId"],
-            TokenCall.model_validate_json(read_body(event, MAX_BODY_BYTES)),
-        )
-    except TooLarge as fault:
-        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(fault))
+        text = read_body(event, MAX_BODY_BYTES).sound()
+        return _minted(event["requestContext"]["authorizer"]["appId"], TokenCall.model_validate_json(text))
     except ValidationError as invalid:
-        faults = faults_of(invalid)
-        found = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults)
-        return problem(HTTPStatus.BAD_REQUEST, f"No token was minted. {found}", faults)
+        found = InvalidEvent(faults_of(invalid))
+        return refusal(found, f"No token was minted. {found}")
+    except REFUSALS as refused:
+        return refusal(refused, f"No token was minted. {refused}")
 
 
 def _minted(app_id: str, call: TokenCall) -> Answer:
@@ -114,5 +111,4 @@ def _without_key(app_id: str, name: str, fault: SettingsUnavailable) -> Answer:
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "This app's identity key cannot be read just now; no token was minted, ask again.",
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )

@@ -25,6 +25,8 @@ _PROMPT = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=32,
     user_agent=_NAME,
+    # Types are checked before: doing it at each call is a twentieth of what it costs.
+    parameter_validation=False,
 )
 # A function may need its time to start.
 _PATIENT = Config(connect_timeout=1, read_timeout=20, retries={"total_max_attempts": 1}, user_agent=_NAME)

@@ -82,3 +82,9 @@ def allowed_origins() -> frozenset[str]:
     """The web origins whose pages may call the API; none unless the template names some, and never all."""
     named = (origin.strip() for origin in os.environ.get("ALLOWED_ORIGINS", "").split(","))
     return frozenset(origin for origin in named if origin.startswith(("https://", "http://")))
+
+
+@cache
+def tracing() -> bool:
+    """Whether the deployment has switched X-Ray on."""
+    return os.environ.get("TRACING") == "Active"

@@ -18,6 +18,7 @@ from relay.event import Event
 from relay.ledger import Ledger
 from relay.queue import Queue, Record
 from relay.report import Report
+from relay.trace import traced
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -48,7 +49,7 @@ def handler_of(
         unsettled = deliver(runtime, map(Record.read, event["Records"]), context)
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in unsettled]}
 
-    return handle
+    return traced(handle)
 
 
 def _dry_run(agent: Agent[S], message: str, load: Callable[[bool], S], *, default_consent: bool) -> dict[str, Any]:

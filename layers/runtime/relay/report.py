@@ -10,6 +10,7 @@ from typing import Any
 from relay.event import Event
 from relay.log import MAX_VALUES, Metrics, logger, measured
 from relay.outcome import SETTLED, TOLD, Outcome
+from relay.trace import annotate
 
 _COUNTED = SETTLED | {"retrying", "held"}
 _ALARMING = {"parked", "held", "waiting", "unsettled"}
@@ -41,6 +42,15 @@ class Report:
             "reason": outcome.reason,
             "wait": outcome.wait,
         }
+        if event:
+            annotate(
+                event_id=event.event_id,
+                state=outcome.state,
+                agent=self.agent,
+                app=event.app_id,
+                attempt=outcome.attempts or 0,
+                milliseconds=milliseconds,
+            )
         with self._telling:
             self.states[outcome.state] += 1
             self.attempts += outcome.tried

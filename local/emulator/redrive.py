@@ -1,26 +1,17 @@
-"""MiniStack with what it lacks: redriving a dead-letter queue (StartMessageMoveTask), and services that refuse.
+"""Redriving a dead-letter queue: SQS' StartMessageMoveTask and ListMessageMoveTasks."""
 
-Runs in the environment of its own that MiniStack 1.5.33 needs: `.venv/cloud/bin/python local/emulator.py`. The services
-that are named in the file at EMULATOR_REFUSING (`dynamodb sns ssm`) answer every call as throttled ones do.
-"""
-
-import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-from ministack import app
 from ministack.services import sqs
 
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[..., Awaitable[Answer]]
-
-_REFUSING = Path(os.environ.get("EMULATOR_REFUSING", os.devnull))
-_XML = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>slow</Message></Error></ErrorResponse>"
-
 _tasks: list[dict[str, Any]] = []
+
+
+def install() -> None:
+    """Gives SQS its two calls."""
+    sqs._HANDLERS.update({"StartMessageMoveTask": _start, "ListMessageMoveTasks": _list})  # noqa: SLF001
 
 
 def _url(arn: str) -> str:
@@ -64,25 +55,3 @@ def _list(data: dict[str, Any], _url_of_request: str) -> dict[str, Any]:
     """The last tasks of a queue, newest first, as many as MaxResults says (one unless told)."""
     own = [task for task in _tasks if task["SourceArn"] == data["SourceArn"]]
     return {"Results": own[: int(data.get("MaxResults", 1))]}
-
-
-def _refuses(service: str) -> bool:
-    return _REFUSING.is_file() and service in _REFUSING.read_text().split()
-
-
-def _able_to_refuse(service: str, handler: Handler) -> Handler:
-    async def handle(*request: object) -> Answer:
-        if _refuses(service):
-            if service == "sns":
-                return 400, {"Content-Type": "text/xml"}, _XML.encode()
-            return 400, {"Content-Type": "application/x-amz-json-1.0"}, b'{"__type":"ThrottlingException"}'
-        return await handler(*request)
-
-    return handle
-
-
-if __name__ == "__main__":
-    for name in ("dynamodb", "sns", "ssm"):
-        app.SERVICE_HANDLERS[name] = _able_to_refuse(name, app.SERVICE_HANDLERS[name])
-    sqs._HANDLERS.update({"StartMessageMoveTask": _start, "ListMessageMoveTasks": _list})  # noqa: SLF001
-    app.main()

@@ -1,0 +1,1 @@
+"""Benchmarks of session-relay: how soon, how cheap, and against what."""

@@ -1,0 +1,64 @@
+"""`python -m bench`: measures what the README promises, prints a table and writes `.local/bench.json`."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bench import cold, cost, delivery, end_to_end, ingest, mapping, report, samples
+from bench.measure import Extent, Row, Say
+
+PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "cost")
+
+
+def main() -> None:
+    """Measures the parts that were asked for, all unless told."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all unless told")
+    parser.add_argument("--quick", action="store_true", help="as little as shows that it runs; no local cloud")
+    parser.add_argument("--output", type=Path, default=samples.ROOT / ".local/bench.json")
+    asked = parser.parse_args()
+    unknown = set(asked.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    rows = _rows(set(asked.parts or PARTS), Console(stderr=True), quick=asked.quick)
+    report.show(rows, report.console())
+    report.write(rows, asked.output)
+
+
+def _rows(parts: set[str], console: Console, *, quick: bool) -> list[Row]:
+    extent = Extent.quick() if quick else Extent()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+            if not console.is_terminal:
+                console.print(what)
+
+        return list(_measured(parts, extent, say, quick=quick))
+
+
+def _measured(parts: set[str], extent: Extent, say: Say, *, quick: bool) -> Iterator[Row]:
+    """The rows of the parts, those that cost is reckoned from before it."""
+    needed = parts | ({"ingest", "delivery"} if "cost" in parts else set())
+    rows: list[Row] = []
+    measures: dict[str, Callable[[], Iterator[Row]]] = {
+        "mapping": lambda: mapping.measure(extent, say),
+        "ingest": lambda: ingest.measure(extent, say),
+        "cold": lambda: cold.measure(extent, say, from_sources=quick),
+        "delivery": lambda: delivery.measure(extent, say),
+        "end-to-end": lambda: iter(()) if quick else end_to_end.measure(extent, say),
+        "cost": lambda: cost.rows(cost.Measured.of(rows)),
+    }
+    for part, measure in measures.items():
+        if part in needed:
+            rows.extend(measure())
+    yield from rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What AWS and the agents answer when all is well: enough for every function to do its work, without any state."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+SETTINGS_PATH = "/session-relay/bench"
+CATALOGUE = '{"function":"google","events":"login,logout,open,signup,track"}'
+
+Document = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, and what it answers: `dynamodb.UpdateItem`, or `agent.google`."""
+
+    call: str
+    status: int = 200
+    body: bytes = b"{}"
+
+
+def answer(path: str, headers: Mapping[str, str], body: bytes, stored: Mapping[str, str]) -> Answer:
+    """The answer to a request by its path, its headers (lower case) and body; `stored` are the SSM parameters."""
+    target = headers.get("x-amz-target", "")
+    if target:
+        service, operation = target.split("_")[0].removeprefix("Amazon").lower().split(".")[0], target.split(".")[-1]
+        return Answer(f"{service}.{operation}", body=_of_json_service(operation, json.loads(body), stored))
+    if path.startswith("/2015-03-31/functions/"):
+        return Answer("lambda.Invoke", body=b'{"skipped":"a stub"}')
+    if path == "/":
+        return _of_sns(body)
+    agent = path.split("/")[1]
+    return _AGENTS[agent](path, body)
+
+
+def _of_json_service(operation: str, asked: Document, stored: Mapping[str, str]) -> bytes:
+    match operation:
+        case "GetParameter":
+            name = str(asked["Name"])
+            told: Document = {"Parameter": {"Name": name, "Value": stored[name], "Type": "SecureString", "Version": 1}}
+        case "GetParametersByPath":
+            named = [{"Name": f"{asked['Path']}/google", "Value": CATALOGUE, "Type": "String", "Version": 1}]
+            told = {"Parameters": named}
+        case "UpdateItem":
+            # A claim reads its own row back.
+            told = {"Attributes": {"state": {"S": "sending"}}}
+        case "Query":
+            row = {"agent": {"S": "*"}, "state": {"S": "accepted"}, "type": {"S": "login"}, "accepted": {"N": "1"}}
+            told = {"Items": [row], "Count": 1, "ScannedCount": 1}
+        case "BatchWriteItem":
+            told = {"UnprocessedItems": {}}
+        case _:
+            told = {}
+    return json.dumps(told).encode()
+
+
+def _of_sns(body: bytes) -> Answer:
+    asked = parse_qs(body.decode())
+    (action,) = asked["Action"]
+    if action == "Publish":
+        inner = "<MessageId>6b1f0a52-7a1e-4d0c-9a35-0d1f6f2b7c11</MessageId><SequenceNumber>1</SequenceNumber>"
+    else:
+        ids = [value[0] for name, value in asked.items() if name.endswith(".Id")]
+        inner = "<Successful>" + "".join(f"<member><Id>{one}</Id></member>" for one in ids) + "</Successful>"
+    text = (
+        f'<{action}Response xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><{action}Result>{inner}</{action}Result>'
+    )
+    text += f"<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{action}Response>"
+    return Answer(f"sns.{action}", body=text.encode())
+
+
+def _facebook(_path: str, body: bytes) -> Answer:
+    taken = len(json.loads(body)["data"])
+    return Answer(
+        "agent.facebook", body=json.dumps({"events_received": taken, "messages": [], "fbtrace_id": "t"}).encode()
+    )
+
+
+def _always(call: str, status: int, body: bytes) -> Callable[[str, bytes], Answer]:
+    return lambda _path, _body: Answer(call, status, body)
+
+
+_AGENTS: dict[str, Callable[[str, bytes], Answer]] = {
+    "appsflyer": _always("agent.appsflyer", 200, b"OK"),
+    "facebook": _facebook,
+    "google": _always("agent.google", 204, b""),
+    "eitri_push": _always("agent.eitri_push", 202, b'{"accepted":true,"requestId":"r"}'),
+    "emarsys": _always("agent.emarsys", 202, b""),
+    "dashx": _always("agent.dashx", 200, b'{"data":{"trackEvent":{"success":true}}}'),
+}

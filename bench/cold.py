@@ -1,0 +1,81 @@
+"""Cold start: each function's import and first invocation from the built artifacts, in a fresh interpreter."""
+
+import os
+import re
+import sysconfig
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import samples, starts
+from bench.measure import Extent, Row, Say
+from bench.outside import answering, built, published_botocore, run
+
+TARGET = 1.3
+_FIRST = str(samples.ROOT / "bench/first.py")
+_IMPORT = re.compile(r"import time: +(\d+) \| +(\d+) \| *(\S+)")
+
+Start = Mapping[str, Any]
+
+
+def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator[Row]:
+    """A row for each function; from the sources and what is installed here, where nothing shall be built."""
+    floor = Path(sysconfig.get_paths()["purelib"]) if from_sources else published_botocore()
+    build = None if from_sources else built(say)
+    with answering() as outside:
+        for function in list(starts.FOLDERS)[:: extent.nth]:
+            say(f"cold start: {function}")
+            yield _row(function, _paths(function, build), [floor], outside.url, extent.fresh)
+
+
+def _paths(function: str, build: Path | None) -> list[Path]:
+    if build:
+        return [build / f"{starts.FOLDERS[function]}Function", build / "RuntimeLayer/python"]
+    folder = "functions/agents" if function in samples.AGENTS else "functions"
+    installed = Path(sysconfig.get_paths()["purelib"])
+    return [samples.ROOT / folder / function, samples.ROOT / "layers/runtime", installed]
+
+
+def _row(function: str, paths: list[Path], floor: list[Path], url: str, rounds: int) -> Row:
+    own, least, trimmed, ratios = [], [], [], []
+    for _ in range(rounds):
+        # By turns, so that a busy machine slows all alike.
+        least.append(_start(function, floor, url, least=True))
+        own.append(_start(function, paths, url))
+        trimmed.append(_start(function, paths, url, least=True))
+        ratios.append(own[-1]["ended"] / least[-1]["ended"])
+    if not starts.worked(function, own[0]["answer"]):
+        raise AssertionError(f"{function} answered {own[0]['answer']}")
+    ratio = median(ratios)
+    more = {
+        "import_ms": _ms(own, "imported"),
+        "clock_ms": _ms(own, "clock"),
+        "floor_ms": _ms(least, "ended"),
+        "floor_of_our_layer_ms": _ms(trimmed, "ended"),
+        "modules": len(own[0]["modules"]),
+        "dearest": _dearest(function, paths, url, set(least[0]["modules"])),
+    }
+    return Row("cold start", function, _ms(own, "ended"), "ms", "floor", ratio, f"≤ {TARGET:g}", ratio <= TARGET, more)
+
+
+def _start(function: str, paths: list[Path], url: str, *options: str, least: bool = False) -> Start:
+    given = {"calls": starts.calls(function, url)} if least else {"event": starts.event(function)}
+    own = {**samples.environment(url, function), "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    # Without site, whose .pth files import what Lambda would not.
+    return run(["-S", *options, _FIRST], own, given)[0]
+
+
+def _ms(taken: list[Start], name: str) -> float:
+    return float(median(one[name] for one in taken)) * 1000
+
+
+def _dearest(function: str, paths: list[Path], url: str, floor: set[str]) -> dict[str, float]:
+    """The packages that the floor does without, and the milliseconds that their own modules take to import."""
+    took: Counter[str] = Counter()
+    for line in _start(function, paths, url, "-X", "importtime")["stderr"].splitlines():
+        found = _IMPORT.match(line)
+        if found and found[3] not in floor:
+            took[found[3].partition(".")[0]] += int(found[1])
+    return {name: microseconds / 1000 for name, microseconds in took.most_common(8)}

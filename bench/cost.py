@@ -1,0 +1,226 @@
+"""Cost: a million events to six agents, and a month without any, at list price, from what this run has measured."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from bench import samples
+from bench.delivery import AGENT_MS, AWS_MS, REQUESTS
+from bench.measure import Row
+from bench.template import Deployed, deployed
+
+MILLION = 1_000_000
+TARGET, IDLE_TARGET = 20.0, 3.0
+
+FULL_MEMORY = 1769
+"""MB at which a function has one whole processor; below it has that share of one (Lambda's developer guide, 2026)."""
+
+POLLERS = 5
+"""Receivers that Lambda keeps on a queue, each waiting 20 s at a time (the same guide, Amazon SQS)."""
+
+MONTH_SECONDS = 30 * 86_400
+REPORT_BYTES = 290
+"""What Lambda itself logs of an invocation: START, END and REPORT."""
+
+HEADER_BYTES = 450
+"""What an HTTPS request to an agent has besides its body."""
+
+ROW_BYTES = 190
+"""A row of the ledger, with DynamoDB's own hundred."""
+
+DAYS_KEPT = 15
+METRICS_IN_USE = 4 + 6 * 5
+"""Custom metrics with data while all goes well: of ingest and the stage, and of each agent."""
+
+Parts = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one event costs in calls, bytes and time, as this run's own rows say.
+
+    `cpu_ms`, `log_bytes`, `calls` and `bytes` by agent; `ingest_*` of one event alone.
+    """
+
+    ingest_us: float
+    ingest_log_bytes: float
+    cpu_ms: Mapping[str, float]
+    log_bytes: Mapping[str, float]
+    calls: Mapping[str, Mapping[str, float]]
+    bytes: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "Measured":
+        """What rows of ingest and of delivery say."""
+        (ingest,) = (row for row in rows if row.part == "ingest" and row.name == "one event")
+        agents: dict[str, Mapping[str, Any]] = {row.name: row.more for row in rows if row.part == "delivery"}
+        return cls(
+            ingest.value,
+            ingest.more["log_bytes"],
+            {name: more["cpu_ms"] for name, more in agents.items()},
+            {name: more["log_bytes"] for name, more in agents.items()},
+            {name: more["calls"] for name, more in agents.items()},
+            {name: more["bytes"] for name, more in agents.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How events come: so many a second, steadily, each a call of its own that its caller makes with `http` or REST."""
+
+    events_a_second: float = MILLION / 86_400
+    http: bool = False
+
+    def batch(self, agent: str, template: Deployed) -> float:
+        """Deliveries in an average invocation: what a receiver gathers in the window; alone where there is none."""
+        gathered = self.events_a_second * template.windows[agent] / POLLERS
+        return min(max(1.0, gathered), template.batches[agent])
+
+
+def rows(measured: Measured) -> Iterator[Row]:
+    """The cost by part, the totals, and what would change them."""
+    template, traffic = deployed(), Traffic()
+    parts = per_million(measured, template, traffic)
+    yield from _table("cost", parts, TARGET)
+    yield from _table("idle", idle(template), IDLE_TARGET)
+    yield from _changes(measured, template, traffic)
+
+
+def _table(kind: str, parts: Parts, target: float) -> Iterator[Row]:
+    unit = "USD/M" if kind == "cost" else "USD/month"
+    for name, usd in parts.items():
+        yield Row(kind, name, usd, unit)
+    total = sum(parts.values())
+    yield Row(kind, "total", total, unit, target=f"≤ {target:g}", met=total <= target)
+
+
+def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Parts:
+    """US dollars for a million events, each a login that all six agents are told of."""
+    invocations = {name: MILLION / traffic.batch(name, template) for name in samples.AGENTS}
+    price = prices()
+    event_gb = len(samples.message()) / 1e9 * MILLION
+    writes, reads = _units(measured)
+    logged = MILLION * (measured.ingest_log_bytes + sum(measured.log_bytes.values()))
+    logged += REPORT_BYTES * (MILLION + sum(invocations.values()))
+    sent = MILLION * sum(told["agent." + name] for name, told in measured.bytes.items())
+    requests = MILLION * sum(told["agent." + name] for name, told in measured.calls.items())
+    gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"
+    return {
+        "API Gateway": MILLION * price[gateway],
+        "Lambda, requests": (MILLION + sum(invocations.values())) * price["lambda_request"],
+        "Lambda, duration": _gb_seconds(measured, template, traffic, invocations) * price["lambda_gb_second"],
+        "SNS": MILLION * (price["sns_fifo_publish"] + 6 * price["sns_fifo_delivery"])
+        + event_gb * (price["sns_fifo_publish_gb"] + 6 * price["sns_fifo_delivery_gb"]),
+        "SQS": sum(_queue(name, invocations[name], price) for name in samples.AGENTS),
+        "DynamoDB": writes * price["dynamodb_write"]
+        + reads * price["dynamodb_read"]
+        + 10 * MILLION * ROW_BYTES / 1e9 * DAYS_KEPT / 30 * price["dynamodb_gb_month"],
+        "Logs": logged / 1e9 * (price["logs_gb"] + price["logs_gb_month"] / 6),
+        "SSM": price["ssm_standard"],
+        "Transfer to the agents": (sent + requests * HEADER_BYTES) / 1e9 * price["transfer_gb"],
+    }
+
+
+def _gb_seconds(measured: Measured, template: Deployed, traffic: Traffic, invocations: Mapping[str, float]) -> float:
+    """Billed: waits, and the processor's time at the share of one that the memory brings."""
+    ingest = MILLION * (AWS_MS / 1e3 + measured.ingest_us / 1e6 / _share(template.ingest_memory))
+    agents = 0.0
+    for name, times in invocations.items():
+        calls = 3 if name in samples.ORDERED else 2
+        waits = (AWS_MS * calls + AGENT_MS * REQUESTS.get(name, 1)) / 1e3
+        busy = traffic.batch(name, template) * measured.cpu_ms[name] / 1e3 / _share(template.agent_memory)
+        agents += times * (waits + busy)
+    return (ingest * template.ingest_memory + agents * template.agent_memory) / 1024
+
+
+def _share(memory: int) -> float:
+    return min(1.0, memory / FULL_MEMORY)
+
+
+def _queue(agent: str, invocations: float, price: Mapping[str, float]) -> float:
+    """SNS puts each message in; Lambda receives and deletes ten at a time."""
+    requests = MILLION + 2 * max(invocations, MILLION / 10)
+    return requests * price["sqs_fifo_request" if agent in samples.ORDERED else "sqs_standard_request"]
+
+
+def _units(measured: Measured) -> tuple[float, float]:
+    told = list(measured.calls.values())
+    writes = 1 + sum(calls.get("dynamodb.UpdateItem", 0) + calls.get("dynamodb.PutItem", 0) for calls in told)
+    # Of a batch's start only: the circuit is looked at every five seconds.
+    reads = sum(round(calls.get("dynamodb.GetItem", 0)) for calls in told)
+    return MILLION * writes, MILLION * reads
+
+
+def idle(template: Deployed) -> Parts:
+    """US dollars for a month in which nothing happens."""
+    price, count = prices(), template.resources.get
+    receives = POLLERS * MONTH_SECONDS / 20
+    ordered = len(samples.ORDERED)
+    standard = len(samples.AGENTS) - ordered
+    return {
+        "SQS, receivers that wait": receives
+        * (standard * price["sqs_standard_request"] + ordered * price["sqs_fifo_request"]),
+        "Alarms": count("AWS::CloudWatch::Alarm", 0) * price["alarm_month"],
+        "Dashboard": count("AWS::CloudWatch::Dashboard", 0) * price["dashboard_month"],
+        "Keys": count("AWS::KMS::Key", 0) * price["kms_key_month"],
+    }
+
+
+def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterator[Row]:
+    """What other choices would make of a million events."""
+    standard = set(samples.AGENTS) - samples.ORDERED
+    wider = {name: 20 if name in standard else 0 for name in samples.AGENTS}
+    choices = {
+        "an HTTP API instead of REST": (template, replace(traffic, http=True)),
+        "a window of 20 s instead": (replace(template, windows=wider), traffic),
+        "ten times the traffic": (template, replace(traffic, events_a_second=traffic.events_a_second * 10)),
+        **{
+            f"agents with {memory} MB": (replace(template, agent_memory=memory), traffic)
+            for memory in (256, 512, 1024)
+            if memory != template.agent_memory
+        },
+        **{
+            f"ingest with {memory} MB": (replace(template, ingest_memory=memory), traffic)
+            for memory in (256, 512, 1024, FULL_MEMORY)
+            if memory != template.ingest_memory
+        },
+    }
+    for name, (deployment, events) in choices.items():
+        yield Row("cost if", name, sum(per_million(measured, deployment, events).values()), "USD/M")
+    total = sum(per_million(measured, template, traffic).values())
+    yield Row("cost if", "provisioned writes, 70 % used", total - _saved_by_provisioning(measured), "USD/M")
+    metrics = METRICS_IN_USE * prices()["metric_month"]
+    yield Row("cost if", "in use: custom metrics, besides", metrics, "USD/month")
+    free = sum(max(0.0, usd) for usd in _after_free(template).values())
+    yield Row("cost if", "idle, after the free tier", free, "USD/month")
+
+
+def _saved_by_provisioning(measured: Measured) -> float:
+    """What reserving the writes saves where traffic is so steady that seven tenths of them are used."""
+    writes, _ = _units(measured)
+    price = prices()
+    return writes * (price["dynamodb_write"] - price["dynamodb_write_capacity_hour"] / 3600 / 0.7)
+
+
+def _after_free(template: Deployed) -> Parts:
+    price, free, count = prices(), _table_of_prices()["free"]["each_month"], template.resources.get
+    waits = idle(template)["SQS, receivers that wait"]
+    return {
+        "SQS": waits - free["sqs_request"] * price["sqs_fifo_request"],
+        "alarms": (count("AWS::CloudWatch::Alarm", 0) - free["alarm_month"]) * price["alarm_month"],
+        "dashboard": (count("AWS::CloudWatch::Dashboard", 0) - free["dashboard_month"]) * price["dashboard_month"],
+        "keys": idle(template)["Keys"],
+    }
+
+
+def prices() -> Mapping[str, float]:
+    """US dollars by what is paid for, as prices.json dates and sources them."""
+    return {name: one["usd"] for name, one in _table_of_prices()["prices"].items()}
+
+
+@cache
+def _table_of_prices() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads((samples.ROOT / "bench/prices.json").read_text())
+    return table

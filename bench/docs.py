@@ -1,0 +1,168 @@
+"""`python -m bench.docs`: puts the last run's figures (`.local/bench.json`) into the tables of docs/performance.md."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bench import samples
+
+PAGE = samples.ROOT / "docs/performance.md"
+_MARKED = re.compile(r"(<!-- bench: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Found = Mapping[str, Any]
+Line = Sequence[str]
+
+
+def filled(page: str, told: Found) -> str:
+    """The page with what is between its marks written anew."""
+
+    def table(mark: re.Match[str]) -> str:
+        lines = "\n".join(_TABLES[mark[2]](told))
+        return f"{mark[1]}\n{lines}\n\n{mark[3]}"
+
+    return _MARKED.sub(table, page)
+
+
+def _table(head: Line, lines: Sequence[Line]) -> Iterator[str]:
+    for line in (head, ["---"] * len(head), *lines):
+        yield f"| {' | '.join(line)} |"
+
+
+def _machine(told: Found) -> Iterator[str]:
+    machine = told["machine"]
+    yield (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
+        f"{told['at'][:10]}."
+    )
+
+
+def _targets(told: Found) -> Iterator[str]:
+    parts = told["parts"]
+    lines = []
+    for part in ("mapping", "ingest", "cold start", "delivery", "end to end", "cost", "idle"):
+        judged = [row for row in parts.get(part, []) if row["met"] is not None]
+        missed = [row["name"].split(" (")[0] for row in judged if not row["met"]]
+        if judged:
+            verdict = "met" if not missed else f"missed by {len(missed)} of {len(judged)}: {'; '.join(missed)}"
+            lines.append([part, _target(judged[0]), verdict])
+    return _table(["part", "target", "in this run"], lines)
+
+
+def _target(row: Found) -> str:
+    of = f" of {row['reference']}" if row["ratio"] is not None and not row["target"].startswith("p99") else ""
+    unit = f" {row['unit']}" if row["ratio"] is None else ""
+    return f"{row['target']}{unit}{of}"
+
+
+def _mapping(told: Found) -> Iterator[str]:
+    lines = [
+        [
+            row["name"],
+            f"{row['value']:.0f} µs",
+            f"{row['more']['json_us']:.0f} µs",
+            *_judged(row),
+            f"{row['more']['naive_ratio']:.0f}",
+        ]
+        for row in told["parts"]["mapping"]
+    ]
+    return _table(["agent", "ours", "json", "ratio (≤ 4)", "", "naive, ratio"], lines)
+
+
+def _ingest(told: Found) -> Iterator[str]:
+    lines = [
+        [
+            row["name"],
+            f"{row['value']:,.0f} µs",
+            f"{row['more']['reference_us']:,.0f} µs",
+            *_judged(row),
+            f"{row['more']['events_a_second']:.0f} calls/s",
+            f"{row['more']['log_bytes']} bytes",
+        ]
+        for row in told["parts"]["ingest"]
+    ]
+    return _table(["call", "ours", "parse and publish", "ratio (≤ 3)", "", "one processor", "log"], lines)
+
+
+def _cold(told: Found) -> Iterator[str]:
+    lines = [
+        [
+            row["name"],
+            f"{row['value']:.0f} ms",
+            f"{row['more']['floor_ms']:.0f} ms",
+            *_judged(row),
+            f"{row['more']['floor_of_our_layer_ms']:.0f} ms",
+            _dearest(row),
+        ]
+        for row in told["parts"]["cold start"]
+    ]
+    head = ["function", "start", "floor", "ratio (≤ 1.3)", "", "floor of our layer", "dearest imports beyond it, ms"]
+    return _table(head, lines)
+
+
+def _dearest(row: Found) -> str:
+    return ", ".join(f"{name} {ms:.0f}" for name, ms in [*row["more"]["dearest"].items()][:4])
+
+
+def _delivery(told: Found) -> Iterator[str]:
+    lines = [
+        [
+            row["name"],
+            f"{row['value']:.0f}/s",
+            f"{row['more']['ideal_a_second']:.0f}/s",
+            *_judged(row),
+            f"{row['more']['one_at_a_time_a_second']:.0f}/s",
+            f"{row['more']['cpu_ms']:.1f} ms",
+            f"{row['more']['log_bytes']:.0f}",
+        ]
+        for row in told["parts"]["delivery"]
+    ]
+    head = ["agent", "ours", "ideal", "share (≥ 0.85)", "", "one at a time", "processor each", "log bytes each"]
+    return _table(head, lines)
+
+
+def _end(told: Found) -> Iterator[str]:
+    lines = [
+        [row["name"].split(", p50")[0], f"{row['value']:.0f} ms"]
+        + ([f"{row['more']['p95_ms']:.0f} ms", f"{row['more']['p99_ms']:.0f} ms"] if row["more"] else ["", ""])
+        + ([f"{row['ratio']:.2f}"] if row["ratio"] is not None else [""])
+        for row in told["parts"]["end to end"]
+    ]
+    return _table(["from the call to", "p50", "p95", "p99", "p50 to the reference"], lines)
+
+
+def _usd(*parts: str) -> Callable[[Found], Iterator[str]]:
+    def table(told: Found) -> Iterator[str]:
+        rows = [row for part in parts for row in told["parts"][part]]
+        return _table(["", "USD", "of", ""], [_price(row) for row in rows])
+
+    return table
+
+
+def _price(row: Found) -> Line:
+    unit = "a million events" if row["unit"] == "USD/M" else "a month"
+    what = f"**{row['name']}**" if row["target"] else row["name"]
+    return [what, f"{row['value']:.2f}", unit, _judged(row)[1] and f"{_judged(row)[1]} ({row['target']})"]
+
+
+def _judged(row: Found) -> list[str]:
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+    return [ratio, {None: "", True: "met", False: "missed"}[row["met"]]]
+
+
+_TABLES: dict[str, Callable[[Found], Iterator[str]]] = {
+    "targets": _targets,
+    "machine": _machine,
+    "mapping": _mapping,
+    "ingest": _ingest,
+    "cold start": _cold,
+    "delivery": _delivery,
+    "end to end": _end,
+    "cost": _usd("cost", "idle"),
+    "changes": _usd("cost if"),
+}
+
+
+if __name__ == "__main__":
+    last = json.loads((samples.ROOT / ".local/bench.json").read_text())
+    PAGE.write_text(filled(PAGE.read_text(), last))

@@ -1,0 +1,98 @@
+"""Mapping: from the queue's JSON text to the encoded HTTP bodies, in processor time an event and agent."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from bench import naive, samples
+from bench.measure import Extent, Row, Say, in_turns
+from local import settings as local_settings
+from relay.agent import Agent
+from relay.errors import Skip
+from relay.event import Event
+
+TARGET = 4.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One event at one agent: the queue's text, the settings, and the documents that both become."""
+
+    text: str
+    settings_text: str
+    settings: Any
+    documents: list[object]
+
+
+def measure(extent: Extent, say: Say) -> Iterator[Row]:
+    """A row for each agent's contract and realistic events: ours, and the naive way."""
+    for name in samples.AGENTS:
+        say(f"mapping: {name}")
+        agent: Agent[Any] = import_module(f"functions.agents.{name}.app").AGENT
+        for kind, cases in (("realistic events", _realistic(agent)), ("contract", _contract(agent))):
+            yield from _rows(agent, kind, cases, extent)
+
+
+def _rows(agent: Agent[Any], kind: str, cases: list[Case], extent: Extent) -> Iterator[Row]:
+    works: dict[str, Callable[[], object]] = {
+        "ours": partial(_each, cases, partial(_ours, agent)),
+        "naive": partial(_each, cases, partial(_naive, agent)),
+        "json": partial(_each, cases, _json),
+    }
+    taken = in_turns(works, extent.rounds)
+    ratio = taken["ours"].ratio(taken["json"])
+    each = {way: series.median / len(cases) for way, series in taken.items()}
+    more = {
+        "cases": len(cases),
+        "json_us": each["json"],
+        "naive_us": each["naive"],
+        "naive_ratio": taken["naive"].ratio(taken["json"]),
+    }
+    name = f"{agent.name}, {kind}"
+    yield Row("mapping", name, each["ours"], "µs", "json", ratio, f"≤ {TARGET:g}", ratio <= TARGET, more)
+
+
+def _each(cases: list[Case], way: Callable[[Case], object]) -> None:
+    for case in cases:
+        way(case)
+
+
+def _ours(agent: Agent[Any], case: Case) -> list[bytes]:
+    return [request.body for request in agent.build_requests(Event.load(case.text), case.settings)]
+
+
+def _naive(agent: Agent[Any], case: Case) -> list[bytes]:
+    return naive.bodies(agent, case.text, case.settings_text)
+
+
+def _json(case: Case) -> list[str]:
+    """The reference: reads the queue's text and writes the bodies, and does nothing in between."""
+    json.loads(case.text)
+    return [json.dumps(document) for document in case.documents]
+
+
+def _contract(agent: Agent[Any]) -> list[Case]:
+    return [_case(agent, text, settings) for _, text, settings in samples.contract(agent.name)]
+
+
+def _realistic(agent: Agent[Any]) -> list[Case]:
+    settings = json.dumps(local_settings.agents("https://agents.example.com")[agent.name])
+    return [case for kind in samples.REALISTIC for case in _told(agent, samples.message(kind), settings)]
+
+
+def _told(agent: Agent[Any], text: str, settings: str) -> list[Case]:
+    try:
+        return [_case(agent, text, settings)]
+    except Skip:
+        return []
+
+
+def _case(agent: Agent[Any], text: str, settings_text: str) -> Case:
+    case = Case(Event.load(text).dump(), settings_text, agent.settings.model_validate_json(settings_text), [])
+    case.documents.extend(json.loads(body) for body in _ours(agent, case))
+    if [json.loads(body) for body in _naive(agent, case)] != case.documents:
+        raise AssertionError(f"{agent.name}: the naive way makes other bodies")
+    return case

@@ -1,0 +1,67 @@
+"""What the template says that costs money: memory, batches, windows, alarms, dashboards."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from bench import samples
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as what they hold."""
+
+
+def _held(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else None
+
+
+_Loader.add_multi_constructor("!", _held)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployment of the template with all six agents.
+
+    `ingest_memory` and `agent_memory` in MB; `windows` and `batches` by agent; `resources` counts them by type.
+    """
+
+    ingest_memory: int
+    agent_memory: int
+    windows: Mapping[str, int]
+    batches: Mapping[str, int]
+    resources: Mapping[str, int]
+
+
+@cache
+def deployed() -> Deployed:
+    """What the template in this tree deploys."""
+    template = yaml.load((samples.ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe loader
+    agents = template["Mappings"]["Agents"]
+    counts: dict[str, int] = {}
+    for kind in _types(template["Resources"], len(agents)):
+        counts[kind] = counts.get(kind, 0) + 1
+    loop = next(one for name, one in template["Resources"].items() if name.startswith("Fn::ForEach"))
+    usual = template["Globals"]["Function"]
+    return Deployed(
+        ingest_memory=int((usual | template["Resources"]["IngestFunction"]["Properties"])["MemorySize"]),
+        agent_memory=int((usual | loop[2]["${Agent}Function"]["Properties"])["MemorySize"]),
+        windows={agent["Name"]: int(agent.get("Window", 0)) for agent in agents.values()},
+        batches={agent["Name"]: int(agent["Batch"]) for agent in agents.values()},
+        resources=counts,
+    )
+
+
+def _types(resources: Mapping[str, Any], agents: int) -> Iterator[str]:
+    for name, resource in resources.items():
+        if name.startswith("Fn::ForEach"):
+            for _ in range(agents):
+                yield from _types(resource[2], agents)
+        elif "Condition" not in resource:
+            yield resource["Type"]

@@ -1,0 +1,24 @@
+"""JSON Pointers (RFC 6901) as URI fragments: the place in a caller's JSON that a fault is about."""
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+ROOT = "#"
+MAX_STEP = 64
+MAX_LENGTH = 512
+"""A pointer that would be longer is its ancestor's: an answer never grows with what was sent."""
+
+
+def below(pointer: str, step: str | int) -> str:
+    """The pointer to a member or an item of what this one points to."""
+    name = str(step)[:MAX_STEP].replace("~", "~0").replace("/", "~1")
+    further = f"{pointer}/{quote(name, safe='~!$&()*+,;=:@?', errors='replace')}"
+    return further if len(further) <= MAX_LENGTH else pointer
+
+
+def pointer(steps: Iterable[str | int]) -> str:
+    """The pointer that these steps lead to, from the whole body on."""
+    place = ROOT
+    for step in steps:
+        place = below(place, step)
+    return place

@@ -1,0 +1,19 @@
+"""Runs the operator's command line."""
+
+from ops import agents, apps, check, doctor, events, parked, send, status, tail
+from ops.command import command, group
+
+relay = group("Runs session-relay in an AWS account: apps and keys, agents, deliveries, and what is wrong.")
+
+command(agents.commands, "check")(check.check)
+relay.add_typer(apps.commands, name="apps")
+relay.add_typer(agents.commands, name="agents")
+command(relay, "status")(status.status)
+relay.add_typer(events.commands, name="events")
+command(relay, "send")(send.send)
+relay.add_typer(parked.commands, name="parked")
+command(relay, "tail")(tail.tail)
+command(relay, "doctor")(doctor.doctor)
+
+if __name__ == "__main__":
+    relay(prog_name="relay")

@@ -1,0 +1,66 @@
+"""The functions' log lines, as they are written: one JSON document for everything that happens to an event."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ops.stage import client
+
+Line = dict[str, Any]
+
+MOST_PAGES = 5
+OVERLAP_SECONDS = 10
+"""CloudWatch lets a line be found some seconds after it was written, and not in order."""
+
+
+def lines(group: str, since: float, pattern: str = "", pages: int = MOST_PAGES) -> Iterator[Line]:
+    """The JSON lines of a log group since then (epoch seconds) that fit a filter pattern, oldest first.
+
+    `at` is when it was written, in epoch milliseconds, `id` CloudWatch's own id of the line.
+    """
+    logs: dict[str, Any] = {"logGroupName": group, "startTime": int(since * 1000), "filterPattern": pattern}
+    asked = {name: value for name, value in logs.items() if value != ""}
+    found = client("logs").get_paginator("filter_log_events").paginate(**asked)
+    for number, page in enumerate(found, 1):
+        for event in page["events"]:
+            line = _document(event["message"])
+            if line is not None:
+                # An emulator may give no id: the stream, the time and the text are as good.
+                known = event.get("eventId") or f"{event['logStreamName']} {event['timestamp']} {event['message']}"
+                yield {**line, "at": event["timestamp"], "id": known}
+        if number >= pages:
+            return
+
+
+def _document(text: str) -> Line | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "message" in found else None
+
+
+@dataclass
+class Tail:
+    """The lines that are new at each look into these groups."""
+
+    groups: list[str]
+    since: float
+    pattern: str = ""
+    _seen: set[str] = field(default_factory=set)
+
+    def look(self, now: float) -> list[Line]:
+        """What has been written since the last look, in the order of writing."""
+        look = partial(_look, since=self.since, pattern=self.pattern)
+        with ThreadPoolExecutor(max_workers=len(self.groups) or 1) as beside:
+            found = [line for part in beside.map(look, self.groups) for line in part if line["id"] not in self._seen]
+        self._seen |= {line["id"] for line in found}
+        self.since = max(self.since, now - OVERLAP_SECONDS)
+        return sorted(found, key=lambda line: line["at"])
+
+
+def _look(group: str, since: float, pattern: str) -> list[Line]:
+    return list(lines(group, since, pattern))

@@ -1,0 +1,55 @@
+"""What the checkout says of the product: each agent as its own module describes it, and the words of its README."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ops.faults import Misused
+from relay.agent import Agent
+
+ROOT = Path(__file__).resolve().parent.parent
+AGENTS = ROOT / "functions/agents"
+
+
+def agent_names() -> list[str]:
+    """Every agent that session-relay knows, deployed or not."""
+    return sorted(found.parent.name for found in AGENTS.glob("*/app.py"))
+
+
+@cache
+def agent(name: str) -> Agent[Any]:
+    """An agent as its module defines it.
+
+    Raises:
+        Misused: there is no such agent.
+    """
+    if name not in agent_names():
+        raise Misused(f"There is no agent {name!r}; there are {', '.join(agent_names())}.")
+    found: Agent[Any] = import_module(f"functions.agents.{name}.app").AGENT
+    return found
+
+
+@cache
+def facts(name: str) -> dict[str, str]:
+    """What the README of an agent says of each of its settings, and where its vendor shows it."""
+    text = (AGENTS / name / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Settings")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {field: _fact(cells) for cells in rows for field in _fields(cells[0])}
+
+
+def _fields(cell: str) -> Iterator[str]:
+    """The settings that a row is about: `a`, `b`; or `part.a`, `.b` of one part."""
+    part = ""
+    for field in re.findall(r"`([^`]+)`", cell):
+        part = field.rpartition(".")[0] or part
+        yield f"{part}{field}" if field.startswith(".") else field
+
+
+def _fact(cells: list[str]) -> str:
+    meaning, where = cells[1].strip(), cells[-1].strip()
+    told = meaning if where in {"\N{EN DASH}", ""} else f"{meaning} ({where})"
+    return re.sub(r"[`*]", "", told)

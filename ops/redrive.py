@@ -1,0 +1,81 @@
+"""Moving parked messages: all of a queue by SQS' own task, a choice of them one by one."""
+
+import time
+import uuid
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ops.faults import Wrong
+from ops.letters import Letter, letters
+from ops.queues import Depth, arn, put_back
+from ops.show import Show
+from ops.stage import Parts, client
+
+LOOK_SECONDS = 1.0
+
+
+def all_of(part: Parts, show: Show) -> int:
+    """Moves a whole dead-letter queue back, by a task of SQS'; how many it moved."""
+    source = arn(part.part("DeadLetterQueue"))
+    total = Depth.of(part.part("DeadLetterQueue")).all
+    # SQS cannot tell where a message came from that we put there ourselves.
+    client("sqs").start_message_move_task(SourceArn=source, DestinationArn=arn(part.part("Queue")))
+    with _progress(show) as progress:
+        bar = progress.add_task(f"moving to {part.name}", total=total)
+        while True:
+            task = client("sqs").list_message_move_tasks(SourceArn=source, MaxResults=1)["Results"][0]
+            moved = int(task.get("ApproximateNumberOfMessagesMoved", 0))
+            progress.update(bar, completed=moved)
+            if task["Status"] == "COMPLETED":
+                progress.update(bar, total=moved)
+                return moved
+            if task["Status"] in {"FAILED", "CANCELLED"}:
+                why = task.get("FailureReason", "without a reason")
+                raise Wrong(f"SQS ended the move ({why}) after {moved}: mend that and run the command again.")
+            time.sleep(LOOK_SECONDS)
+
+
+def some(part: Parts, event: str | None, reason: str | None, show: Show) -> int:
+    """Sends the chosen messages to the agent's queue, and deletes each after; how many."""
+    return _each(part, event, reason, show, send=True)
+
+
+def without(part: Parts, event: str | None, reason: str | None, show: Show) -> int:
+    """Deletes the chosen messages; how many."""
+    return _each(part, event, reason, show, send=False)
+
+
+def _each(part: Parts, event: str | None, reason: str | None, show: Show, *, send: bool) -> int:
+    url, done = part.part("DeadLetterQueue"), 0
+    others: dict[str, str] = {}
+    with _progress(show) as progress:
+        bar = progress.add_task(f"{'moving to' if send else 'dropping at'} {part.name}", total=None)
+        try:
+            # A device's second message comes to light only once its first is gone.
+            while found := letters(part):
+                chosen = [one for one in found if one.matches(event, reason)]
+                others |= {one.message["MessageId"]: one.message["ReceiptHandle"] for one in found if one not in chosen}
+                for one in chosen:
+                    if send:
+                        _send(part, one)
+                    client("sqs").delete_message(QueueUrl=url, ReceiptHandle=one.message["ReceiptHandle"])
+                    done += 1
+                    progress.update(bar, completed=done, total=done)
+                if not chosen:
+                    break
+        finally:
+            put_back(url, list(others.values()))
+    return done
+
+
+def _send(part: Parts, one: Letter) -> None:
+    group = one.message["Attributes"].get("MessageGroupId")
+    order: dict[str, Any] = {"MessageGroupId": group, "MessageDeduplicationId": str(uuid.uuid4())}
+    fifo = part.part("Queue").endswith(".fifo")
+    client("sqs").send_message(QueueUrl=part.part("Queue"), MessageBody=one.message["Body"], **(order if fifo else {}))
+
+
+def _progress(show: Show) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=show.beside, disable=not show.beside.is_terminal, transient=True)

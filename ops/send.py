@@ -1,0 +1,143 @@
+"""`relay send`: a test event through the real API, followed until it is settled if asked."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import requests
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from ops.agents import read_file
+from ops.ask import hidden
+from ops.events import COLUMNS, timeline
+from ops.faults import WRONG, Misused, Wrong
+from ops.show import Show, table
+from ops.stage import Stage
+from relay.outcome import SETTLED
+
+PATHS = {"push_token": "push-token"}
+LOOK_SECONDS = 1.0
+
+STAND_INS = {
+    "platform": "android",
+    "model": "session-relay",
+    "osVersion": "1.0",
+    "appVersion": "1.0",
+    "language": "en",
+    "timezone": "UTC",
+}
+"""What a device is said to be where nothing else is said: with less than this Emarsys is not told."""
+
+Option = typer.Option
+
+
+def send(
+    stage: Stage,
+    show: Show,
+    kind: Annotated[
+        Literal["login", "logout", "open", "signup", "identify", "track", "push_token"],
+        typer.Argument(metavar="TYPE", help="login, logout, open, signup, identify, track or push_token."),
+    ],
+    *,
+    key: Annotated[
+        str | None, Option(envvar="RELAY_KEY", help="A secret key; asked for if absent.", show_envvar=True)
+    ] = None,
+    customer: Annotated[str | None, Option(help="customerId")] = None,
+    anonymous: Annotated[str | None, Option(help="anonymousId")] = None,
+    device: Annotated[str | None, Option(help="device.id; the rest of the device is made up.")] = None,
+    platform: Annotated[Literal["ios", "android", "web"] | None, Option(help="device.platform")] = None,
+    push_token: Annotated[str | None, Option(help="device.pushToken; false for declined.")] = None,
+    email: Annotated[str | None, Option(help="email")] = None,
+    phone: Annotated[str | None, Option(help="phone, as in +5511999887766")] = None,
+    name: Annotated[str | None, Option(help="name, of a track")] = None,
+    prop: Annotated[list[str] | None, Option("--property", metavar="NAME=VALUE", help="A property.")] = None,
+    event_id: Annotated[str | None, Option("--id", help="eventId; made if absent.")] = None,
+    body: Annotated[str | None, Option(help="A JSON file with more of the event; - is standard input.")] = None,
+    api: Annotated[str | None, Option(envvar="RELAY_API", help="The API's URL, if it is not the stack's.")] = None,
+    wait: Annotated[bool, Option("--wait", help="Follow it until it is settled everywhere.")] = False,
+    patience: Annotated[float, Option("--timeout", min=0, help="Seconds to wait at most.")] = 60,
+) -> None:
+    """Sends a test event; 1 if it is refused, parked, or not settled in time."""
+    event = read_file(body) if body else {}
+    told = {"eventId": event_id, "customerId": customer, "anonymousId": anonymous, "email": email, "phone": phone}
+    event |= {field: value for field, value in {**told, "name": name}.items() if value is not None}
+    known = {"id": device, "platform": platform, "pushToken": False if push_token == "false" else push_token}  # noqa: S105 - a name
+    known = {field: value for field, value in known.items() if value is not None}
+    if known:
+        event["device"] = {**STAND_INS, **event.get("device", {}), **known}
+    if prop:
+        event["properties"] = {**event.get("properties", {}), **dict(_pair(text) for text in prop)}
+    caller = Api(api or stage.api, key or hidden("Secret key"))
+    accepted = caller.send(PATHS.get(kind, kind), event)
+    if not wait:
+        show.done(accepted, f"Accepted as {accepted['eventId']}.")
+        return
+    found = _followed(caller, accepted["eventId"], show, patience)
+    if show.as_json:
+        show.document(found)
+    elif not show.console.is_terminal:
+        show.rows(timeline(found), COLUMNS)
+    left = [agent for agent, receipt in found["agents"].items() if receipt["state"] not in SETTLED - {"parked"}]
+    if left:
+        show.say(f"Not settled well at {', '.join(left)}.", style="red")
+        raise typer.Exit(WRONG)
+
+
+class Api:
+    """The deployed API, called with a secret key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url, self.headers = url.rstrip("/"), {"authorization": f"Bearer {key}"}
+
+    def send(self, path: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Sends an event; the API's answer."""
+        return self._asked("POST", path, json=event)
+
+    def receipts(self, event_id: str) -> dict[str, Any]:
+        """What became of an event by now."""
+        return self._asked("GET", f"events/{event_id}")
+
+    def _asked(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - requests' own arguments
+        try:
+            answer = requests.request(method, f"{self.url}/{path}", headers=self.headers, timeout=30, **more)
+            document: dict[str, Any] = answer.json()
+        except requests.RequestException as fault:
+            raise Unanswered(
+                f"The API at {self.url} does not answer ({type(fault).__name__}): see relay doctor."
+            ) from None
+        if not answer.ok:
+            raise Wrong(f"The API answers {answer.status_code}: {document.get('detail') or document.get('message')}")
+        return document
+
+
+class Unanswered(Wrong):
+    """The API does not answer."""
+
+    code = 3
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Misused(f"--property {text}: write it as NAME=VALUE.")
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, read if isinstance(read, bool | int | float) else value
+
+
+def _followed(caller: Api, event_id: str, show: Show, patience: float) -> dict[str, Any]:
+    """The receipts once all are settled, or time is up; on a terminal a table that lives meanwhile."""
+    ends, found = time.monotonic() + patience, caller.receipts(event_id)
+    # A console that is quiet shows no table, and lives without a terminal.
+    console = Console(highlight=False, quiet=show.as_json or not show.console.is_terminal)
+    with Live(table(timeline(found), COLUMNS), console=console, auto_refresh=False) as shown:
+        while any(receipt["state"] not in SETTLED for receipt in found["agents"].values()) and time.monotonic() < ends:
+            time.sleep(LOOK_SECONDS)
+            found = caller.receipts(event_id)
+            shown.update(table(timeline(found), COLUMNS), refresh=True)
+    return found

@@ -1,0 +1,179 @@
+"""One deployment as an operator sees it: its stack, its agents' parts, its parameters in SSM."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from ops.faults import Wrong
+
+_CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
+_STACKS = ("session-relay-{stage}", "session-relay")
+
+
+_clients: dict[str, Any] = {}
+_making = Lock()
+
+
+def client(service: str) -> Any:  # noqa: ANN401 - one function for every service
+    """A client of an AWS service, by the ordinary credentials, region and endpoints; for any thread."""
+    with _making:
+        if service not in _clients:
+            _clients[service] = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+        return _clients[service]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What was deployed for one agent; `prefix` is its name in the template."""
+
+    name: str
+    prefix: str
+    events: tuple[str, ...]
+    resources: Mapping[str, str]
+
+    def part(self, kind: str) -> str:
+        """The physical id of one of the agent's resources, as in `part("DeadLetterQueue")`."""
+        return self.resources[self.prefix + kind]
+
+
+class Stage:
+    """A deployment by its stage; whatever is asked of AWS is asked once."""
+
+    def __init__(self, name: str, stack_name: str | None = None) -> None:
+        self.name, self._stack_name = name, stack_name
+
+    @cached_property
+    def stack(self) -> dict[str, Any]:
+        """The stack's description.
+
+        Raises:
+            Wrong: no stack of this stage is deployed here.
+        """
+        names = [self._stack_name] if self._stack_name else [name.format(stage=self.name) for name in _STACKS]
+        for name in names:
+            try:
+                found: dict[str, Any] = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+            except ClientError as fault:
+                if fault.response["Error"]["Code"] != "ValidationError":
+                    raise
+                continue
+            parameters = _pairs(found.get("Parameters", []), "Parameter")
+            if self._stack_name or parameters.get("Stage", self.name) == self.name:
+                return found
+        where = client("cloudformation").meta.region_name
+        raise Wrong(
+            f"No stack {' or '.join(names)} of stage {self.name} is in {where}: "
+            f"name another with --stage, --stack or AWS_REGION, or deploy it with make deploy STAGE={self.name}."
+        )
+
+    @property
+    def stack_name(self) -> str:
+        """The stack's name."""
+        return str(self.stack["StackName"])
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs."""
+        return _pairs(self.stack.get("Outputs", []), "Output")
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The parameters that the stack was deployed with."""
+        return _pairs(self.stack.get("Parameters", []), "Parameter")
+
+    @cached_property
+    def resources(self) -> dict[str, str]:
+        """Physical ids by logical ids."""
+        pages = client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.stack_name)
+        return {
+            resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "")
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+        }
+
+    @cached_property
+    def agents(self) -> dict[str, Parts]:
+        """The deployed agents by name, as the stack's catalogue lists them."""
+        logical = {physical: name for name, physical in self.resources.items()}
+        found = {}
+        for path, text in self.under("catalogue"):
+            name = path.rsplit("/", 1)[1]
+            prefix = logical.get(path, "").removesuffix("CatalogueEntry")
+            found[name] = Parts(name, prefix, tuple(json.loads(text)["events"].split(",")), self.resources)
+        return dict(sorted(found.items()))
+
+    def agent(self, name: str) -> Parts:
+        """One deployed agent.
+
+        Raises:
+            Wrong: no agent of that name is deployed.
+        """
+        if name not in self.agents:
+            raise Wrong(f"No agent {name} is deployed at {self.name}; there are {', '.join(self.agents) or 'none'}.")
+        return self.agents[name]
+
+    def chosen(self, name: str | None) -> list[Parts]:
+        """The agent of this name, or all."""
+        return [self.agent(name)] if name else list(self.agents.values())
+
+    @property
+    def insecure(self) -> bool:
+        """Whether agents may be reached by http and at private addresses."""
+        return self.parameters.get("AllowInsecureAgents") == "true"
+
+    @property
+    def api(self) -> str:
+        """The API's URL; at an emulator, which serves none of AWS' host names, its own way to it."""
+        endpoint = str(client("apigateway").meta.endpoint_url)
+        if "amazonaws.com" in endpoint:
+            return self.outputs["ApiUrl"]
+        return f"{endpoint}/restapis/{self.outputs['ApiId']}/v1/_user_request_"
+
+    def path(self, *steps: str) -> str:
+        """The name of an SSM parameter of this stage."""
+        return "/".join(("", "session-relay", self.name, *steps))
+
+    def read(self, *steps: str) -> str | None:
+        """A parameter's text in clear, None where there is none."""
+        try:
+            found = client("ssm").get_parameter(Name=self.path(*steps), WithDecryption=True)
+        except ClientError as fault:
+            if fault.response["Error"]["Code"] == "ParameterNotFound":
+                return None
+            raise
+        return str(found["Parameter"]["Value"])
+
+    def under(self, *steps: str) -> Iterator[tuple[str, str]]:
+        """Name and text in clear of each parameter under a path."""
+        pages = client("ssm").get_paginator("get_parameters_by_path")
+        for page in pages.paginate(Path=self.path(*steps), WithDecryption=True):
+            for found in page["Parameters"]:
+                yield found["Name"], found["Value"]
+
+    def store(self, document: object, *steps: str, anew: bool = False) -> str:
+        """Stores a document as a SecureString under the account's default key; its name.
+
+        Raises:
+            Wrong: it was to be new, and is there.
+        """
+        name = self.path(*steps)
+        try:
+            client("ssm").put_parameter(
+                Name=name, Value=json.dumps(document, ensure_ascii=False), Type="SecureString", Overwrite=not anew
+            )
+        except ClientError as fault:
+            if fault.response["Error"]["Code"] == "ParameterAlreadyExists":
+                raise Wrong(f"{name} is there already: choose another name, or change what is there.") from None
+            raise
+        return name
+
+
+def _pairs(rows: list[dict[str, str]], kind: str) -> dict[str, str]:
+    return {row[f"{kind}Key"]: row.get(f"{kind}Value", "") for row in rows}

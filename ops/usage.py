@@ -1,0 +1,38 @@
+"""The usage plan, by which API Gateway limits each app's rate: every app has a key in it, which opens nothing."""
+
+from dataclasses import dataclass
+
+from ops.stage import Stage, client
+from relay.apps import usage_key
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The usage plan of a stage."""
+
+    stage: Stage
+
+    @property
+    def plan(self) -> str:
+        """The plan's id, "" where the stack has none."""
+        return self.stage.outputs.get("UsagePlanId", "")
+
+    def admit(self, app: str) -> None:
+        """Gives an app its key in the plan; nothing new where it has one."""
+        if not self.plan or app in self.apps():
+            return
+        api, name = client("apigateway"), self._name(app)
+        made = next((key for key in api.get_api_keys(nameQuery=name)["items"] if key["name"] == name), None)
+        made = made or api.create_api_key(name=name, value=usage_key(self.stage.name, app), enabled=True)
+        api.create_usage_plan_key(usagePlanId=self.plan, keyId=made["id"], keyType="API_KEY")
+
+    def apps(self) -> set[str]:
+        """The apps that have a key in the plan."""
+        if not self.plan:
+            return set()
+        pages = client("apigateway").get_paginator("get_usage_plan_keys").paginate(usagePlanId=self.plan)
+        names = {key["name"] for page in pages for key in page["items"]}
+        return {name.removeprefix(self._name("")) for name in names if name.startswith(self._name(""))}
+
+    def _name(self, app: str) -> str:
+        return f"session-relay-{self.stage.name}-{app}"

@@ -1,0 +1,179 @@
+"""What schemathesis is told beside docs/openapi.json, cases by chance, and a judge of every answer.
+
+The judge compares what the API took with what the document allows: nothing is taken which it forbids, and nothing
+refused which it allows. As schemathesis' hooks (SCHEMATHESIS_HOOKS) it writes what it saw to the file at FUZZ_TALLY.
+"""
+
+import atexit
+import json
+import os
+import re
+import threading
+import unicodedata
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+
+DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs/openapi.json"
+SHOWN = 20
+ALL = list(HealthCheck)
+
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def is_own_id(text: str) -> bool:
+    """The document's format `own-id`: visible characters in NFKC, and plain spaces."""
+    seen = all(c == " " or unicodedata.category(c)[0] in "LMNPS" for c in text) and not _UNSEEN.search(text)
+    return seen and unicodedata.is_normalized("NFKC", text)
+
+
+schemathesis.openapi.format(
+    "own-id", st.text(st.characters(categories=("Ll", "Lu", "Nd", "Po")), min_size=1, max_size=40).filter(is_own_id)
+)
+schemathesis.openapi.format(
+    "date-time",
+    st.datetimes(datetime(2000, 1, 1)).map(lambda at: f"{at.isoformat(timespec='milliseconds')}Z"),  # noqa: DTZ001,
+)
+
+
+class Tally:
+    """What the fuzzer's requests came to."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._lock, self._answers = threading.Lock(), Counter[str]()
+        self._wrong: dict[str, list[str]] = {"server errors": [], "accepted": [], "refused": []}
+        self._judges = {path: _judge(document, path) for path in document["paths"]}
+
+    def count(self, path: str, response: Any) -> None:
+        """One request and its answer."""
+        wrong = self._wrong_with(path, response)
+        with self._lock:
+            self._answers[f"{response.request.method} {path} {response.status_code}"] += 1
+            if wrong:
+                self._wrong[wrong].append(f"{path} {response.status_code} {_shown(response)}")
+
+    def seen(self) -> dict[str, Any]:
+        """How many requests, how many of each answer, and the first few of what was wrong."""
+        with self._lock:
+            wrong = {kind: found[:SHOWN] for kind, found in self._wrong.items()}
+            counts = {kind: len(found) for kind, found in self._wrong.items()}
+            return {"requests": self._answers.total(), "answers": dict(self._answers), "counts": counts, "wrong": wrong}
+
+    def _wrong_with(self, path: str, response: Any) -> str | None:
+        if response.status_code >= 500:
+            return "server errors"
+        body = _json(response.request)
+        judge = self._judges.get(path)
+        if judge is None or body is None or response.status_code not in {200, 202, 207, 400}:
+            return None
+        return judge(body[0], response)
+
+
+def _judge(document: dict[str, Any], path: str) -> Any:
+    content = document["paths"][path].get("post", {}).get("requestBody", {}).get("content")
+    if not content:
+        return None
+    whole, event = (
+        jsonschema_rs.Draft202012Validator(
+            {**schema, "components": document["components"]}, validate_formats=True, formats={"own-id": is_own_id}
+        )
+        for schema in (content["application/json"]["schema"], {"$ref": "#/components/schemas/Event"})
+    )
+
+    def verdict(allowed: bool, taken: bool) -> str | None:  # noqa: FBT001
+        return None if allowed is taken else ("accepted" if taken else "refused")
+
+    def judge(body: Any, response: Any) -> str | None:
+        if response.status_code != 207:
+            twice = _given_twice(body, typed=path == "/dry-run")
+            return verdict(whole.is_valid(body) and not twice, response.status_code != 400)
+        results = response.json()["results"]
+        found = [
+            verdict(event.is_valid(item) and not _given_twice(item, typed=True), result["status"] == 202)
+            for item, result in zip(body["events"], results, strict=True)
+        ]
+        return next(filter(None, found), None)
+
+    return judge
+
+
+def _given_twice(event: Any, *, typed: bool) -> bool:
+    """What JSON Schema cannot forbid: one name at the top level and in the properties."""
+    if not isinstance(event, dict) or not isinstance(event.get("properties"), dict):
+        return False
+    return bool(event.keys() & event["properties"].keys() - _FIELDS - ({"type"} if typed else set()))
+
+
+def _json(request: Any) -> tuple[Any] | None:
+    if not request.body or "json" not in request.headers.get("content-type", "json"):
+        return None
+    try:
+        return (json.loads(request.body),)
+    except ValueError:
+        return None
+
+
+def _shown(response: Any) -> str:
+    body = response.request.body or b""
+    sent = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    return f"sent {sent[:600]} heard {response.text[:600]}"
+
+
+_SCHEMA = json.loads(DOCUMENT.read_text())
+_FIELDS = _SCHEMA["components"]["schemas"]["LogoutCall"]["properties"].keys()
+TALLY = Tally(_SCHEMA)
+
+
+def cases(operation: Any, mode: schemathesis.GenerationMode, number: int) -> list[Any]:
+    """Cases of one call by chance, as the document allows or as it forbids."""
+    found: list[Any] = []
+
+    @settings(max_examples=number, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=ALL)
+    @given(operation.as_strategy(generation_mode=mode))
+    def collect(case: Any) -> None:
+        found.append(case)
+
+    with suppress(Unsatisfiable):  # there is no way to do it wrong: nothing is sent
+        collect()
+    return found
+
+
+def sent(case: Any, key: str) -> None:
+    """Sends a case, counts and judges its answer, and lets schemathesis check it."""
+    headers = {"Authorization": f"Bearer {key}"}
+    case.validate_response(case.call(headers=headers), headers=headers)
+
+
+@schemathesis.hook
+def filter_body(_context: Any, body: Any) -> bool:
+    """Leaves out what the document forbids in words alone."""
+    events = body.get("events") if isinstance(body, dict) else None
+    return not any(_given_twice(event, typed=False) for event in (events if isinstance(events, list) else [body]))
+
+
+@schemathesis.hook
+def after_call(_context: Any, case: Any, response: Any) -> None:
+    """Counts and judges each answer."""
+    TALLY.count(case.operation.path, response)
+
+
+if "FUZZ_TALLY" in os.environ:
+    atexit.register(lambda: Path(os.environ["FUZZ_TALLY"]).write_text(json.dumps(TALLY.seen())))
+
+
+@schemathesis.check
+def unknown_methods_are_404(_context: Any, response: Any, case: Any) -> bool | None:
+    """API Gateway answers a method that a path does not have as it answers a path that is not there."""
+    if response.request.method.lower() not in {case.operation.method.lower(), "options"}:
+        assert response.status_code == 404, f"{response.request.method} was answered {response.status_code}"
+    return None

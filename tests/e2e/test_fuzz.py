@@ -1,0 +1,146 @@
+"""schemathesis against the local cloud, from docs/openapi.json: no server error, and nothing taken that it forbids.
+
+`make test` fuzzes for twenty seconds; `make fuzz` sends at least 10,000 requests (FUZZ_REQUESTS) and shows how it goes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+
+from local.cloud import Stack
+from local.deploy import Cloud
+from tests.e2e import fuzzing
+from tests.e2e.conftest import Caller
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "0"))
+CONFIG = ROOT / "tests/e2e/schemathesis.toml"
+SECONDS = 20
+WORKERS = 4
+AT_A_TIME = 20
+CALLS = {
+    "POST /login",
+    "POST /logout",
+    "POST /open",
+    "POST /signup",
+    "POST /identify",
+    "POST /track",
+    "POST /push-token",
+    "POST /batch",
+    "POST /identity-tokens",
+    "POST /dry-run",
+    "GET /events/{eventId}",
+    "GET /health",
+}
+
+
+@contextmanager
+def _nothing_delivered(stack: Stack) -> Iterator[None]:
+    """The door alone: what is accepted meanwhile is left in the queues, and thrown away at the end."""
+    cloud = Cloud(stack.aws_endpoint, stack.region)
+    functions, queues = cloud.client("lambda"), cloud.client("sqs")
+    sources = [source["UUID"] for source in functions.list_event_source_mappings()["EventSourceMappings"]]
+    for source in sources:
+        functions.update_event_source_mapping(UUID=source, Enabled=False)
+    try:
+        yield
+    finally:
+        for url in queues.list_queues()["QueueUrls"]:
+            queues.purge_queue(QueueUrl=url)
+        for source in sources:
+            functions.update_event_source_mapping(UUID=source, Enabled=True)
+
+
+def _by_chance(stack: Stack, enough: Callable[[], bool]) -> list[str]:
+    """Cases by chance for every call, until there are enough; what schemathesis has against the answers."""
+    document = schemathesis.openapi.from_path(ROOT / "docs/openapi.json", config=SchemathesisConfig.from_path(CONFIG))
+    document.config.update(base_url=stack.api_url)
+    found: list[str] = []
+
+    def send(case: Any) -> None:
+        try:
+            fuzzing.sent(case, stack.secret_key)
+        except BaseExceptionGroup as failures:
+            found.extend(f"{case.operation.label}: {failure}" for failure in failures.exceptions)
+
+    with ThreadPoolExecutor(WORKERS) as workers:
+        while not enough() and not found:
+            for operation in document.get_all_operations():
+                for mode in schemathesis.GenerationMode:
+                    list(workers.map(send, fuzzing.cases(operation.ok(), mode, AT_A_TIME)))
+    return found
+
+
+def _at_boundaries(stack: Stack, folder: Path, call: str) -> dict[str, Any]:
+    """Every boundary that the document has for one call, by schemathesis' own command."""
+    method, path = call.split()
+    tally = folder / "tally.json"
+    command = (
+        *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+        *("--config-file", str(CONFIG), "run", str(ROOT / "docs/openapi.json"), "--url", stack.api_url),
+        *("--header", f"Authorization: Bearer {stack.secret_key}", "--no-color", "--workers", str(WORKERS)),
+        *("--phases", "coverage", "--include-path", path, "--include-method", method, "--max-time", "120"),
+    )
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.e2e.fuzzing", "FUZZ_TALLY": str(tally), "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(  # noqa: S603 - our own arguments
+        command, cwd=folder, env={**os.environ, **hooks}, capture_output=True, text=True, check=False
+    )
+    counted: dict[str, Any] = json.loads(tally.read_text())
+    return counted | {"failed": [] if run.returncode == 0 else [run.stdout[-8000:]]}
+
+
+def _warm(app: Caller) -> None:
+    """Starts as many of the functions as will be asked at a time."""
+    with ThreadPoolExecutor(WORKERS) as workers:
+        for path in ("/login", "/identity-tokens", "/dry-run", "/batch"):
+            list(workers.map(lambda _, path=path: app.call(path, {}, key="secret"), range(WORKERS)))
+
+
+def test_no_request_breaks_the_api_and_none_is_taken_that_the_document_forbids(app: Caller) -> None:
+    _warm(app)
+    ends = time.monotonic() + SECONDS
+    with _nothing_delivered(app.stack):
+        found = _by_chance(app.stack, lambda: time.monotonic() > ends)
+    seen = fuzzing.TALLY.seen()
+    print(f"{seen['requests']} requests, {seen['counts']}, {seen['answers']}")
+    assert seen["wrong"] == {"server errors": [], "accepted": [], "refused": []}
+    assert found == []
+    assert {" ".join(answered.split()[:2]) for answered in seen["answers"]} >= CALLS
+
+
+@pytest.mark.skipif(not REQUESTS, reason="at length by make fuzz alone")
+def test_at_length(app: Caller, tmp_path: Path) -> None:
+    """`make fuzz`: boundaries of every call, then chance until there are enough; says how it goes."""
+    _warm(app)
+    answers, counts = Counter[str](), Counter[str]()
+
+    def tell(seen: dict[str, Any]) -> None:
+        print(f"{seen['requests'] + answers.total()} requests: {dict(counts + Counter(seen['counts']))}", flush=True)
+
+    def enough() -> bool:
+        tell(fuzzing.TALLY.seen())
+        return fuzzing.TALLY.seen()["requests"] + answers.total() >= REQUESTS
+
+    with _nothing_delivered(app.stack):
+        for call in sorted(CALLS):
+            seen = _at_boundaries(app.stack, tmp_path, call)
+            answers.update(seen["answers"])
+            counts.update(seen["counts"])
+            print(f"{call}: {seen['requests']} requests at its boundaries, {seen['counts']}", flush=True)
+            assert seen["wrong"] == {"server errors": [], "accepted": [], "refused": []}
+            assert seen["failed"] == []
+        found = _by_chance(app.stack, enough)
+    assert fuzzing.TALLY.seen()["wrong"] == {"server errors": [], "accepted": [], "refused": []}
+    assert found == []

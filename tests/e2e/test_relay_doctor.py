@@ -1,0 +1,164 @@
+"""`relay doctor`, and what every command has in common: it finds what is broken, and says what to do."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from local import settings
+from local.deploy import STAGE, Cloud, wait_for
+from tests.e2e.conftest import PATIENCE_SECONDS, Caller
+from tests.e2e.terminal import Terminal, plain
+
+AGENTS = ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")
+
+
+def _client(app: Caller, service: str) -> Any:
+    return Cloud(app.stack.aws_endpoint, app.stack.region).client(service)
+
+
+def _wrong(terminal: Terminal, about: str) -> dict[str, str]:
+    """What is wrong with a thing, and the command that mends it."""
+    run = terminal.relay("doctor", "--json")
+    found = {
+        one["what"]: one["mend"] for one in run.json["findings"] if one["about"] == about and one["state"] == "wrong"
+    }
+    assert (run.code == 1) == bool(run.json["wrong"])
+    return found
+
+
+def _resource(app: Caller, logical: str) -> str:
+    found = _client(app, "cloudformation").describe_stack_resource(
+        StackName=app.stack.stack_name, LogicalResourceId=logical
+    )
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def test_what_was_deployed_and_seeded_is_well(app: Caller) -> None:
+    terminal = Terminal(app.stack)
+    for agent in AGENTS:
+        terminal.relay("parked", "drop", agent, "--yes")
+    findings = terminal.relay("doctor", "--json").json["findings"]
+    mine = {"stack", "clock", "undelivered", "alarms", f"app {app.stack.app_id}", *AGENTS}
+    assert [one for one in findings if one["about"] in mine and one["state"] == "wrong"] == []
+    assert {one["about"] for one in findings} >= mine - {"alarms"}
+    assert {one["about"] for one in findings if one["what"] == "not throttled"} >= {"IngestFunction", "EmarsysFunction"}
+
+
+def test_settings_that_are_missing_or_do_not_validate_are_found(app: Caller) -> None:
+    terminal, ssm, name = Terminal(app.stack), _client(app, "ssm"), f"/session-relay/{STAGE}/agents/google"
+    known = json.dumps(settings.agents(app.stack.sandbox_url)["google"])
+    try:
+        ssm.put_parameter(Name=name, Value='{"api_secret": 7}', Type="SecureString", Overwrite=True)
+        (what, mend), *_ = _wrong(terminal, "google").items()
+        assert what.startswith("settings: ")
+        ssm.delete_parameter(Name=name)
+        assert _wrong(terminal, "google")["no settings are stored, so its deliveries are held"] == mend
+        assert mend == f"relay agents set google --stage {STAGE}"
+        assert terminal.relay("agents", "check", "google").code == 1
+    finally:
+        terminal.well("agents", "set", "google", "--file", "-", given=known)
+    assert not [what for what in _wrong(terminal, "google") if "settings" in what]
+
+
+def test_a_function_that_no_longer_reads_its_queue_is_found_with_the_command_that_mends_it(app: Caller) -> None:
+    terminal, functions = Terminal(app.stack), _client(app, "lambda")
+    mapping = _resource(app, "DashxFunctionDeliveries")
+    try:
+        functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+        found = _wrong(terminal, "dashx")
+        assert found["reading its queue is Disabled"].endswith(f"--enabled --uuid {mapping}")
+    finally:
+        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+    assert "reading its queue is Disabled" not in _wrong(terminal, "dashx")
+
+
+def test_a_queue_that_the_topic_cannot_reach_is_found(app: Caller) -> None:
+    terminal, queues, topics = Terminal(app.stack), _client(app, "sqs"), _client(app, "sns")
+    queue, subscription = _resource(app, "EmarsysQueue"), _resource(app, "EmarsysSubscription")
+    policy = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    known = topics.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]["FilterPolicy"]
+
+    def told_of(filtered: str) -> None:
+        topics.set_subscription_attributes(
+            SubscriptionArn=subscription, AttributeName="FilterPolicy", AttributeValue=filtered
+        )
+
+    try:
+        queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": '{"Statement": []}'})
+        told_of('{"type": ["login"]}')
+        assert _wrong(terminal, "emarsys").keys() >= {
+            "its queue does not admit the topic",
+            "its subscription lets other events through than the catalogue says",
+        }
+    finally:
+        queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        told_of(known)
+    assert not [what for what in _wrong(terminal, "emarsys") if "topic" in what or "subscription" in what]
+
+
+def test_an_app_that_nobody_could_use_is_found(app: Caller) -> None:
+    terminal, ssm, name = Terminal(app.stack), _client(app, "ssm"), f"/session-relay/{STAGE}/apps/ops-broken"
+    try:
+        ssm.put_parameter(Name=name, Value='{"keys": []}', Type="SecureString", Overwrite=True)
+        found = _wrong(terminal, "app ops-broken")
+        assert found["it has no valid key"] == "relay apps rotate ops-broken"
+        assert found["it has no key in the usage plan, so API Gateway refuses it"] == "relay apps admit ops-broken"
+        assert "it has no identity key, so public keys can speak for no customer" in found
+        terminal.well("apps", "admit", "ops-broken")
+        assert "relay apps admit ops-broken" not in _wrong(terminal, "app ops-broken").values()
+        ssm.put_parameter(Name=name, Value='{"keys": 7}', Type="SecureString", Overwrite=True)
+        assert "its record does not validate" in _wrong(terminal, "app ops-broken")
+    finally:
+        ssm.delete_parameter(Name=name)
+
+
+def test_parked_deliveries_are_found(app: Caller) -> None:
+    terminal, event_id = Terminal(app.stack), f"doctor-{time.time_ns()}"
+    app.fault("eitri_push", status=400, match=event_id, times=1)
+    app.accepted("/open", {"eventId": event_id, "device": {"id": event_id, "platform": "android"}})
+    app.receipt(event_id, "eitri_push", "parked")
+    assert wait_for(lambda: "relay parked list eitri_push" in _wrong(terminal, "eitri_push").values(), PATIENCE_SECONDS)
+    terminal.well("parked", "drop", "eitri_push", "--yes")
+    assert "relay parked list eitri_push" not in _wrong(terminal, "eitri_push").values()
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "words"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, 3, "AWS does not answer"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 3, "no usable AWS credentials"),
+        ({"AWS_DEFAULT_REGION": ""}, 3, "No AWS region is named"),
+        ({"AWS_PROFILE": "nobody"}, 3, "no profile"),
+        ({"RELAY_STAGE": "nowhere"}, 1, "make deploy STAGE=nowhere"),
+        ({"RELAY_STACK": "nowhere"}, 1, "No stack nowhere"),
+    ],
+)
+def test_every_error_is_one_sentence_that_says_what_to_do_and_a_code(
+    app: Caller, environment: dict[str, str], code: int, words: str
+) -> None:
+    for command in (("status",), ("apps", "list"), ("doctor", "--json")):
+        if command == ("apps", "list") and code == 1:
+            continue
+        run = Terminal(app.stack).relay(*command, **environment)
+        assert (run.code, run.out, words in run.beside, run.beside.count("\n")) == (code, "", True, 1), run
+
+
+def test_help_lists_every_command_and_says_what_the_codes_mean(app: Caller) -> None:
+    terminal = Terminal(app.stack)
+    shown = " ".join(terminal.well("--help", COLUMNS="200").out.split())
+    assert "Exit codes: 0 fine;" in shown
+    for name in ("apps", "agents", "status", "events", "send", "parked", "tail", "doctor"):
+        assert f" {name} " in shown
+    assert terminal.relay("nothing").code == 2
+    assert terminal.relay("status", "--nothing").code == 2
+
+
+def test_at_a_terminal_there_are_tables_and_colours_and_in_a_pipe_plain_text(app: Caller) -> None:
+    terminal = Terminal(app.stack)
+    at_terminal, piped = terminal.typed("agents", "list"), terminal.well("agents", "list")
+    assert "\x1b[" in at_terminal.out
+    assert "┃" in plain(at_terminal.out)
+    assert piped.out.splitlines()[0] == "agent\tdeployed\tsettings\tpurpose\tevents\tfaults"
+    assert "\x1b" not in piped.out

@@ -1,0 +1,55 @@
+"""The benchmarks run, and say something of every part; what they say is for people to judge, not for a test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PARTS = {"mapping", "ingest", "cold start", "delivery", "cost", "idle", "cost if"}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a quick run writes: every part but the one that needs a local cloud."""
+    output = tmp_path_factory.mktemp("bench") / "bench.json"
+    ran = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-m", "bench", "--quick", "--output", str(output)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    document: dict[str, Any] = json.loads(output.read_text())
+    return document
+
+
+def test_every_part_is_there_with_the_machine_and_the_time(told: dict[str, Any]) -> None:
+    assert told["parts"].keys() == PARTS
+    assert all(told["parts"].values())
+    assert told["at"]
+    assert told["machine"].keys() == {"cores", "processor", "system", "python"}
+
+
+def test_what_has_a_target_says_whether_it_is_met(told: dict[str, Any]) -> None:
+    rows = [row for rows in told["parts"].values() for row in rows]
+    assert all((row["met"] is not None) == bool(row["target"]) for row in rows)
+    assert all(row["value"] >= 0 for row in rows)
+
+
+def test_a_warm_delivery_writes_twice_at_most_and_an_event_once(told: dict[str, Any]) -> None:
+    for row in told["parts"]["delivery"]:
+        calls = row["more"]["calls"]
+        assert calls.get("dynamodb.UpdateItem", 0) + calls.get("dynamodb.PutItem", 0) <= 2
+    (one, ten) = told["parts"]["ingest"]
+    assert one["more"]["calls"] == {"sns.Publish": 1, "dynamodb.BatchWriteItem": 1}
+    assert ten["more"]["calls"] == {"sns.PublishBatch": 1, "dynamodb.BatchWriteItem": 1}
+
+
+def test_a_delivery_logs_four_hundred_bytes_at_most(told: dict[str, Any]) -> None:
+    assert all(row["more"]["log_bytes"] <= 400 for row in told["parts"]["delivery"])
+
+
+def test_every_price_has_its_source_and_date() -> None:
+    table = json.loads(Path("bench/prices.json").read_text())
+    assert table["read"] == "2026-11-24"
+    assert all(price["source"].startswith("https://aws.amazon.com/") for price in table["prices"].values())

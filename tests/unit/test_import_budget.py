@@ -1,0 +1,53 @@
+"""The import budget of each function: what it may not load to be invoked, since whoever starts it waits for it.
+
+By the names of modules, not by time. A fresh interpreter without site, as Lambda has it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+FUNCTIONS = ("authorizer", "dry_run", "identity", "ingest", "receipts")
+AGENTS = ("appsflyer", "dashx", "emarsys", "eitri_push", "facebook", "google")
+
+NOBODY = {"boto3", "s3transfer", "multiprocessing", "aws_xray_sdk", "http.server", "unittest", "distutils", "asyncio"}
+"""What no function needs: boto3 brings resources and transfers, for which nothing here has a use."""
+
+TALKATIVE = {"requests", "charset_normalizer", "relay.sending", "relay.circuit"}
+"""What only those need who talk to agents."""
+
+UNTIL_IT_FAILS = {"relay.breaker", "aws_lambda_powertools.utilities.circuit_breaker"}
+"""What an agent's function needs once something has failed."""
+
+BEYOND = {
+    "authorizer": TALKATIVE | {"jwt", "relay.event", "relay.ledger"},
+    "dry_run": TALKATIVE | {"jwt", "relay.ledger"},
+    "identity": TALKATIVE | {"relay.ledger"},
+    "ingest": TALKATIVE,
+    "receipts": TALKATIVE | {"jwt"},
+    **{agent: {"jwt"} | UNTIL_IT_FAILS for agent in AGENTS},
+}
+
+
+def _loaded(function: str) -> set[str]:
+    folder = "functions/agents" if function in AGENTS else "functions"
+    paths = [f"{folder}/{function}", "layers/runtime", sysconfig.get_paths()["purelib"]]
+    told = subprocess.run(
+        [sys.executable, "-S", "-c", "import app, json, sys; print(json.dumps(sorted(sys.modules)))"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(told.stdout))
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, *AGENTS])
+def test_a_function_loads_nothing_that_it_can_do_without(function: str) -> None:
+    loaded = _loaded(function)
+    assert not loaded & (NOBODY | BEYOND[function])

@@ -1,0 +1,73 @@
+"""The layer's botocore: it describes every operation that the code calls, and nothing else."""
+
+import gzip
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import botocore
+import pytest
+from botocore import xform_name
+
+_SPEC = importlib.util.spec_from_file_location("slim", "layers/runtime/slim.py")
+assert _SPEC
+assert _SPEC.loader
+slim = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(slim)
+
+DATA = Path(botocore.__file__).parent / "data"
+BREAKER = Path(importlib.util.find_spec("aws_lambda_powertools").origin).parent / "utilities/circuit_breaker"  # type: ignore[union-attr,arg-type]
+CALLERS = [*Path("layers/runtime/relay").rglob("*.py"), *Path("functions").rglob("*.py"), *BREAKER.rglob("*.py")]
+
+
+def _described(service: str) -> dict[str, Any]:
+    newest = max(DATA.glob(f"{service}/*/service-2.json.gz"))
+    description: dict[str, Any] = json.loads(gzip.decompress(newest.read_bytes()))
+    return description
+
+
+@pytest.mark.parametrize("service", slim.OPERATIONS)
+def test_every_operation_that_is_called_is_kept(service: str) -> None:
+    # A call is an attribute of a client, or the name that is handed to what looks the attribute up.
+    names = {name for file in CALLERS for name in re.findall(r"[.\"]([a-z_]+)[\"(]", file.read_text())}
+    called = {operation for operation in _described(service)["operations"] if xform_name(operation) in names}
+    assert called <= slim.OPERATIONS[service]
+
+
+@pytest.mark.parametrize("service", slim.OPERATIONS)
+def test_what_is_kept_is_described_with_all_that_it_refers_to(service: str) -> None:
+    kept = slim.used(_described(service), slim.OPERATIONS[service])
+    assert set(kept["operations"]) == slim.OPERATIONS[service]
+    referred = set(re.findall(r'"shape": "([^"]+)"', json.dumps(kept)))
+    assert referred <= set(kept["shapes"])
+    assert len(json.dumps(kept)) < 80_000
+
+
+def test_a_member_that_is_called_documentation_is_no_documentation() -> None:
+    shape = {"type": "structure", "documentation": "<p>x</p>", "members": {"documentation": {"shape": "Text"}}}
+    service = {
+        "operations": {"Get": {"output": {"shape": "Got"}}},
+        "shapes": {"Got": shape, "Text": {"type": "string"}, "Other": {"type": "string"}},
+    }
+    kept = slim.used(service, {"Get"})
+    assert kept["shapes"] == {
+        "Got": {"type": "structure", "members": {"documentation": {"shape": "Text"}}},
+        "Text": {"type": "string"},
+    }
+
+
+def test_a_slim_folder_holds_our_services_alone(tmp_path: Path) -> None:
+    data = tmp_path / "botocore/data"
+    for service in ("ssm", "s3"):
+        (data / service / "2014-11-06").mkdir(parents=True)
+        packed = gzip.compress(json.dumps({"metadata": {}, "operations": {}, "shapes": {}}).encode())
+        (data / service / "2014-11-06/service-2.json.gz").write_bytes(packed)
+    services: dict[str, Any] = {"ssm": {"endpoints": {}}, "s3": {"endpoints": {}}}
+    (data / "endpoints.json").write_text(json.dumps({"partitions": [{"partition": "aws", "services": services}]}))
+    slim.slim(tmp_path)
+    assert [folder.name for folder in data.iterdir() if folder.is_dir()] == ["ssm"]
+    assert [file.name for file in data.rglob("service*")] == ["service-2.json"]
+    (partition,) = json.loads((data / "endpoints.json").read_text())["partitions"]
+    assert partition == {"partition": "aws", "services": {"ssm": {"endpoints": {}}}}
