@@ -142,7 +142,18 @@ class Cloud:
         self._store(f"identity/{app_id}", {"keys": [agents["dashx"]["private_key"]]})
         for name, agent in agents.items():
             self._store(f"agents/{name}", agent)
+        self.admit(app_id)
         return keys
+
+    def admit(self, app_id: str) -> None:
+        """Gives an app its key in the usage plan, by which API Gateway limits its rate; nothing new where it has one."""
+        api, name = self.client("apigateway"), f"session-relay-{STAGE}-{app_id}"
+        if any(key["name"] == name for key in api.get_api_keys(nameQuery=name)["items"]):
+            return
+        value = hashlib.sha256(f"session-relay/{STAGE}/{app_id}".encode()).hexdigest()
+        made = api.create_api_key(name=name, value=value, enabled=True)
+        (plan,) = api.get_usage_plans()["items"]
+        api.create_usage_plan_key(usagePlanId=plan["id"], keyId=made["id"], keyType="API_KEY")
 
     def _store(self, name: str, value: object) -> None:
         self.client("ssm").put_parameter(

@@ -9,7 +9,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
 from ministack import app  # noqa: E402 - only now can the imports of the project be found
 
-from local.emulator import alarms, embedded, queries, queues, redrive, refusing, traffic  # noqa: E402
+from local.emulator import alarms, embedded, queries, queues, redrive, refusing, rollout, traffic, usage  # noqa: E402
 from local.emulator.clock import every  # noqa: E402
 
 if __name__ == "__main__":
@@ -17,6 +17,8 @@ if __name__ == "__main__":
     traffic.install()
     alarms.install()
     queries.install(app.SERVICE_HANDLERS)
+    rollout.install()
+    usage.install()
     redrive.install()
     refusing.install(app.SERVICE_HANDLERS, Path(os.environ.get("EMULATOR_REFUSING", os.devnull)))
     every(1.0, queues.observe, alarms.look)

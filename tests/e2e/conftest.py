@@ -159,11 +159,12 @@ def store_app(stack: Stack, app_id: str, identity_keys: list[str] | None = None,
     values = {f"apps/{app_id}": {"keys": stored, **record}}
     if identity_keys:
         values[f"identity/{app_id}"] = {"keys": identity_keys}
-    ssm = Cloud(stack.aws_endpoint, stack.region).client("ssm")
+    cloud = Cloud(stack.aws_endpoint, stack.region)
     for name, value in values.items():
-        ssm.put_parameter(
+        cloud.client("ssm").put_parameter(
             Name=f"/session-relay/{STAGE}/{name}", Value=json.dumps(value), Type="SecureString", Overwrite=True
         )
+    cloud.admit(app_id)
     return Caller(replace(stack, app_id=app_id, public_key=keys["public"], secret_key=keys["secret"]))
 
 

@@ -11,7 +11,6 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import jsonschema_rs
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Unsatisfiable
+from schemathesis.specs.openapi.checks import ignored_auth
 
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs/openapi.json"
 SHOWN = 20
@@ -132,26 +131,33 @@ def _shown(response: Any) -> str:
 _SCHEMA = json.loads(DOCUMENT.read_text())
 _FIELDS = _SCHEMA["components"]["schemas"]["LogoutCall"]["properties"].keys()
 TALLY = Tally(_SCHEMA)
+_GUARDED: set[str] = set()
 
 
 def cases(operation: Any, mode: schemathesis.GenerationMode, number: int) -> list[Any]:
     """Cases of one call by chance, as the document allows or as it forbids."""
     found: list[Any] = []
+    if mode is schemathesis.GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters):
+        return found  # there is no way to do it wrong
 
     @settings(max_examples=number, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=ALL)
     @given(operation.as_strategy(generation_mode=mode))
     def collect(case: Any) -> None:
         found.append(case)
 
-    with suppress(Unsatisfiable):  # there is no way to do it wrong: nothing is sent
-        collect()
+    collect()
     return found
 
 
 def sent(case: Any, key: str) -> None:
     """Sends a case, counts and judges its answer, and lets schemathesis check it."""
     headers = {"Authorization": f"Bearer {key}"}
-    case.validate_response(case.call(headers=headers), headers=headers)
+    response = case.call(headers=headers)
+    # Schemathesis asks again without a key for every answer; once for each call is enough, as its own command does it.
+    guarded = case.operation.label in _GUARDED
+    if response.status_code < 300:
+        _GUARDED.add(case.operation.label)
+    case.validate_response(response, headers=headers, excluded_checks=[ignored_auth] if guarded else [])
 
 
 @schemathesis.hook
