@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak bench build deploy lock clean
+.PHONY: help demo test check audit format up down soak pictures bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -50,6 +50,9 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 
 bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end and cost (five minutes); BENCH names parts
 	@exec $(DEV)/python -m bench $(BENCH)
+
+pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)
+	@exec $(DEV)/python -m local.pictures
 
 build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \

@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import requests
+
 from local import deploy, settings
 from local.processes import Child, free_port
 
@@ -38,11 +40,14 @@ class Stack:
     public_key: str
     secret_key: str
 
+    def document(self) -> dict[str, str]:
+        """The stack as JSON has it."""
+        camel = {name.replace("_", " ").title().replace(" ", ""): value for name, value in asdict(self).items()}
+        return {name[0].lower() + name[1:]: value for name, value in camel.items()}
+
     def write(self, path: Path) -> None:
         """Writes the stack as JSON, readable by its owner alone."""
-        camel = {name.replace("_", " ").title().replace(" ", ""): value for name, value in asdict(self).items()}
-        document = {name[0].lower() + name[1:]: value for name, value in camel.items()}
-        path.write_text(json.dumps(document, indent=2) + "\n")
+        path.write_text(json.dumps(self.document(), indent=2) + "\n")
         path.chmod(0o600)
 
 
@@ -65,7 +70,7 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         cloud.limit_concurrency(2)
         cloud.shorten_visibility(32)
         keys = cloud.seed(settings.APP_ID, settings.agents(sandbox_url))
-        yield Stack(
+        stack = Stack(
             api_url=f"{endpoint}/restapis/{api_id}/v1/_user_request_",
             sandbox_url=sandbox_url,
             aws_endpoint=endpoint,
@@ -75,6 +80,14 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
             public_key=keys["public"],
             secret_key=keys["secret"],
         )
+        _tell_the_console(stack, cloud.table())
+        yield stack
+
+
+def _tell_the_console(stack: Stack, table: str) -> None:
+    """Lets the sandbox's page send events to the API, and see what becomes of them."""
+    told = {**stack.document(), "table": table}
+    requests.put(f"{stack.sandbox_url}/_console", json=told, timeout=START_SECONDS).raise_for_status()
 
 
 def environment(endpoint: str, home: Path) -> dict[str, str]:

@@ -146,7 +146,7 @@ class Cloud:
         return keys
 
     def admit(self, app_id: str) -> None:
-        """Gives an app its key in the usage plan, by which API Gateway limits its rate; nothing new where it has one."""
+        """Gives an app its key in the usage plan, by which API Gateway limits its rate; once and for all."""
         api, name = self.client("apigateway"), f"session-relay-{STAGE}-{app_id}"
         if any(key["name"] == name for key in api.get_api_keys(nameQuery=name)["items"]):
             return
@@ -159,6 +159,14 @@ class Cloud:
         self.client("ssm").put_parameter(
             Name=f"/session-relay/{STAGE}/{name}", Value=json.dumps(value), Type="SecureString", Overwrite=True
         )
+
+    def table(self) -> str:
+        """The name that CloudFormation gave the ledger's table."""
+        resource = self.client("cloudformation").describe_stack_resource(
+            StackName=STACK_NAME, LogicalResourceId="Receipts"
+        )
+        name: str = resource["StackResourceDetail"]["PhysicalResourceId"]
+        return name
 
     def log_lines(self, since: float) -> list[dict[str, Any]]:
         """What the functions have logged as JSON since then (epoch seconds)."""

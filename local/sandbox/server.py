@@ -9,13 +9,16 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from local.sandbox.appsflyer import AppsFlyer
 from local.sandbox.connection import ABORT
+from local.sandbox.console import Console, OwnPagesAlone
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
@@ -27,7 +30,7 @@ from local.sandbox.journal import Journal
 
 AGENTS = (AppsFlyer, Facebook, Google, EitriPush, Emarsys, DashX)
 SHOWN_DEVICES = 50
-PAGE = Path(__file__).with_name("page.html")
+PAGE = Path(__file__).with_name("page")
 
 
 class Sandbox:
@@ -38,6 +41,7 @@ class Sandbox:
         self.agents: dict[str, Agent] = {kind.name: kind(settings.get(kind.name, {})) for kind in AGENTS}
         self.faults = Faults()
         self.journal = Journal()
+        self.console = Console()
         self._control = Starlette(
             routes=[
                 Route("/", self._page),
@@ -50,7 +54,10 @@ class Sandbox:
                 Route("/_devices", self._devices),
                 Route("/_state", self._all_state, methods=["GET", "DELETE"]),
                 Route("/_state/{agent}", self._state),
+                *self.console.routes(),
+                Mount("/console", StaticFiles(directory=PAGE)),
             ],
+            middleware=[Middleware(OwnPagesAlone)],
             exception_handlers={HTTPException: _problem},
         )
 
@@ -87,7 +94,7 @@ class Sandbox:
         await _send(answer, http, send)
 
     async def _page(self, _: HttpRequest) -> Response:
-        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+        return FileResponse(PAGE / "index.html")
 
     async def _health(self, _: HttpRequest) -> Response:
         return JSONResponse({"status": "ok"})
