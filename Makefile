@@ -4,6 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PYTHON_RUNTIME ?= 3.13
 ARCHITECTURE ?= arm64
+STAGE ?= prod
+# The stage's parameters stand in samconfig.toml; the agents among them are told to the build as well, which expands them.
+OVERRIDES = PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE) \
+  $(or $(shell sed -n '/^\[$(STAGE)\.deploy/,/^\[[^.]*\.[^d]/s/^parameter_overrides = "\(.*\)"/\1/p' samconfig.toml),$(error samconfig.toml has no stage "$(STAGE)"))
 DEV := .venv/dev/bin
 SAM := $(CURDIR)/.venv/sam/bin/sam
 export PYTHONPATH := layers/runtime:.
@@ -57,13 +61,13 @@ pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (need
 build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
-	  $(SAM) build --parameter-overrides PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE)
+	  $(SAM) build --parameter-overrides $(OVERRIDES)
 	@if command -v python$(PYTHON_RUNTIME) >/dev/null; then \
 	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function; \
 	else echo "No python$(PYTHON_RUNTIME) here to compile the functions with: cold starts take longer."; fi
 
-deploy: build ## deploy to the AWS account of your credentials, asking for each parameter
-	$(SAM) deploy --guided --parameter-overrides PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE)
+deploy: build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
+	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \

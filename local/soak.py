@@ -202,11 +202,11 @@ class Soak:
                 queues.start_message_move_task(SourceArn=arn, DestinationArn=arns[home])
 
     def received(self) -> list[dict[str, Any]]:
-        """Every request that the agents received, in their order."""
+        """Every request that the agents received, in their order; one to Meta once for each event that it tells of."""
         found: list[dict[str, Any]] = []
         for agent in self.hears():
             listing = requests.get(f"{self.stack.sandbox_url}/_requests", params={"agent": agent}, timeout=120)
-            found += listing.json()["requests"]
+            found += [part for request in listing.json()["requests"] for part in _parts(request)]
         return sorted(found, key=lambda request: int(request["number"]))
 
     def state(self) -> dict[str, Any]:
@@ -231,6 +231,12 @@ def main() -> int:
     RESULT.write_text(json.dumps(document, indent=2) + "\n")
     console.print(f"{time.monotonic() - started:.0f} s in all. The same as JSON: {RESULT.relative_to(HOME.parent)}")
     return 0 if account.kept else 1
+
+
+def _parts(request: dict[str, Any]) -> list[dict[str, Any]]:
+    if request["agent"] != "facebook":
+        return [request]
+    return [{**request, "body": {**request["body"], "data": [event]}} for event in request["body"]["data"]]
 
 
 def _soaked(soak: Soak) -> Account:

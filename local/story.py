@@ -82,8 +82,18 @@ STEPS = [
     Step("Ana does something", "/track", _first(name="checkout_started", properties={"items": 3}), token_of=FIRST),
     Step("Ana's app comes to the fore", "/open", _first(), token_of=FIRST),
     Step("Ana logs out", "/logout", _first(), token_of=FIRST),
-    Step("Bruno logs in on her phone", "/login", {"anonymousId": SECOND_VISITOR, **PHONE}, token_of=SECOND),
+    Step(
+        "Bruno logs in on her phone",
+        "/login",
+        {"customerId": SECOND, "anonymousId": SECOND_VISITOR, **PHONE},
+        token_of=SECOND,
+    ),
     Step("Ana's login, held up on its way", "/login", _first(), token_of=FIRST, late=9),
-    Step("Ana logs in on the site", "/login", {"method": "google", **FIRST_CONTACT, **BROWSER}, token_of=FIRST),
+    Step(
+        "Ana logs in on the site",
+        "/login",
+        {"customerId": FIRST, "method": "google", **FIRST_CONTACT, **BROWSER},
+        token_of=FIRST,
+    ),
     Step("Ana logs out on the site", "/logout", BROWSER, token_of=FIRST),
 ]

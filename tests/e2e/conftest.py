@@ -129,6 +129,12 @@ class Caller:
         requests.put(f"{self.stack.sandbox_url}/_faults/{agent}", json=fault, timeout=10).raise_for_status()
 
 
+def told_meta(request: dict[str, Any], event_id: str) -> dict[str, Any]:
+    """One event of a request to Meta, which tells of several if they come at once."""
+    (told,) = (event for event in request["body"]["data"] if event["event_id"] == event_id)
+    return dict(told)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The running local cloud."""

@@ -12,7 +12,7 @@ import pytest
 from local.cloud import Stack
 from local.settings import EITRI_SECRET, agents
 from local.story import BROWSER, CONTACT, PHONE
-from tests.e2e.conftest import Caller, store_app
+from tests.e2e.conftest import Caller, store_app, told_meta
 
 pytestmark = pytest.mark.usefixtures("no_violations")
 
@@ -439,7 +439,7 @@ def consented(app: Caller, phone: dict[str, Any], customer: str, consent: dict[s
     app.settled(event_id)
     (appsflyer,), (google,) = app.received("appsflyer", customer), app.received("google", customer)
     (facebook,) = app.received("facebook", event_id)
-    return {"appsflyer": appsflyer["body"], "google": google["body"], "facebook": facebook["body"]["data"][0]}
+    return {"appsflyer": appsflyer["body"], "google": google["body"], "facebook": told_meta(facebook, event_id)}
 
 
 def test_what_was_granted_under_the_gdpr_arrives_in_each_agents_own_fields(

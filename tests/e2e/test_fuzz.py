@@ -103,6 +103,11 @@ def _at_boundaries(stack: Stack, folder: Path, call: str) -> dict[str, Any]:
     return counted | {"failed": [] if run.returncode == 0 else [run.stdout[-8000:]]}
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def _warm(app: Caller) -> None:
     """Starts as many of the functions as will be asked at a time: their start is not what is looked at."""
     with ThreadPoolExecutor(WORKERS) as workers:
@@ -117,7 +122,7 @@ def test_no_request_breaks_the_api_and_none_is_taken_that_the_document_forbids(a
     with _nothing_delivered(app.stack):
         found = _by_chance(app.stack, lambda: time.monotonic() > ends)
     seen = fuzzing.TALLY.seen()
-    print(f"{seen['requests']} requests, {seen['counts']}, {seen['answers']}")
+    _say(f"{seen['requests']} requests: {seen['counts']}")
     assert seen["wrong"] == {"server errors": [], "accepted": [], "refused": []}
     assert found == []
     assert {" ".join(answered.split()[:2]) for answered in seen["answers"]} >= CALLS
@@ -130,7 +135,8 @@ def test_at_length(app: Caller, tmp_path: Path) -> None:
     answers, counts = Counter[str](), Counter[str]()
 
     def tell(seen: dict[str, Any]) -> None:
-        print(f"{seen['requests'] + answers.total()} requests: {dict(counts + Counter(seen['counts']))}", flush=True)
+        found = {kind: number + counts[kind] for kind, number in seen["counts"].items()}
+        _say(f"{seen['requests'] + answers.total()} requests: {found}")
 
     def enough() -> bool:
         tell(fuzzing.TALLY.seen())
@@ -141,7 +147,7 @@ def test_at_length(app: Caller, tmp_path: Path) -> None:
             seen = _at_boundaries(app.stack, tmp_path, call)
             answers.update(seen["answers"])
             counts.update(seen["counts"])
-            print(f"{call}: {seen['requests']} requests at its boundaries, {seen['counts']}", flush=True)
+            _say(f"{call}: {seen['requests']} requests at its boundaries: {seen['counts']}")
             assert seen["wrong"] == {"server errors": [], "accepted": [], "refused": []}
             assert seen["failed"] == []
         found = _by_chance(app.stack, enough)

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from local.story import BROWSER, CONTACT, PHONE
-from tests.e2e.conftest import Caller
+from tests.e2e.conftest import Caller, told_meta
 
 # The digests of the address and number in local/story.py, taken with sha256sum: Meta has digits only, Google the plus.
 EMAIL_SHA256 = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"
@@ -30,10 +30,8 @@ def test_the_seeds_login_arrives_at_all_four_agents_it_names(app: Caller, unique
     assert [request["violations"] for request in (appsflyer, facebook, google, eitri)] == [[], [], [], []]
     assert appsflyer["path"] == "/inappevent/com.example.shop"
     assert appsflyer["body"]["eventName"] == "af_login"
-    # Meta is told of several events by one request, if they come at once.
-    (told,) = (event for event in facebook["body"]["data"] if event["event_id"] == event_id)
-    assert told["user_data"]["em"] == [EMAIL_SHA256]
-    assert facebook["body"]["data"][0]["user_data"]["ph"] == [DIGITS_SHA256]
+    assert told_meta(facebook, event_id)["user_data"]["em"] == [EMAIL_SHA256]
+    assert told_meta(facebook, event_id)["user_data"]["ph"] == [DIGITS_SHA256]
     assert google["body"]["events"][0]["name"] == "login"
     assert google["body"]["user_data"]["sha256_phone_number"] == [E164_SHA256]
     assert (eitri["body"]["type"], eitri["body"]["customer"]) == ("session.login", {"id": customer})
@@ -43,7 +41,7 @@ def test_a_login_on_a_site_is_a_login_of_a_site(app: Caller, unique: Callable[[]
     event_id = app.accepted("/login", {"eventId": unique(), "customerId": unique(), **CONTACT, **BROWSER})
     (facebook,) = app.wait_until_received("facebook", event_id)
     assert facebook["violations"] == []
-    assert facebook["body"]["data"][0]["action_source"] == "website"
+    assert told_meta(facebook, event_id)["action_source"] == "website"
     lines = app.became(event_id, "appsflyer", "google")
     assert (lines["appsflyer"]["message"], lines["appsflyer"]["reason"]) == ("skipped", "not a mobile app")
     assert lines["google"]["message"] == "unconfirmed"

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from relay import aws, environment, settings
+from relay import apps, aws, environment, settings
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def forget() -> None:
     """Makes the functions' caches as cold as at their first start."""
-    for module in (aws, environment, settings):
+    for module in (apps, aws, environment, settings):
         for cached in vars(module).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()

@@ -1,20 +1,24 @@
 """The authorizer against SSM: which keys are let in, and to what."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.authorizer.app import handler
-from relay.apps import new_key
+from relay import aws
+from relay.apps import STRANGERS_KEPT, Acquaintance, holder, new_key, usage_key
 from relay.hashing import sha256
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/v1/POST/login"
 
 
-def _store(app_id: str, *keys: tuple[str, str], identity: str = "required") -> None:
-    record = {"name": "Shop", "identity": identity, "keys": [{"kind": k, "sha256": sha256(key)} for k, key in keys]}
+def _store(app_id: str, *keys: tuple[str, str], identity: str = "required", **more: str) -> None:
+    stored = [{"kind": kind, "sha256": sha256(key), **more} for kind, key in keys]
+    record = {"name": "Shop", "identity": identity, "keys": stored}
     boto3.client("ssm").put_parameter(
         Name=f"/session-relay/test/apps/{app_id}", Value=json.dumps(record), Type="SecureString", Overwrite=True
     )
@@ -86,3 +90,117 @@ def test_every_other_key_is_refused_alike(case: str) -> None:
     _store("shop", ("public", key))
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         _ask(_wrong(key)[case])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"headers": {"Authorization": "Bearer {0}", "authorization": "Bearer {1}"}},
+        {
+            "headers": {"Authorization": "Bearer {0}"},
+            "multiValueHeaders": {"Authorization": ["Bearer {1}", "Bearer {0}"]},
+        },
+    ],
+)
+def test_two_different_keys_are_none(headers: dict[str, Any]) -> None:
+    public, secret = new_key("shop", "public"), new_key("shop", "secret")
+    _store("shop", ("public", public), ("secret", secret))
+    sent = json.loads(json.dumps(headers).replace("{0}", public).replace("{1}", secret))
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        handler({"methodArn": ARN, **sent}, None)
+
+
+def test_a_key_is_good_until_it_expires() -> None:
+    ended, ends = new_key("shop", "secret"), new_key("tall", "secret")
+    _store("shop", ("secret", ended), created="2026-01-01T00:00:00Z", expires="2026-01-02T00:00:00Z")
+    _store("tall", ("secret", ends), created="2026-01-01T00:00:00+01:00", expires="2999-01-01T00:00:00Z")
+    assert _ask(ends)["principalId"] == "tall"
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        _ask(ended)
+
+
+def test_a_secret_keys_digest_opens_nothing_as_a_public_key() -> None:
+    key = new_key("shop", "public")
+    _store("shop", ("secret", key))
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        _ask(key)
+
+
+def test_all_keys_of_an_app_are_counted_together_and_apart_from_other_stages() -> None:
+    public, secret = new_key("shop", "public"), new_key("shop", "secret")
+    _store("shop", ("public", public), ("secret", secret))
+    assert _ask(public)["usageIdentifierKey"] == _ask(secret)["usageIdentifierKey"] == usage_key("test", "shop")
+    # SHA-256 of "session-relay/prod/shop".
+    assert usage_key("prod", "shop") == "5ab6f03f8b4b665a33f4110507031cdf1c5b7989c489a348982857cae689a26b"
+    assert len({usage_key(stage, app) for stage in ("prod", "dev") for app in ("shop", "tall")}) == 4
+
+
+class Ssm:
+    """SSM as a counter of reads: it has the shop, and no other app."""
+
+    def __init__(self, record: str) -> None:
+        self.record, self.asked = record, list[str]()
+
+    def get_parameter(self, *, Name: str, WithDecryption: bool) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        assert WithDecryption
+        self.asked.append(Name.rpartition("/")[2])
+        if Name.endswith("/shop"):
+            return {"Parameter": {"Value": self.record}}
+        raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> tuple[str, Ssm]:
+    """A key of the one app that there is, and the SSM that is asked for it."""
+    key = new_key("shop", "public")
+    ssm = Ssm(json.dumps({"keys": [{"kind": "public", "sha256": sha256(key)}]}))
+    monkeypatch.setattr(aws, "ssm", lambda: ssm)
+    return key, ssm
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def _known(key: str, seconds: float) -> bool:
+    return holder(key, "/session-relay/test/apps", NOW + timedelta(seconds=seconds)) is not None
+
+
+def test_a_stranger_cannot_use_up_ssm_and_known_apps_go_on(shop: tuple[str, Ssm]) -> None:
+    key, ssm = shop
+    assert _known(key, 0)
+    for number in range(1000):
+        assert not _known(new_key(f"made-up-{number}", "secret"), number / 1000)
+        assert _known(key, number / 1000)
+    # Four at once, and four in the second that this took; the first of them is the shop.
+    assert ssm.asked[0] == "shop"
+    assert len(ssm.asked) <= 8
+
+
+def test_an_app_that_was_not_there_is_looked_for_again_after_a_minute(shop: tuple[str, Ssm]) -> None:
+    _, ssm = shop
+    stranger = new_key("nobody", "public")
+    assert not any(_known(stranger, seconds) for seconds in (0, 1, 30, 59))
+    assert ssm.asked == ["nobody"]
+    assert not _known(stranger, 61)
+    assert ssm.asked == ["nobody", "nobody"]
+
+
+def test_what_is_remembered_of_strangers_is_bounded() -> None:
+    met = Acquaintance()
+    for number in range(STRANGERS_KEPT * 3):
+        met.missed(f"a{number}", 0)
+    assert len(met.strangers) == STRANGERS_KEPT
+
+
+def test_a_malformed_key_asks_nothing(shop: tuple[str, Ssm]) -> None:
+    key, ssm = shop
+    for malformed in (
+        "",
+        "x",
+        f"{key}!",
+        key.replace("shop", "Shop"),
+        key.replace("_", "-"),
+        f"pk_{'a' * 33}_{'x' * 32}",
+    ):
+        assert not _known(malformed, 0)
+    assert ssm.asked == []

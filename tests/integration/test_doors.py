@@ -1,4 +1,4 @@
-"""Who comes in, and who does not: nobody binds a device to a customer whom they did not log in as, whatever they send."""
+"""Who comes in, and who does not: nobody binds a device to a customer whom they did not log in as."""
 
 import base64
 import hashlib
@@ -50,12 +50,12 @@ NAMES_NOBODY: list[Any] = [
     "\u2800",
     "ana\ue000",
     "ana\u0378",
-    "ａｎａ",
+    "\uff41\uff4e\uff41",
     "an\u0430\u200d",
-    "ﬁona",
+    "\ufb01ona",
     "cafe\u0301",
-    "①",
-    "𝐚𝐧𝐚",
+    "\u2460",
+    "\U0001d41a\U0001d427\U0001d41a",
 ]
 
 
@@ -140,14 +140,16 @@ def test_what_is_no_id_names_nobody(customer: Any, queue_url: str) -> None:
     assert _heard(queue_url) == []
 
 
-@pytest.mark.parametrize("customer", ["ana", "12345", "Ana María", "ana@example.com", "аnа", "李雷", "a-b_c:d/e", "é"])
+@pytest.mark.parametrize(
+    "customer", ["ana", "12345", "Ana María", "ana@example.com", "\u0430n\u0430", "\u674e\u96f7", "a-b_c:d/e", "é"]
+)
 def test_what_is_an_id_is_taken_as_it_is(customer: str, queue_url: str) -> None:
     answer = _call({"customerId": customer}, headers={"X-Identity-Token": _token(uid=customer)})
     assert answer["statusCode"] == 202
     assert _heard(queue_url)[0]["customerId"] == customer
 
 
-@pytest.mark.parametrize("lookalike", ["аna", "Ana", "ana.", "ana\u0301"])
+@pytest.mark.parametrize("lookalike", ["\u0430na", "Ana", "ana.", "ana\u0301"])
 def test_a_lookalike_is_another_customer(lookalike: str, queue_url: str) -> None:
     _problem(_call({"customerId": lookalike}, headers={"X-Identity-Token": _token()}), 400, 403)
     assert _heard(queue_url) == []
