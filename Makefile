@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak pictures bench build deploy lock clean
+.PHONY: help demo test check audit format up down soak fuzz openapi pictures bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,12 @@ down: .venv/dev/.ready ## end the local cloud
 
 soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then, and account for each (ten minutes)
 	@exec $(DEV)/python -m local soak
+
+fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
+	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
+
+openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
+	@exec $(DEV)/python -m ops.openapi
 
 bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end and cost (five minutes); BENCH names parts
 	@exec $(DEV)/python -m bench $(BENCH)

@@ -1,6 +1,7 @@
 """A local cloud in the background: `up` starts it, `down` ends it, and it ends by itself after eight hours."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -41,7 +42,9 @@ def up() -> int:
     if not started:
         _end(server.pid)
         return 1
-    print(f"The local cloud is up; {_shown(STACK)} says where. `make down` ends it.\n{STACK.read_text()}", end="")
+    told = STACK.read_text()
+    print(f"The local cloud is up; {_shown(STACK)} says where. `make down` ends it.\n{told}", end="")
+    print(f"Its console, to open in a browser: {json.loads(told)['sandboxUrl']}")
     return 0
 
 

@@ -52,8 +52,8 @@ _TEXTS: dict[str, Any] = {
 }
 """Types of the code that many fields have; in the document each is said once."""
 
-_KEY = [{"key": []}]
-_KEY_AND_PERSON = [{"key": []}, {"key": [], "identityToken": []}]
+_KEY: list[Schema] = [{"key": []}]
+_KEY_AND_PERSON: list[Schema] = [{"key": []}, {"key": [], "identityToken": []}]
 
 
 def document() -> Schema:
@@ -85,7 +85,7 @@ def document() -> Schema:
 
 def _paths() -> Schema:
     return {
-        **{f"/{call}": {"post": _event_call(call, event_type)} for call, event_type in CALLS.items()},
+        **{f"/{call}": {"post": _event_call(event_type)} for call, event_type in CALLS.items()},
         "/batch": {"post": _batch_call()},
         "/identity-tokens": {"post": _token_call()},
         "/events/{eventId}": {"get": _receipts_call()},
@@ -94,12 +94,14 @@ def _paths() -> Schema:
     }
 
 
-def _event_call(call: str, event_type: EventType) -> Schema:
+def _event_call(event_type: EventType) -> Schema:
+    schema = _event(event_type)
+    required = "required" in schema or "anyOf" in schema
     return {
         **_named(event_type, _SUMMARIES[event_type]),
         "security": _KEY_AND_PERSON,
         "requestBody": _body(
-            f"{_name(event_type)}Call", MAX_EVENT_BYTES, examples.EVENTS[event_type], required=call != "logout"
+            f"{_name(event_type)}Call", MAX_EVENT_BYTES, examples.EVENTS[event_type], required=required
         ),
         "responses": answers.of(202, 400, 401, 403, 413, 415, 429, 503),
     }
@@ -206,7 +208,7 @@ def _events() -> Schema:
 
 
 def _event(event_type: EventType) -> Schema:
-    schema = _shared(_plain(Call.model_json_schema()))
+    schema: Schema = _shared(_plain(Call.model_json_schema()))
     del schema["$defs"]
     fields = schema["properties"]
     schema["description"] = (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -15,9 +16,10 @@ from relay.environment import table
 from relay.errors import Fault, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
 from relay.event import EVENT_TYPES, Call, Event, EventType, typed
 from relay.ledger import Ledger
-from relay.log import count, logger
+from relay.log import count, logger, measured
 from relay.origin import admit, preflight
 from relay.problem import REFUSALS, Answer, answer, faults_in_words, refusal, refusal_document, status_of
+from relay.trace import annotate, traced
 from relay.uuid7 import uuid7
 
 CALLS: dict[str, EventType] = {event_type.replace("_", "-"): event_type for event_type in EVENT_TYPES}
@@ -27,11 +29,11 @@ MAX_EVENT_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 512 * 1024
 TRY_AGAIN = "The event was not accepted; send it again with the same eventId."
 
-
 Outcome = Event | RelayError
 """What became of an event: taken on, or why not."""
 
 
+@traced
 def handler(request: Mapping[str, Any], _context: object) -> Answer:
     """Answers an API Gateway proxy request: 202 once an event is durably in the topic, 4xx or 503 otherwise."""
     if request["resource"] == "/health":
@@ -112,11 +114,16 @@ def _accept(taken: list[Outcome]) -> list[Outcome]:
     events = [event for event in taken if isinstance(event, Event)]
     if not events:
         return taken
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        noted = beside.submit(_note, events)
-        failed = topic.publish(events)
-        noted.result()
+    noted = _beside().submit(_note, events)
+    failed = topic.publish(events)
+    noted.result()
     return [_told(outcome, failed) for outcome in taken]
+
+
+@cache
+def _beside() -> ThreadPoolExecutor:
+    """The thread that writes to the ledger while the event is published; making one takes as long as a call to AWS."""
+    return ThreadPoolExecutor(max_workers=1)
 
 
 def _told(outcome: Outcome, failed: set[str]) -> Outcome:
@@ -127,8 +134,8 @@ def _told(outcome: Outcome, failed: set[str]) -> Outcome:
         count("Unavailable")
         logger().error("unavailable", extra=known)
         return TopicUnavailable("the topic did not take it")
-    count("Accepted")
-    logger().info("accepted", extra=known)
+    annotate(event_id=outcome.event_id, app=outcome.app_id, state="accepted")
+    logger().info("accepted", extra={**known, **measured({(): {"Accepted": 1}})})
     return outcome
 
 

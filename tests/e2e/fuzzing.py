@@ -75,7 +75,8 @@ class Tally:
         judge = self._judges.get(path)
         if judge is None or body is None or response.status_code not in {200, 202, 207, 400}:
             return None
-        return judge(body[0], response)
+        found: str | None = judge(body[0], response)
+        return found
 
 
 def _judge(document: dict[str, Any], path: str) -> Any:

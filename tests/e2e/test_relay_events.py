@@ -25,7 +25,7 @@ def _sent(app: Caller, unique: Unique, *more: str) -> str:
     return event_id
 
 
-def test_every_kind_of_event_can_be_sent(app: Caller, unique: Unique, no_violations: None) -> None:  # noqa: ARG001
+def test_every_kind_of_event_can_be_sent(app: Caller, unique: Unique) -> None:
     terminal, who = Terminal(app.stack), ("--customer", unique(), "--device", unique())
     kinds = {
         "login": ("--email", "ana@example.com", "--phone", "+5511999887766"),

@@ -14,7 +14,8 @@ from functions.dry_run.app import handler as dry_run
 from functions.identity.app import handler as mint
 from functions.ingest.app import CALLS, handler
 from functions.receipts.app import handler as receipts
-from relay import environment
+from relay import aws, environment
+from relay.ledger import Ledger
 
 KEY = "an-identity-key-of-at-least-32-bytes"
 ANOTHER = "another-identity-key-of-32-bytes-or-more"
@@ -59,20 +60,34 @@ NAMES_NOBODY: list[Any] = [
 ]
 
 
+class Topic:
+    """SNS as a list of what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def publish(self, **message: Any) -> dict[str, Any]:
+        self.told.append(json.loads(message["Message"]))
+        return {}
+
+    def publish_batch(self, **batch: Any) -> dict[str, Any]:
+        self.told += [json.loads(entry["Message"]) for entry in batch["PublishBatchRequestEntries"]]
+        return {}
+
+
 @pytest.fixture
-def queue_url(monkeypatch: pytest.MonkeyPatch, table: str) -> str:  # noqa: ARG001 - ingest writes there as well
-    """A queue that hears everything that the topic is told, and the identity keys of two apps."""
-    sns, sqs, ssm = boto3.client("sns"), boto3.client("sqs"), boto3.client("ssm")
-    topic = sns.create_topic(Name="events.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
-    url = sqs.create_queue(QueueName="all.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    monkeypatch.setenv("TOPIC_ARN", topic)
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every event that the topic is told; two apps have identity keys."""
+    sns, ssm = Topic(), boto3.client("ssm")
+    monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
+    monkeypatch.setenv("TABLE", "receipts")
+    monkeypatch.setattr(aws, "sns", lambda: sns)
+    monkeypatch.setattr(Ledger, "accept", lambda _ledger, _events: None)
     for app_id, key in (("shop", KEY), ("another", ANOTHER)):
         ssm.put_parameter(
             Name=f"/session-relay/test/identity/{app_id}", Value=json.dumps({"keys": [key]}), Type="SecureString"
         )
-    return url
+    return sns.told
 
 
 def _call(body: Any, path: str = "/login", **request: Any) -> dict[str, Any]:
@@ -92,11 +107,6 @@ def _call(body: Any, path: str = "/login", **request: Any) -> dict[str, Any]:
         },
         None,
     )
-
-
-def _heard(queue_url: str) -> list[dict[str, Any]]:
-    told = boto3.client("sqs").receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", [])
-    return [json.loads(message["Body"]) for message in told]
 
 
 def _part(value: object) -> str:
@@ -121,38 +131,38 @@ def _problem(answer: dict[str, Any], *statuses: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))
-def test_no_call_names_a_customer_without_proof(call: str, queue_url: str) -> None:
+def test_no_call_names_a_customer_without_proof(call: str, heard: list[dict[str, Any]]) -> None:
     _problem(_call({**TRACK, "customerId": "ana"}, f"/{call}"), 401)
     _problem(_call({**TRACK, "customerId": "ana"}, f"/{call}", headers={"X-Identity-Token": _token(uid="bob")}), 403)
     batch = _call({"events": [{**TRACK, "customerId": "ana", "type": CALLS[call]}]}, "/batch")
     assert [result["status"] for result in json.loads(batch["body"])["results"]] == [401]
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 @pytest.mark.parametrize("customer", NAMES_NOBODY, ids=ascii)
-def test_what_is_no_id_names_nobody(customer: Any, queue_url: str) -> None:
+def test_what_is_no_id_names_nobody(customer: Any, heard: list[dict[str, Any]]) -> None:
     headers = {"X-Identity-Token": _token()}
     for field in ("customerId", "anonymousId"):
         problem = _problem(_call({**TRACK, field: customer}, "/track", headers=headers), 400)
         assert [fault["pointer"] for fault in problem["errors"]] == [f"#/{field}"]
     problem = _problem(_call({**TRACK, "device": {"id": customer}}, "/track", headers=headers), 400)
     assert [fault["pointer"] for fault in problem["errors"]] == ["#/device/id"]
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 @pytest.mark.parametrize(
     "customer", ["ana", "12345", "Ana María", "ana@example.com", "\u0430n\u0430", "\u674e\u96f7", "a-b_c:d/e", "é"]
 )
-def test_what_is_an_id_is_taken_as_it_is(customer: str, queue_url: str) -> None:
+def test_what_is_an_id_is_taken_as_it_is(customer: str, heard: list[dict[str, Any]]) -> None:
     answer = _call({"customerId": customer}, headers={"X-Identity-Token": _token(uid=customer)})
     assert answer["statusCode"] == 202
-    assert _heard(queue_url)[0]["customerId"] == customer
+    assert heard[0]["customerId"] == customer
 
 
 @pytest.mark.parametrize("lookalike", ["\u0430na", "Ana", "ana.", "ana\u0301"])
-def test_a_lookalike_is_another_customer(lookalike: str, queue_url: str) -> None:
+def test_a_lookalike_is_another_customer(lookalike: str, heard: list[dict[str, Any]]) -> None:
     _problem(_call({"customerId": lookalike}, headers={"X-Identity-Token": _token()}), 400, 403)
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 TOKENS = {
@@ -180,11 +190,11 @@ TOKENS = {
 
 @pytest.mark.parametrize("case", sorted(TOKENS))
 @pytest.mark.parametrize("path", ["/login", "/logout", "/batch"])
-def test_a_token_that_proves_nothing_lets_nothing_in(case: str, path: str, queue_url: str) -> None:
+def test_a_token_that_proves_nothing_lets_nothing_in(case: str, path: str, heard: list[dict[str, Any]]) -> None:
     body = {"events": [{"type": "login", "customerId": "ana"}]} if path == "/batch" else {"customerId": "ana"}
     problem = _problem(_call(body, path, headers={"X-Identity-Token": TOKENS[case]}), 401)
     assert problem["detail"].startswith("Incorrect Identity Token: ")
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 BOTH = {"x-identity-token": _token(uid="bob"), "X-Identity-Token": _token()}
@@ -200,16 +210,18 @@ BOTH = {"x-identity-token": _token(uid="bob"), "X-Identity-Token": _token()}
     ],
 )
 @pytest.mark.parametrize("customer", ["ana", "bob"])
-def test_two_tokens_prove_neither_customer(request_headers: dict[str, Any], customer: str, queue_url: str) -> None:
+def test_two_tokens_prove_neither_customer(
+    request_headers: dict[str, Any], customer: str, heard: list[dict[str, Any]]
+) -> None:
     problem = _problem(_call({"customerId": customer}, **request_headers), 401)
     assert problem["detail"] == "Incorrect Identity Token: Sent more than once"
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 @pytest.mark.parametrize("name", ["X-Identity-Token", "x-identity-token", "X-IDENTITY-TOKEN"])
-def test_a_tokens_header_is_caseless(name: str, queue_url: str) -> None:
+def test_a_tokens_header_is_caseless(name: str, heard: list[dict[str, Any]]) -> None:
     assert _call({"customerId": "ana"}, headers={}, multiValueHeaders={name: [_token()]})["statusCode"] == 202
-    assert _heard(queue_url)[0]["customerId"] == "ana"
+    assert heard[0]["customerId"] == "ana"
 
 
 @pytest.mark.parametrize(
@@ -221,9 +233,11 @@ def test_a_tokens_header_is_caseless(name: str, queue_url: str) -> None:
         {"customerId": None, "user": "ana", "uid": "ana"},
     ],
 )
-def test_what_is_smuggled_in_is_a_property_and_nothing_more(smuggled: dict[str, Any], queue_url: str) -> None:
+def test_what_is_smuggled_in_is_a_property_and_nothing_more(
+    smuggled: dict[str, Any], heard: list[dict[str, Any]]
+) -> None:
     assert _call({**TRACK, **smuggled}, "/open")["statusCode"] == 202
-    (event,) = _heard(queue_url)
+    (event,) = heard
     assert "customerId" not in event
     assert "trusted" not in event
     assert (event["type"], event["appId"]) == ("open", "shop")
@@ -240,36 +254,36 @@ def test_what_is_smuggled_in_is_a_property_and_nothing_more(smuggled: dict[str, 
         {"uid": {"id": "ana"}},
     ],
 )
-def test_what_cannot_be_a_property_is_refused(smuggled: dict[str, Any], queue_url: str) -> None:
+def test_what_cannot_be_a_property_is_refused(smuggled: dict[str, Any], heard: list[dict[str, Any]]) -> None:
     _problem(_call({**TRACK, **smuggled}, "/open"), 400)
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
-def test_a_type_within_a_batch_is_that_events_and_cannot_be_a_calls(queue_url: str) -> None:
+def test_a_type_within_a_batch_is_that_events_and_cannot_be_a_calls(heard: list[dict[str, Any]]) -> None:
     results = json.loads(
         _call({"events": [{"type": "login", "type ": "logout", "customerId": "ana"}]}, "/batch")["body"]
     )
     assert [result["status"] for result in results["results"]] == [401]
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
-def test_a_token_needs_no_customer_but_a_login_says_whose_it_is(queue_url: str) -> None:
+def test_a_token_needs_no_customer_but_a_login_says_whose_it_is(heard: list[dict[str, Any]]) -> None:
     headers = {"X-Identity-Token": _token()}
     assert _problem(_call({}, headers=headers), 400)["errors"][0]["pointer"] == "#/customerId"
     assert _call({"name": "x"}, "/track", headers=headers)["statusCode"] == 202
-    assert _heard(queue_url)[0]["customerId"] == "ana"
+    assert heard[0]["customerId"] == "ana"
 
 
-def test_a_logout_without_proof_names_nobody(queue_url: str) -> None:
+def test_a_logout_without_proof_names_nobody(heard: list[dict[str, Any]]) -> None:
     assert _call({"device": {"id": "phone"}}, "/logout")["statusCode"] == 202
-    assert "customerId" not in _heard(queue_url)[0]
+    assert "customerId" not in heard[0]
 
 
-def test_no_header_of_a_connection_costs_a_delivery(queue_url: str) -> None:
+def test_no_header_of_a_connection_costs_a_delivery(heard: list[dict[str, Any]]) -> None:
     context = {"authorizer": {"appId": "shop", "kind": "public", "identity": "required"}}
     connection = {"identity": {"sourceIp": "203.0.113.24", "userAgent": "x" * 9000}}
     assert _call(TRACK, "/open", requestContext={**context, **connection})["statusCode"] == 202
-    assert len(_heard(queue_url)[0]["context"]["userAgent"]) == 4096
+    assert len(heard[0]["context"]["userAgent"]) == 4096
 
 
 @pytest.mark.parametrize(
@@ -299,19 +313,19 @@ ILL_SENT = [
 
 
 @pytest.mark.parametrize("media_type", [None, *WELL_SENT])
-def test_json_is_taken_however_it_is_announced(media_type: str | None, queue_url: str) -> None:
+def test_json_is_taken_however_it_is_announced(media_type: str | None, heard: list[dict[str, Any]]) -> None:
     headers = {} if media_type is None else {"content-type": media_type}
     assert _call({}, "/open", headers=headers)["statusCode"] == 202
-    assert len(_heard(queue_url)) == 1
+    assert len(heard) == 1
 
 
 @pytest.mark.parametrize("media_type", [*ILL_SENT, "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("path", ["/open", "/batch"])
-def test_what_is_not_announced_as_json_is_415(media_type: str, path: str, queue_url: str) -> None:
+def test_what_is_not_announced_as_json_is_415(media_type: str, path: str, heard: list[dict[str, Any]]) -> None:
     answer = _call({"events": [{"type": "open"}]}, path, headers={"Content-Type": media_type})
     assert "Content-Type: application/json" in _problem(answer, 415)["detail"]
     assert answer["headers"]["Accept"] == "application/json"
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 def test_curl_is_told_which_header_it_lacks() -> None:
@@ -320,15 +334,15 @@ def test_curl_is_told_which_header_it_lacks() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "GZIP"])
-def test_a_compressed_body_is_415(encoding: str, queue_url: str) -> None:
+def test_a_compressed_body_is_415(encoding: str, heard: list[dict[str, Any]]) -> None:
     answer = _call({}, "/open", headers={"Content-Encoding": encoding})
     assert "Content-Encoding" in _problem(answer, 415)["detail"]
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
-def test_no_body_needs_no_type(queue_url: str) -> None:
+def test_no_body_needs_no_type(heard: list[dict[str, Any]]) -> None:
     assert _call("", "/logout", headers={"Content-Type": "text/plain"})["statusCode"] == 202
-    assert len(_heard(queue_url)) == 1
+    assert len(heard) == 1
 
 
 FAULTY = {
@@ -363,11 +377,11 @@ FAULTY = {
 
 
 @pytest.mark.parametrize("case", sorted(FAULTY))
-def test_every_fault_has_its_place(case: str, queue_url: str) -> None:
+def test_every_fault_has_its_place(case: str, heard: list[dict[str, Any]]) -> None:
     body, pointer = FAULTY[case]
     problem = _problem(_call(body, "/open"), 400)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 @pytest.mark.parametrize(
@@ -380,7 +394,7 @@ def test_every_fault_has_its_place(case: str, queue_url: str) -> None:
         and "without end" not in case
     ),
 )
-def test_a_fault_in_a_batch_is_its_own_events_alone(case: str, queue_url: str) -> None:
+def test_a_fault_in_a_batch_is_its_own_events_alone(case: str, heard: list[dict[str, Any]]) -> None:
     body, pointer = FAULTY[case]
     if body.startswith("{"):
         body = body.replace("{", '{"type":"open",', 1)
@@ -388,7 +402,7 @@ def test_a_fault_in_a_batch_is_its_own_events_alone(case: str, queue_url: str) -
     results = json.loads(answer["body"])["results"]
     assert [result["status"] for result in results] == [202, 400, 202]
     assert [fault["pointer"] for fault in results[1]["errors"]] == [pointer]
-    assert len(_heard(queue_url)) == 2
+    assert len(heard) == 2
 
 
 @pytest.mark.parametrize(
@@ -400,27 +414,29 @@ def test_a_fault_in_a_batch_is_its_own_events_alone(case: str, queue_url: str) -
         ('{"events":[{"type":"open"}]', ["#"]),
     ],
 )
-def test_a_fault_of_the_batch_itself_accepts_nothing(body: str, pointers: list[str], queue_url: str) -> None:
+def test_a_fault_of_the_batch_itself_accepts_nothing(
+    body: str, pointers: list[str], heard: list[dict[str, Any]]
+) -> None:
     problem = _problem(_call(body, "/batch"), 400)
     assert [fault["pointer"] for fault in problem["errors"]] == pointers
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 @pytest.mark.parametrize("raw", [b"\x1f\x8b\x08\x00gzip", b"\xff\xfe{\x00}\x00", b"\x00", b"{}\x00", b"\xed\xa0\x80"])
-def test_bytes_that_are_no_text_are_400(raw: bytes, queue_url: str) -> None:
+def test_bytes_that_are_no_text_are_400(raw: bytes, heard: list[dict[str, Any]]) -> None:
     answer = _call(base64.b64encode(raw).decode(), "/open", isBase64Encoded=True)
     assert _problem(answer, 400)["errors"][0]["pointer"] == "#"
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 def test_what_is_no_base64_is_400() -> None:
     _problem(_call("%%%", "/open", isBase64Encoded=True), 400)
 
 
-def test_ten_megabytes_are_413(queue_url: str) -> None:
+def test_ten_megabytes_are_413(heard: list[dict[str, Any]]) -> None:
     for path in ("/open", "/batch"):
         _problem(_call("[" * 10_000_000, path), 413)
-    assert _heard(queue_url) == []
+    assert heard == []
 
 
 def test_an_answer_does_not_grow_with_what_was_sent() -> None:
@@ -441,14 +457,14 @@ def _origins(monkeypatch: pytest.MonkeyPatch) -> None:
     environment.allowed_origins.cache_clear()
 
 
-@pytest.mark.usefixtures("_origins", "queue_url")
+@pytest.mark.usefixtures("_origins", "heard")
 @pytest.mark.parametrize("body", [{}, [], "{"])
 def test_a_page_of_an_allowed_origin_may_read_every_answer(body: Any) -> None:
     headers = _call(body, "/open", headers={"origin": ORIGIN})["headers"]
     assert (headers["Access-Control-Allow-Origin"], headers["Vary"]) == (ORIGIN, "Origin")
 
 
-@pytest.mark.usefixtures("_origins", "queue_url")
+@pytest.mark.usefixtures("_origins", "heard")
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "*", "null", "http://shop.example.com", f"{ORIGIN}.evil.example", ""]
 )
@@ -478,7 +494,7 @@ def test_a_browser_is_told_beforehand_what_it_may_send() -> None:
     }
 
 
-@pytest.mark.usefixtures("queue_url")
+@pytest.mark.usefixtures("heard")
 def test_without_the_parameter_no_page_may_call() -> None:
     for method in ("POST", "OPTIONS"):
         answer = _call({}, "/open", headers={"Origin": ORIGIN}, httpMethod=method)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from functions.dry_run.app import handler as dry_run
 from functions.identity.app import handler as mint
 from functions.ingest.app import CALLS, handler
-from relay import catalogue, topic
+from relay import aws, catalogue
 from relay.event import Event
 from relay.ledger import Ledger
 
@@ -81,7 +81,7 @@ def _published() -> Iterator[list[Event]]:
     """The events that a block publishes, as an agent reads them."""
     sns, heard = Topic(), list[Event]()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topic.aws, "sns", lambda: sns)
+        patch.setattr(aws, "sns", lambda: sns)
         patch.setattr(Ledger, "accept", lambda _ledger, _events: None)
         patch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
         patch.setenv("TABLE", "receipts")

@@ -128,6 +128,13 @@ def test_each_fault_is_named_with_its_place(body: Any, pointer: str, detail: str
     assert _faults(body) == {pointer: detail}
 
 
+@pytest.mark.parametrize("number", [0, 0.0, -0.0, 1])
+def test_a_number_declines_no_push(number: float) -> None:
+    assert _faults({"device": {"pushToken": number}}, "push_token") == {
+        "#/device/pushToken": "must be the token, or false where push is declined"
+    }
+
+
 @pytest.mark.parametrize("nobody", [" ", "null", "NULL", "undefined", "None", " 123", "123\n", "\t", ""])
 def test_nobody_is_not_a_customer(nobody: str) -> None:
     assert set(_faults({"customerId": nobody})) == {"#/customerId"}

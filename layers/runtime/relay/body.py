@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from relay import headers
@@ -97,15 +98,22 @@ def _check_media(request: Mapping[str, Any]) -> None:
     if any(value.strip().lower() not in {"", "identity"} for value in headers.values(request, "content-encoding")):
         raise UnsupportedMedia("Send the body as it is, without Content-Encoding: compressed bodies are not taken.")
     for value in headers.values(request, "content-type"):
-        kind, *parameters = (part.strip().lower() for part in value.split(";"))
-        if kind == "application/x-www-form-urlencoded":
-            # curl -d says so of whatever it sends.
-            raise UnsupportedMedia(
-                "Send the header Content-Type: application/json; a form was announced, as curl -d does unless told."
-            )
-        charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset")}
-        if (kind and not _MEDIA_TYPE.fullmatch(kind)) or not charsets <= {"utf-8", "utf8", "us-ascii"}:
-            raise UnsupportedMedia("Send JSON in UTF-8, with the header Content-Type: application/json.")
+        instead = _instead_of(value)
+        if instead:
+            raise UnsupportedMedia(instead)
+
+
+@lru_cache(maxsize=32)
+def _instead_of(media_type: str) -> str | None:
+    """What to send instead of this Content-Type, if it is not JSON in UTF-8."""
+    kind, *parameters = (part.strip().lower() for part in media_type.split(";"))
+    if kind == "application/x-www-form-urlencoded":
+        # curl -d says so of whatever it sends.
+        return "Send the header Content-Type: application/json; a form was announced, as curl -d does unless told."
+    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset")}
+    if (kind and not _MEDIA_TYPE.fullmatch(kind)) or not charsets <= {"utf-8", "utf8", "us-ascii"}:
+        return "Send JSON in UTF-8, with the header Content-Type: application/json."
+    return None
 
 
 def _examined(text: str) -> Body:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from relay.body import MAX_FAULTS, NOT_JSON, TOO_DEEP
 from relay.errors import Fault, InvalidEvent
@@ -37,7 +38,9 @@ MAX_PROPERTIES = 100
 
 
 def _declined(value: object) -> object:
-    # Emarsys' own API takes the word as well as the boolean, so apps send either.
+    # Emarsys' own API takes the word as well as the boolean, so apps send either. To Python, 0 is False as well.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise PydanticCustomError("push_token", "must be the token, or false where push is declined")
     return False if value == "false" else value
 
 

@@ -6,11 +6,11 @@ agent's function. Source: AWS X-Ray developer guide, "Amazon SNS and AWS X-Ray" 
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from relay.environment import tracing
 
-Handler = Callable[[Any, Any], Any]
+H = TypeVar("H", bound=Callable[[Any, Any], Any])
 
 _PATCHED = ("botocore",)
 """Calls to AWS are told by operation and resource. Those to agents are not: their addresses may name a person."""
@@ -19,7 +19,7 @@ _invocations: list[Any] = []
 """The subsegment of the invocation under way; a function instance has one at a time."""
 
 
-def traced(handler: Handler) -> Handler:
+def traced(handler: H) -> H:
     """The handler with each of its invocations traced; what it takes, answers and raises is not told."""
     if not tracing():
         return handler
@@ -42,7 +42,7 @@ def traced(handler: Handler) -> Handler:
             _invocations.clear()
             recorder.end_subsegment()
 
-    return handle
+    return cast("H", handle)
 
 
 def annotate(  # noqa: PLR0913 - these names and no others, so that nothing personal can be among them
