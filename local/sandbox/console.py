@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import boto3
 import requests
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 CALLS = {"login", "logout", "open", "signup", "identify", "track", "push-token", "batch"}
 ENDED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
@@ -118,12 +119,17 @@ class Console:
         )
 
 
-class OwnPagesAlone(BaseHTTPMiddleware):
+class OwnPagesAlone:
     """Refuses calls under a foreign name and from foreign pages, so that no site that a person opens can act here."""
 
-    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+    def __init__(self, app: ASGIApp) -> None:
+        """Stands before this application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a call pass that names this machine, and comes from no page or from one of ours."""
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if urlsplit(f"//{host}").hostname not in {"127.0.0.1", "localhost"} or origin not in {None, f"http://{host}"}:
-            return JSONResponse({"error": "only this sandbox's own pages may call it"}, 403)
-        return await call_next(request)
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        host, origin = headers.get("host", ""), headers.get("origin")
+        ours = urlsplit(f"//{host}").hostname in {"127.0.0.1", "localhost"} and origin in {None, f"http://{host}"}
+        refused = JSONResponse({"error": "only this sandbox's own pages may call it"}, 403)
+        await (self._app if ours else refused)(scope, receive, send)

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -94,7 +94,7 @@ class Sandbox:
         await _send(answer, http, send)
 
     async def _page(self, _: HttpRequest) -> Response:
-        return FileResponse(PAGE / "index.html")
+        return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
 
     async def _health(self, _: HttpRequest) -> Response:
         return JSONResponse({"status": "ok"})

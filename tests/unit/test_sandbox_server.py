@@ -1,7 +1,9 @@
 """The sandbox' server records every request, applies faults and can be watched and reset."""
 
 import json
+import re
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +36,7 @@ def call(sandbox: Sandbox, method: str, target: str, body: Any = None) -> tuple[
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
-        "headers": [(b"content-type", b"application/json"), BASIC],
+        "headers": [(b"host", b"127.0.0.1:8400"), (b"content-type", b"application/json"), BASIC],
         "extensions": {"sandbox.abort": lambda: sent.append({"type": "abort"})},
     }
     incoming = [{"type": "http.request", "body": raw, "more_body": False}, {"type": "http.disconnect"}]
@@ -65,8 +67,10 @@ def test_is_healthy_and_shows_a_page(sandbox: Sandbox) -> None:
     status, page, _ = call(sandbox, "GET", "/")
     assert status == 200
     assert "<title>" in page
-    assert all(f"{name}: " in page for name in sandbox.agents)
-    assert "//" not in page.replace("http://www.w3.org/2000/svg", "").replace("  // ", "")
+    files = [page, *(file.read_text() for file in Path("local/sandbox/page").glob("*.[jc]s*"))]
+    assert all(f"{name}: " in "".join(files) for name in sandbox.agents)
+    # Nothing is fetched from elsewhere.
+    assert not any(re.search(r"https?://(?!www\.w3\.org/2000/svg)", file) for file in files)
 
 
 def test_records_what_came_and_what_was_answered(sandbox: Sandbox) -> None:
