@@ -102,12 +102,21 @@ def test_the_tail_shows_an_event_come_in_and_settle_and_filters(app: Caller, uni
 
 
 def test_ctrl_c_ends_the_tail_cleanly(app: Caller) -> None:
-    terminal = Terminal(app.stack)
-    environment = terminal._environment({})  # noqa: SLF001 - the same as every command's
-    with subprocess.Popen([RELAY, "tail"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:  # noqa: S603
+    environment = Terminal(app.stack)._environment({})  # noqa: SLF001 - the same as every command's
+    tail = subprocess.Popen(  # noqa: S603 - our own command
+        [RELAY, "tail"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell's background job ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    try:
         time.sleep(4)
         tail.send_signal(signal.SIGINT)
         _, beside = tail.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        tail.kill()
     assert (tail.returncode, beside) == (0, b"")
 
 
