@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-SETTINGS_PATH = "/session-relay/bench"
 CATALOGUE = '{"function":"google","events":"login,logout,open,signup,track"}'
 
 Document = dict[str, object]
@@ -50,9 +49,17 @@ def _of_json_service(operation: str, asked: Document, stored: Mapping[str, str])
             told = {"Items": [row], "Count": 1, "ScannedCount": 1}
         case "BatchWriteItem":
             told = {"UnprocessedItems": {}}
+        case "BatchGetItem":
+            told = {"Responses": {}, "UnprocessedKeys": {}}
+        case "BatchExecuteStatement":
+            told = {"Responses": [{"TableName": "receipts"}] * len(_items(asked["Statements"]))}
         case _:
             told = {}
     return json.dumps(told).encode()
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _of_sns(body: bytes) -> Answer:

@@ -10,7 +10,7 @@ from ops import product
 from ops.queues import received
 from ops.show import Row
 from ops.stage import Parts, Stage, client
-from relay.errors import InvalidEvent
+from relay.errors import InvalidEvent, LedgerUnavailable
 from relay.event import Event
 from relay.ledger import UNORDERED, Ledger, Standing
 
@@ -95,7 +95,10 @@ def forecast(stage: Stage, letter: Letter) -> str:
     if event is None:
         return UNREADABLE
     ledger = Ledger(stage.resources["Receipts"], agent.name)
-    if ledger.look(event).standing is Standing.SETTLED:
+    (seen,) = ledger.look([event])
+    if isinstance(seen, LedgerUnavailable):
+        raise seen
+    if seen.standing is Standing.SETTLED:
         return SETTLED
     if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
         return EXPIRED

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 OPERATIONS = {
-    "dynamodb": {"BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"},
+    "dynamodb": {
+        "BatchExecuteStatement",
+        "BatchGetItem",
+        "BatchWriteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "UpdateItem",
+    },
     "lambda": {"Invoke"},
     "sns": {"Publish", "PublishBatch"},
     "sqs": {"ChangeMessageVisibility", "ChangeMessageVisibilityBatch", "SendMessage"},

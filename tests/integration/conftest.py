@@ -1,10 +1,14 @@
 """AWS as moto plays it, in this process: nothing leaves it."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.dynamodb.exceptions import ConditionalCheckFailed
+from moto.dynamodb.models import DynamoDBBackend
 
 from relay import apps, aws, environment, settings
 
@@ -20,10 +24,27 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("STAGE", "test")
     monkeypatch.setenv("APPS_PATH", "/session-relay/test/apps")
     monkeypatch.setenv("IDENTITY_PATH", "/session-relay/test/identity")
+    monkeypatch.setattr(DynamoDBBackend, "batch_execute_statement", _inserted)
     with mock_aws():
         forget()
         yield
     forget()
+
+
+def _inserted(backend: DynamoDBBackend, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """PartiQL's INSERT, of which moto knows neither parameters nor that it writes over nothing."""
+    answers: list[dict[str, Any]] = []
+    for one in statements:
+        inserted = re.fullmatch(r"INSERT INTO \"(\w+)\" VALUE \{(.*)\}", one["Statement"])
+        assert inserted, one["Statement"]
+        row = dict(zip(re.findall(r"'(\w+)': \?", inserted[2]), one["Parameters"], strict=True))
+        try:
+            backend.put_item(inserted[1], row, condition_expression="attribute_not_exists(event)")
+        except ConditionalCheckFailed:
+            answers.append({"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}})
+        else:
+            answers.append({"TableName": inserted[1]})
+    return answers
 
 
 @pytest.fixture

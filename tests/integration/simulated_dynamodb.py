@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +12,7 @@ Value: TypeAlias = Mapping[str, str]
 Row: TypeAlias = dict[str, Value]
 Fault: TypeAlias = Literal["refused", "answer lost", "crash before", "crash after"]
 
+_INSERT = re.compile(r"INSERT INTO \"\w+\" VALUE \{(.*)\}")
 _TOKEN = re.compile(r"\s*(<>|<=|>=|[()<>=,]|[#:]?\w+)")
 
 
@@ -43,11 +44,9 @@ class SimulatedDynamoDB:
             and not _Condition(ConditionExpression, row, ExpressionAttributeNames, ExpressionAttributeValues).holds()
         ):
             raise _failure("ConditionalCheckFailedException")
-        setting, _keyword, removing = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
-        pairs = [assignment.split(" = ") for assignment in setting.split(", ")]
+        pairs = [assignment.split(" = ") for assignment in UpdateExpression.removeprefix("SET ").split(", ")]
         set_to = {ExpressionAttributeNames.get(name, name): ExpressionAttributeValues[value] for name, value in pairs}
-        gone = {ExpressionAttributeNames.get(name, name) for name in removing.split(", ")}
-        written = {name: value for name, value in {**Key, **row, **set_to}.items() if name not in gone}
+        written = {**Key, **row, **set_to}
         self.rows[_key(Key)] = written
         self._lose(fault)
         return {"Attributes": dict(written)}
@@ -56,6 +55,36 @@ class SimulatedDynamoDB:
         self._lose(self._meet())
         row = self.rows.get(_key(Key))
         return {} if row is None else {"Item": dict(row)}
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        self._lose(self._meet())
+        ((table, asked),) = RequestItems.items()
+        found = [self.rows.get(_key(key)) for key in asked["Keys"]]
+        return {"Responses": {table: [dict(row) for row in found if row]}, "UnprocessedKeys": {}}
+
+    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        fault = self._meet()
+        (asked,) = RequestItems.values()
+        for request in asked:
+            row = request["PutRequest"]["Item"]
+            self.rows[_key(row)] = dict(row)
+        self._lose(fault)
+        return {"UnprocessedItems": {}}
+
+    def batch_execute_statement(self, *, Statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        fault = self._meet()
+        answers: list[dict[str, Any]] = []
+        for one in Statements:
+            inserted = _INSERT.fullmatch(one["Statement"])
+            assert inserted, one["Statement"]
+            row = dict(zip(re.findall(r"'(\w+)': \?", inserted[1]), one["Parameters"], strict=True))
+            if _key(row) in self.rows:
+                answers.append({"Error": {"Code": "DuplicateItem"}})
+            else:
+                self.rows[_key(row)] = row
+                answers.append({"TableName": "receipts"})
+        self._lose(fault)
+        return {"Responses": answers}
 
     def query(self, *, ExpressionAttributeValues: Mapping[str, Value], **_: Any) -> dict[str, list[Row]]:  # noqa: N803
         (event,) = ExpressionAttributeValues.values()

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from relay import aws
 from relay.errors import LedgerUnavailable
 from relay.event import Device, Event
-from relay.ledger import Claim, Ledger, Standing
+from relay.ledger import Claim, Ledger, Settlement, Standing
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 
@@ -21,6 +21,16 @@ def ledger(table: str) -> Ledger:
     return Ledger(table, "emarsys")
 
 
+def _claimed(ledger: Ledger, event: Event, now: datetime = NOW) -> Claim:
+    (claim,) = ledger.claim([event], now)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def _settle(ledger: Ledger, event: Event, state: str, **notes: Any) -> None:
+    assert ledger.settle([Settlement(event, state, notes)]) == [True]
+
+
 def _event(event_id: str = "evt_1", event_type: Any = "login", sequence: int = 5, **more: Any) -> Event:
     known = {"event_id": event_id, "type": event_type, "sequence": sequence, "app_id": "shop", "customer_id": "ana"}
     times = {"occurred_at": NOW, "received_at": NOW}
@@ -28,49 +38,73 @@ def _event(event_id: str = "evt_1", event_type: Any = "login", sequence: int = 5
 
 
 def test_a_claim_is_ours_alone_until_it_is_settled(ledger: Ledger) -> None:
-    claim = ledger.claim(_event(), NOW)
-    assert claim.standing is Standing.OURS
-    assert (claim.attempts, claim.done, claim.in_doubt) == (0, 0, False)
-    busy = ledger.claim(_event(), NOW + timedelta(seconds=10))
+    claim = _claimed(ledger, _event())
+    assert claim == Claim(Standing.OURS)
+    busy = _claimed(ledger, _event(), NOW + timedelta(seconds=10))
     assert (busy.standing, busy.wait) == (Standing.BUSY, 51)
 
 
+def test_a_claim_whose_answer_was_lost_is_still_ours(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = aws.dynamodb()
+    insert = client.batch_execute_statement
+    # botocore asks again when an answer is lost, and the row is there by then.
+    monkeypatch.setattr(client, "batch_execute_statement", lambda **named: [insert(**named), insert(**named)][1])
+    assert _claimed(ledger, _event()) == Claim(Standing.OURS)
+
+
+def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = _event("evt_1")
+    _claimed(ledger, known)
+    _settle(ledger, known, "delivered")
+    client, asked = aws.dynamodb(), list[int]()
+    insert = client.batch_execute_statement
+
+    def counted(**named: Any) -> Any:
+        asked.append(len(named["Statements"]))
+        return insert(**named)
+
+    monkeypatch.setattr(client, "batch_execute_statement", counted)
+    claims = ledger.claim([_event(f"evt_{number}") for number in range(30)], NOW)
+    standings = [claim.standing if isinstance(claim, Claim) else claim for claim in claims]
+    assert standings == [Standing.SETTLED if number == 1 else Standing.OURS for number in range(30)]
+    assert asked == [25, 5]
+
+
+def test_of_two_messages_of_an_event_one_is_ours(ledger: Ledger) -> None:
+    claims = ledger.claim([_event(), _event("evt_2"), _event()], NOW)
+    assert [claim.standing for claim in claims if isinstance(claim, Claim)] == ["ours", "ours", "busy"]
+
+
 def test_each_agent_has_its_own_claim(ledger: Ledger) -> None:
-    ledger.claim(_event(), NOW)
-    assert Ledger("receipts", "dashx").claim(_event(), NOW).standing is Standing.OURS
+    _claimed(ledger, _event())
+    assert _claimed(Ledger("receipts", "dashx"), _event()).standing is Standing.OURS
 
 
 def test_each_app_has_its_own_event_ids(ledger: Ledger) -> None:
-    ledger.settle(_event(), ledger.claim(_event(), NOW), "delivered", {})
-    assert ledger.claim(_event(app_id="other"), NOW).standing is Standing.OURS
+    _settle(ledger, _event(), "delivered")
+    assert _claimed(ledger, _event(app_id="other")).standing is Standing.OURS
 
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_what_is_settled_stays_settled(ledger: Ledger, state: str) -> None:
-    ledger.settle(_event(), ledger.claim(_event(), NOW), state, {})
-    assert ledger.claim(_event(), NOW + timedelta(days=14)).standing is Standing.SETTLED
+    _claimed(ledger, _event())
+    _settle(ledger, _event(), state)
+    assert _claimed(ledger, _event(), NOW + timedelta(days=14)).standing is Standing.SETTLED
 
 
 @pytest.mark.parametrize("state", ["retrying", "held", "parked"])
 def test_what_waits_can_be_claimed_again_with_what_is_known_of_it(ledger: Ledger, state: str) -> None:
-    ledger.settle(_event(), ledger.claim(_event(), NOW), state, {"attempts": 3, "done": 1})
-    again = ledger.claim(_event(), NOW)
-    assert (again.standing, again.attempts, again.done, again.in_doubt) == (Standing.OURS, 3, 1, False)
+    _claimed(ledger, _event())
+    _settle(ledger, _event(), state, attempts=3, done=1)
+    assert _claimed(ledger, _event()) == Claim(Standing.OURS, attempts=3, done=1)
 
 
 def test_a_claim_that_ran_out_leaves_its_delivery_in_doubt(ledger: Ledger) -> None:
-    ledger.claim(_event(), NOW)
-    again = ledger.claim(_event(), NOW + timedelta(seconds=60))
+    _claimed(ledger, _event())
+    again = _claimed(ledger, _event(), NOW + timedelta(seconds=60))
     assert (again.standing, again.in_doubt) == (Standing.OURS, True)
-
-
-def test_who_comes_back_after_his_claim_ran_out_settles_nothing(ledger: Ledger) -> None:
-    late = ledger.claim(_event(), NOW)
-    now = ledger.claim(_event(), NOW + timedelta(seconds=60))
-    ledger.settle(_event(), late, "delivered", {"attempts": 1})
-    ledger.settle(_event(), now, "retrying", {"attempts": 2})
-    row = ledger.receipts("shop", "evt_1")["emarsys"]
-    assert (row["state"], row["attempts"]) == ("retrying", 2)
 
 
 @pytest.mark.parametrize(
@@ -117,23 +151,35 @@ def test_devices_and_agents_have_orders_of_their_own(ledger: Ledger) -> None:
 
 
 def test_a_look_takes_nothing_and_knows_what_was_written(ledger: Ledger) -> None:
-    assert ledger.look(_event()) == Claim(Standing.OURS)
-    assert ledger.settle(_event(), Claim(Standing.OURS), "retrying", {"attempts": 2, "done": 1})
-    assert ledger.look(_event()) == Claim(Standing.OURS, attempts=2, done=1)
-    assert ledger.settle(_event(), Claim(Standing.OURS), "delivered", {"attempts": 3})
-    assert ledger.look(_event()).standing is Standing.SETTLED
+    assert ledger.look([_event()]) == [Claim(Standing.OURS)]
+    _settle(ledger, _event(), "retrying", attempts=2, done=1)
+    assert ledger.look([_event()]) == [Claim(Standing.OURS, attempts=2, done=1)]
+    _settle(ledger, _event(), "delivered", attempts=3)
+    assert ledger.look([_event()]) == [Claim(Standing.SETTLED)]
+
+
+def test_many_are_looked_at_in_their_order_repeated_or_not(ledger: Ledger) -> None:
+    _settle(ledger, _event("evt_3"), "delivered")
+    seen = ledger.look([_event(f"evt_{number % 120}") for number in range(240)])
+    assert [at for at, claim in enumerate(seen) if claim == Claim(Standing.SETTLED)] == [3, 123]
 
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_without_a_claim_nothing_settled_is_written_over(ledger: Ledger, state: str) -> None:
-    assert ledger.settle(_event(), Claim(Standing.OURS), state, {})
-    assert not ledger.settle(_event(), Claim(Standing.OURS), "held", {})
+    assert ledger.note(Settlement(_event(), state, {}))
+    assert not ledger.note(Settlement(_event(), "held", {}))
     assert ledger.receipts("shop", "evt_1")["emarsys"]["state"] == state
 
 
 def test_without_a_claim_nothing_is_written_over_that_another_is_making(ledger: Ledger) -> None:
-    ledger.claim(_event(), NOW)
-    assert not ledger.settle(_event(), Claim(Standing.OURS), "skipped", {})
+    _claimed(ledger, _event())
+    assert not ledger.note(Settlement(_event(), "skipped", {}))
+
+
+def test_a_note_keeps_what_was_known_of_earlier_attempts(ledger: Ledger) -> None:
+    _settle(ledger, _event(), "retrying", attempts=2, done=1)
+    assert ledger.note(Settlement(_event(), "held", {"reason": "no settings"}))
+    assert ledger.look([_event()]) == [Claim(Standing.OURS, attempts=2, done=1)]
 
 
 def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> None:
@@ -147,7 +193,7 @@ def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> 
 
 def test_receipts_are_of_one_event_with_its_acceptance(ledger: Ledger) -> None:
     ledger.accept([_event(f"evt_{number}") for number in range(30)])
-    ledger.settle(_event("evt_7"), ledger.claim(_event("evt_7"), NOW), "parked", {"reason": "HTTP 400", "attempts": 1})
+    _settle(ledger, _event("evt_7"), "parked", reason="HTTP 400", attempts=1)
     rows = ledger.receipts("shop", "evt_7")
     assert set(rows) == {"*", "emarsys"}
     assert (rows["*"]["accepted"], rows["*"]["type"]) == (1795166142000, "login")
@@ -159,7 +205,8 @@ def test_receipts_are_of_one_event_with_its_acceptance(ledger: Ledger) -> None:
 def test_rows_forget_themselves_after_fifteen_days_and_hold_no_person(ledger: Ledger) -> None:
     event = _event(customer_id="cust-77", email="ana@example.com", phone="+5511999887766")
     ledger.accept([event])
-    ledger.settle(event, ledger.claim(event, NOW), "delivered", {"reason": "HTTP 200"})
+    _claimed(ledger, event)
+    _settle(ledger, event, "delivered", reason="HTTP 200")
     ledger.in_order(event)
     rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
     assert len(rows) == 3
@@ -171,8 +218,40 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
     def throttled(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
 
-    monkeypatch.setattr(aws.dynamodb(), "update_item", throttled)
+    for call in ("update_item", "batch_execute_statement", "batch_get_item", "batch_write_item"):
+        monkeypatch.setattr(aws.dynamodb(), call, throttled)
     with pytest.raises(LedgerUnavailable, match=r"^ThrottlingException$"):
-        ledger.claim(_event(), NOW)
+        ledger.in_order(_event())
     with pytest.raises(LedgerUnavailable):
-        ledger.settle(_event(), Claim(Standing.OURS), "delivered", {})
+        ledger.settle([Settlement(_event(), "delivered", {})])
+    for answers in (ledger.claim([_event(), _event("b")], NOW), ledger.look([_event(), _event("b")])):
+        assert [type(answer) for answer in answers] == [LedgerUnavailable] * 2
+
+
+def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = aws.dynamodb()
+    write, read, told = client.batch_write_item, client.batch_get_item, list[str]()
+
+    def write_all_but_one(RequestItems: Any) -> Any:  # noqa: N803 - botocore's own name
+        told.append("write")
+        *first, last = RequestItems["receipts"]
+        if first:
+            write(RequestItems={"receipts": first})
+        return {"UnprocessedItems": {"receipts": [last]}}
+
+    def read_half(RequestItems: Any) -> Any:  # noqa: N803 - as above
+        told.append("read")
+        keys = RequestItems["receipts"]["Keys"]
+        answer = read(RequestItems={"receipts": {"Keys": keys[:2], "ConsistentRead": True}})
+        return {**answer, "UnprocessedKeys": {"receipts": {"Keys": keys[2:]}} if keys[2:] else {}}
+
+    monkeypatch.setattr(client, "batch_write_item", write_all_but_one)
+    monkeypatch.setattr(client, "batch_get_item", read_half)
+    four = [_event(f"evt_{number}") for number in range(4)]
+    assert ledger.settle([Settlement(event, "delivered", {}) for event in four]) == [True, True, True, False]
+    seen = [claim.standing for claim in ledger.look(four) if isinstance(claim, Claim)]
+    assert seen == [Standing.SETTLED, Standing.SETTLED, Standing.SETTLED, Standing.OURS]
+    assert told == ["write", "write", "read", "read"]
+    assert [type(claim) for claim in ledger.look([*four, _event("evt_5")])] == [LedgerUnavailable] * 5

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay import aws
 from relay.event import Device, Event, EventType
-from relay.ledger import Claim, Ledger, Standing
+from relay.ledger import Ledger, Settlement
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -22,7 +22,7 @@ _shops = count()
 events = st.tuples(st.integers(0, 2), st.sampled_from(TYPES), st.integers(1, 3), st.sampled_from(["ana", "bruno"]))
 calls = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "settle", "in_order", "moved_on"]),
+        st.sampled_from(["claim", "look", "settle", "note", "in_order", "moved_on"]),
         events,
         st.sampled_from([0, 1, 59, 61]),
         st.sampled_from(STATES),
@@ -34,7 +34,7 @@ calls = st.lists(
 
 def _answers(asked: list[Any], shop: str) -> list[Any]:
     """What a ledger answers to calls, one after the other, and what it keeps in the end."""
-    ledger, now, held = Ledger("receipts", "emarsys"), NOW, dict[int, Claim]()
+    ledger, now = Ledger("receipts", "emarsys"), NOW
     answers: list[Any] = []
     for name, (number, event_type, sequence, customer), seconds, state in asked:
         now += timedelta(seconds=seconds)
@@ -50,16 +50,21 @@ def _answers(asked: list[Any], shop: str) -> list[Any]:
         )
         match name:
             case "claim":
-                answers.append(ledger.claim(event, now))
-                held[number] = answers[-1] if answers[-1].standing is Standing.OURS else held.get(number, answers[-1])
+                # The same event twice, as a batch may hold it.
+                answers += ledger.claim([event, event], now)
+            case "look":
+                answers += ledger.look([event])
             case "settle":
-                claim = held.get(number, Claim(Standing.OURS, lease=1))
-                ledger.settle(event, claim, state, {"reason": name, "attempts": sequence, "done": 1})
+                answers += ledger.settle([Settlement(event, state, {"reason": name, "attempts": sequence, "done": 1})])
+            case "note":
+                answers.append(ledger.note(Settlement(event, state, {"reason": name})))
             case "in_order":
                 answers.append(ledger.in_order(event))
             case "moved_on":
                 answers.append(ledger.moved_on(event))
-    return [*answers, *(ledger.receipts(shop, f"e{number}") for number in range(3))]
+    kept = [ledger.receipts(shop, f"e{number}") for number in range(3)]
+    # Who claimed has a name that nobody else has.
+    return [*answers, *({agent: {**row, "by": ""} for agent, row in rows.items()} for rows in kept)]
 
 
 def test_it_answers_as_moto_does(table: str, monkeypatch: pytest.MonkeyPatch) -> None:

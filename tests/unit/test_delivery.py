@@ -1,8 +1,8 @@
 """The delivery runtime: what becomes of a record, with the agent, its queue and the clock as fakes."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,14 +10,14 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from relay.agent import Agent
-from relay.batch import MARGIN_MILLISECONDS, deliver
+from relay.batch import CREW, MARGIN_MILLISECONDS, deliver
 from relay.circuit import Circuit
 from relay.delivery import Runtime
 from relay.environment import AgentEnvironment
 from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
 from relay.event import Event, Purpose
 from relay.http import Request, Response
-from relay.ledger import FINAL, Claim, Ledger, Standing
+from relay.ledger import FINAL, Claim, Ledger, Settlement, Standing
 from relay.queue import Queue, Record
 from relay.report import Report
 from relay.verdict import Verdict
@@ -72,30 +72,38 @@ class FakeLedger(Ledger):
     people: dict[str, str | None] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    unwritten: set[str] = field(default_factory=set)
 
-    def look(self, event: Event) -> Claim:
-        self._refuse("look")
+    def look(self, events: Sequence[Event]) -> list[Claim | LedgerUnavailable]:
+        return [self._unless_refused("look", self._seen, event) for event in events]
+
+    def _seen(self, event: Event) -> Claim:
         row = self.rows.get(event.event_id, {})
         if row.get("state") in FINAL:
             return Claim(Standing.SETTLED)
         return Claim(Standing.OURS, row.get("attempts", 0), row.get("done", 0))
 
-    def claim(self, event: Event, now: datetime) -> Claim:  # noqa: ARG002 - leases are the real ledger's tests
-        self._refuse("claim")
+    def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:  # noqa: ARG002 - leases are the real ledger's tests
+        return [self._unless_refused("claim", self._claimed, event) for event in events]
+
+    def _claimed(self, event: Event) -> Claim:
         row = self.rows.get(event.event_id, {})
         if row.get("state") == "busy":
             return Claim(Standing.BUSY, wait=33)
-        if row.get("state") in FINAL:
-            return Claim(Standing.SETTLED)
         in_doubt = row.get("state") == "sending"
-        return Claim(Standing.OURS, row.get("attempts", 0), row.get("done", 0), in_doubt, lease=1)
+        return replace(self._seen(event), in_doubt=in_doubt)
 
-    def settle(self, event: Event, claim: Claim, state: str, notes: Mapping[str, str | int]) -> bool:
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         self._refuse("settle")
-        row = self.rows.get(event.event_id, {})
-        if claim.lease == 0 and row.get("state") in {*FINAL, "busy", "sending"}:
+        self.rows.update({one.event.event_id: {**one.notes, "state": one.state} for one in settlements})
+        return [one.event.event_id not in self.unwritten for one in settlements]
+
+    def note(self, settlement: Settlement) -> bool:
+        self._refuse("note")
+        row = self.rows.get(settlement.event.event_id, {})
+        if row.get("state") in {*FINAL, "busy", "sending"}:
             return False
-        self.rows[event.event_id] = {**row, **notes, "state": state}
+        self.rows[settlement.event.event_id] = {**row, **settlement.notes, "state": settlement.state}
         return True
 
     def is_anothers(self, event: Event) -> bool:
@@ -109,6 +117,15 @@ class FakeLedger(Ledger):
         self.last[event.group] = (event.sequence, event.event_id)
         self.people[event.group] = event.customer_id
         return True
+
+    def _unless_refused(
+        self, operation: str, told: Callable[[Event], Claim], event: Event
+    ) -> Claim | LedgerUnavailable:
+        try:
+            self._refuse(operation)
+        except LedgerUnavailable as fault:
+            return fault
+        return told(event)
 
     def _refuse(self, operation: str) -> None:
         self.asked.append(operation)
@@ -377,7 +394,7 @@ def test_a_settled_delivery_is_never_made_again() -> None:
 
 
 def test_a_delivery_that_another_is_making_is_left_to_it() -> None:
-    world = World()
+    world = World(repeatable=False)
     world.ledger.rows["m1"] = {"state": "busy"}
     assert world.deliver(_record()) == ["m1"]
     assert world.sent == []
@@ -449,8 +466,9 @@ def test_a_delivery_that_is_held_for_nine_days_is_parked_with_the_reason() -> No
     assert world.queue.parked["m1"]["reason"] == "still held after nine days: HTTP 401"
 
 
-def test_nothing_is_sent_while_the_ledger_does_not_answer() -> None:
-    world = World(ledger=FakeLedger(down={"claim"}))
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_nothing_is_sent_while_the_ledger_does_not_answer(repeatable: bool) -> None:  # noqa: FBT001
+    world = World(ledger=FakeLedger(down={"claim", "look"}), repeatable=repeatable)
     assert world.deliver(_record()) == ["m1"]
     assert world.sent == []
     assert world.states == {"waiting": 1}
@@ -514,10 +532,35 @@ def test_who_denies_consent_on_his_own_device_is_skipped() -> None:
     assert world.ledger.rows["again"]["reason"] == "consent: messaging"
 
 
-def test_what_was_skipped_is_looked_up_once_and_written_once() -> None:
+def test_one_that_could_not_be_noted_with_the_others_comes_back_alone() -> None:
+    world = World(ledger=FakeLedger(unwritten={"m2"}), repeatable=False)
+    assert world.deliver(_record("m1"), _record("m2"), _record("m3")) == ["m2"]
+    assert world.states == {"delivered": 2, "unsettled": 1}
+
+
+def test_what_there_is_no_time_for_any_more_costs_no_attempt() -> None:
+    world = World(repeatable=False)
+    # Time enough to begin, and too little to send.
+    time = iter([MARGIN_MILLISECONDS, 0])
+    context = Time()
+    context.get_remaining_time_in_millis = lambda: next(time)  # type: ignore[method-assign]
+    assert world.deliver(_record(), context=context) == ["m1"]
+    assert world.sent == []
+    assert world.queue.postponed == {"m1": 0}
+    assert (world.ledger.rows["m1"]["state"], world.ledger.rows["m1"]["attempts"]) == ("retrying", 0)
+
+
+def test_a_larger_batch_is_claimed_and_settled_by_crews() -> None:
+    world = World()
+    assert world.deliver(*(_record(f"m{number}") for number in range(100))) == []
+    assert sorted(world.told) == sorted(f"m{number}" for number in range(100))
+    assert world.ledger.asked.count("settle") == -(-100 // CREW)
+
+
+def test_what_was_skipped_is_noted_and_that_is_all() -> None:
     world = World()
     world.deliver(_record(customerId=None))
-    assert world.ledger.asked == ["settle"]
+    assert world.ledger.asked == ["note"]
 
 
 def test_an_ordered_agents_delivery_is_looked_at_ordered_and_settled() -> None:
@@ -526,7 +569,8 @@ def test_an_ordered_agents_delivery_is_looked_at_ordered_and_settled() -> None:
     assert world.ledger.asked == ["look", "in_order", "settle"]
 
 
-def test_another_agents_delivery_is_claimed_and_settled() -> None:
-    world = World()
+@pytest.mark.parametrize(("repeatable", "first"), [(True, "look"), (False, "claim")])
+def test_another_agents_delivery_is_claimed_only_where_telling_twice_does_harm(repeatable: bool, first: str) -> None:  # noqa: FBT001
+    world = World(repeatable=repeatable)
     world.deliver(_record())
-    assert world.ledger.asked == ["claim", "settle"]
+    assert world.ledger.asked == [first, "settle"]

@@ -1,8 +1,8 @@
 """A batch of an agent's queue: which deliveries run side by side, which wait for each other, which go together."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache, partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -12,15 +12,27 @@ from relay.errors import SettingsUnavailable
 from relay.exchange import Answer
 from relay.outcome import Outcome
 from relay.queue import Record
+from relay.rows import WRITTEN_AT_ONCE
 from relay.verdict import Meaning, Verdict
 
 MAX_WORKERS = 16
 """Deliveries of one batch under way at once."""
 
+CREW = 8
+"""Deliveries that are claimed, made and settled together, so that one call to DynamoDB serves them all.
+
+So many are in doubt, at most, for each crew that a function leaves when it is ended in the middle of a batch.
+"""
+
+CREWS = 3
+"""Crews at work at once: while two have their requests under way, the third claims or settles."""
+
 MARGIN_MILLISECONDS = 8_000
 """No delivery is begun with less time left than this: a request may take its time-outs, 7 s, in full."""
 
 S = TypeVar("S", bound=BaseModel)
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 class LambdaContext(Protocol):
@@ -38,52 +50,72 @@ def deliver(runtime: Runtime[Any], records: Iterable[Record], context: LambdaCon
     lanes: dict[str, list[Record]] = {}
     for record in records:
         lanes.setdefault(record.group or record.message_id, []).append(record)
-    in_time = partial(_in_time, context)
-    with ThreadPoolExecutor(max_workers=min(MAX_WORKERS, len(lanes) or 1)) as workers:
-        if runtime.agent.together:
-            kept = _together(runtime, [lane[0] for lane in lanes.values()], in_time, workers)
-        else:
-            along = workers.map(partial(_lane, runtime, in_time), lanes.values())
-            kept = [message_id for lane in along for message_id in lane]
+    size = len(lanes) if runtime.agent.together else CREW
+    kept = _side_by_side(
+        "crew", CREWS, partial(_crew, runtime, partial(_in_time, context)), _evenly(list(lanes.values()), size)
+    )
     runtime.report.close()
-    return kept
+    return [message_id for of_crew in kept for message_id in of_crew]
 
 
 def _in_time(context: LambdaContext) -> bool:
     return context.get_remaining_time_in_millis() >= MARGIN_MILLISECONDS
 
 
-def _lane(runtime: Runtime[S], in_time: Callable[[], bool], lane: list[Record]) -> list[str]:
-    """Delivers one device's records, one after the other, up to the first that must stay."""
-    for position, record in enumerate(lane):
+def _evenly(items: Sequence[In], size: int) -> list[Sequence[In]]:
+    """Items in as few parts as there can be of this size at most, none much larger than another."""
+    number = -(-len(items) // size) if items else 0
+    return [items[first::number] for first in range(number)]
+
+
+def _side_by_side(kind: str, most: int, function: Callable[[In], Out], items: Sequence[In]) -> list[Out]:
+    """What a function makes of each item, so many at once; it is over for all before an error of one is raised."""
+    if len(items) < 2:  # noqa: PLR2004 - one needs no thread
+        return [function(item) for item in items]
+    made = [_threads(kind, most).submit(function, item) for item in items]
+    wait(made)
+    return [one.result() for one in made]
+
+
+@cache
+def _threads(kind: str, most: int) -> ThreadPoolExecutor:
+    # Kept for the life of the function: starting sixteen threads costs what delivering to two agents does.
+    return ThreadPoolExecutor(most, kind)
+
+
+def _crew(runtime: Runtime[S], in_time: Callable[[], bool], lanes: Sequence[Sequence[Record]]) -> list[str]:
+    """Delivers the first record of every device, then the second of those whose first did not have to stay, and on."""
+    kept: list[str] = []
+    while lanes:
         if not in_time():
-            return _keep(runtime, lane[position:], 0)
-        begun = runtime.begin(record)
-        outcome = runtime.attempt(begun) if isinstance(begun, Delivery) else begun
-        if outcome.wait is not None:
-            return _keep(runtime, lane[position:], outcome.wait)
-    return []
+            return kept + [message_id for lane in lanes for message_id in _keep(runtime, lane, 0)]
+        outcomes = _round(runtime, in_time, [lane[0] for lane in lanes])
+        for lane, outcome in zip(lanes, outcomes, strict=True):
+            kept += [] if outcome.wait is None else _keep(runtime, lane, outcome.wait)
+        pairs = zip(lanes, outcomes, strict=True)
+        lanes = [lane[1:] for lane, outcome in pairs if outcome.wait is None and len(lane) > 1]
+    return kept
 
 
-def _keep(runtime: Runtime[S], records: list[Record], seconds: int) -> list[str]:
+def _keep(runtime: Runtime[S], records: Sequence[Record], seconds: int) -> list[str]:
     # The rest of a device's messages come back together with the one that failed, and SQS keeps their order.
     for record in records:
         runtime.queue.postpone(record, seconds)
     return [record.message_id for record in records]
 
 
-def _together(
-    runtime: Runtime[S], records: list[Record], in_time: Callable[[], bool], workers: ThreadPoolExecutor
-) -> list[str]:
-    """Delivers records by as few requests as the agent lets us make."""
-    if not in_time():
-        return _keep(runtime, records, 0)
-    begun = list(workers.map(runtime.begin, records))
+def _round(runtime: Runtime[S], in_time: Callable[[], bool], records: Sequence[Record]) -> list[Outcome]:
+    """What becomes of records that need not wait for each other, in their order."""
+    begun = runtime.begin(records)
     ours = [one for one in begun if isinstance(one, Delivery)]
-    ended = workers.map(runtime.end, ours, _outcomes(runtime, ours, in_time))
-    outcomes = [next(ended) if isinstance(one, Delivery) else one for one in begun]
-    waits = [(record, one.wait) for record, one in zip(records, outcomes, strict=True)]
-    return [kept for record, wait in waits if wait is not None for kept in _keep(runtime, [record], wait)]
+    if runtime.agent.together:
+        made = _outcomes(runtime, ours, in_time)
+    else:
+        made = _side_by_side("sender", MAX_WORKERS, partial(runtime.attempt, in_time=in_time), ours)
+    slices = [slice(start, start + WRITTEN_AT_ONCE) for start in range(0, len(ours), WRITTEN_AT_ONCE)]
+    ended = _side_by_side("sender", MAX_WORKERS, lambda some: runtime.end(ours[some], made[some]), slices)
+    outcomes = iter([outcome for some in ended for outcome in some])
+    return [next(outcomes) if isinstance(one, Delivery) else one for one in begun]
 
 
 def _outcomes(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]) -> list[Outcome]:

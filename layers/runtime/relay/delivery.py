@@ -1,7 +1,7 @@
 """The life of a delivery: planned, claimed, attempted, settled or kept for later, and reported."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -17,7 +17,7 @@ from relay.errors import InvalidEvent, LedgerUnavailable, SettingsUnavailable, S
 from relay.event import Event
 from relay.exchange import Line
 from relay.http import Request
-from relay.ledger import Claim, Ledger, Standing
+from relay.ledger import Claim, Ledger, Settlement, Standing
 from relay.log import logger
 from relay.outcome import MAX_REASON, Outcome, Patience
 from relay.queue import Queue, Record
@@ -50,7 +50,21 @@ class Delivery(Generic[S]):
     @property
     def before(self) -> Outcome:
         """What is known of it before this attempt."""
-        return Outcome("", attempts=self.claim.attempts, done=self.claim.done, withheld=self.plan.withheld)
+        return _before(self.claim, self.plan.withheld)
+
+
+def _before(claim: Claim, withheld: int) -> Outcome:
+    return Outcome("", attempts=claim.attempts, done=claim.done, withheld=withheld)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[S]):
+    """A record that was read and planned, of which the ledger has not been asked."""
+
+    record: Record
+    event: Event
+    planned: Plan[S] | Outcome
+    began: float
 
 
 def _now() -> datetime:
@@ -77,8 +91,16 @@ class Runtime(Generic[S]):
         """Takes the waits from the environment."""
         object.__setattr__(self, "patience", Patience(self.environment, self.now, self.draw))
 
-    def begin(self, record: Record) -> Delivery[S] | Outcome:
-        """A delivery that is ours to attempt; or its outcome, noted and reported, where there is nothing to attempt."""
+    def begin(self, records: Sequence[Record]) -> list[Delivery[S] | Outcome]:
+        """Deliveries that are ours; or, noted and reported, the outcomes of those that are not, or are settled already.
+
+        Both are in the order of their records.
+        """
+        begun = [self._read(record) for record in records]
+        claims = iter(self._claims([one.event for one in begun if isinstance(one, _Read)]))
+        return [self._claimed(one, next(claims)) if isinstance(one, _Read) else one for one in begun]
+
+    def _read(self, record: Record) -> _Read[S] | Outcome:
         began = perf_counter()
         try:
             event = Event.load(record.body)
@@ -91,29 +113,16 @@ class Runtime(Generic[S]):
             if self._leaves_another(event, planned):
                 event = event.model_copy(update=_NOBODY)
                 planned = self.plan(event, record, remark="consent denied, so the last person was logged out: ")
-            claim = self._noted_or_claimed(event, planned)
+            # One that needs no attempt is noted at once, which saves claiming it; what is parked moves before its note.
+            if (
+                isinstance(planned, Outcome)
+                and planned.state != "parked"
+                and self.ledger.note(self._note(event, planned))
+            ):
+                return self._told(event, planned, began)
         except LedgerUnavailable as fault:
-            outcome = Outcome("waiting", f"ledger: {fault}", self.patience.wait(record.receives))
-            return self._told(event, outcome, began)
-        if claim is None and isinstance(planned, Outcome):
-            return self._told(event, planned, began)
-        return self._claimed(record, event, claim or Claim(Standing.OURS), planned, began)
-
-    def _claimed(
-        self, record: Record, event: Event, claim: Claim, planned: Plan[S] | Outcome, began: float
-    ) -> Delivery[S] | Outcome:
-        match claim.standing:
-            case Standing.SETTLED:
-                return self._told(event, Outcome("repeated"), began)
-            case Standing.BUSY:
-                return self._told(event, Outcome("busy", wait=claim.wait), began)
-            case Standing.OURS if claim.in_doubt and not self.agent.repeatable:
-                doubt = Outcome("unconfirmed", _DOUBT, attempts=claim.attempts)
-                return self._told(event, self._settle(record, event, claim, doubt), began)
-            case Standing.OURS if isinstance(planned, Outcome):
-                return self._told(event, self._settle(record, event, claim, planned), began)
-            case Standing.OURS:
-                return Delivery(record, event, claim, planned, began)
+            return self._told(event, self._waiting(record, fault), began)
+        return _Read(record, event, planned, began)
 
     def _leaves_another(self, event: Event, planned: Plan[S] | Outcome) -> bool:
         """Whether somebody comes of whom the agent may not be told, to a device where it goes on reaching another."""
@@ -122,16 +131,32 @@ class Runtime(Generic[S]):
         denied = not event.allows(self.agent.purpose, default=self.environment.default_consent)
         return denied and bool(event.device.id and event.customer_id) and self.ledger.is_anothers(event)
 
-    def _noted_or_claimed(self, event: Event, planned: Plan[S] | Outcome) -> Claim | None:
-        """None if a delivery that needs no attempt could be noted as such at once, which saves claiming it."""
-        # What is to be parked is claimed all the same: its message moves before the note is made.
-        if (
-            isinstance(planned, Outcome)
-            and planned.state != "parked"
-            and self._note(event, Claim(Standing.OURS), planned)
-        ):
-            return None
-        return self.ledger.look(event) if self.agent.ordered else self.ledger.claim(event, self.now())
+    def _claims(self, events: Sequence[Event]) -> Sequence[Claim | LedgerUnavailable]:
+        if not events:
+            return []
+        # What may be told twice need not be claimed: reading costs a fifth of writing.
+        return self.ledger.look(events) if self.agent.repeatable else self.ledger.claim(events, self.now())
+
+    def _claimed(self, read: _Read[S], claim: Claim | LedgerUnavailable) -> Delivery[S] | Outcome:
+        record, event, planned, began = read.record, read.event, read.planned, read.began
+        if isinstance(claim, LedgerUnavailable):
+            return self._told(event, self._waiting(record, claim), began)
+        match claim.standing:
+            case Standing.SETTLED:
+                return self._told(event, Outcome("repeated"), began)
+            case Standing.BUSY:
+                return self._told(event, Outcome("busy", wait=claim.wait), began)
+            case Standing.OURS if claim.in_doubt:
+                doubt = replace(_before(claim, 0), state="unconfirmed", reason=_DOUBT)
+                return self._told(event, self._settled([(record, event, doubt)])[0], began)
+            case Standing.OURS if isinstance(planned, Outcome):
+                known = replace(planned, attempts=planned.attempts or claim.attempts, done=claim.done)
+                return self._told(event, self._settled([(record, event, known)])[0], began)
+            case Standing.OURS:
+                return Delivery(record, event, claim, planned, began)
+
+    def _waiting(self, record: Record, fault: LedgerUnavailable) -> Outcome:
+        return Outcome("waiting", f"ledger: {fault}", self.patience.wait(record.receives))
 
     def plan(self, event: Event, record: Record, *, fresh: bool = False, remark: str = "") -> Plan[S] | Outcome:
         """The requests that are to be made, or what becomes of the delivery without any."""
@@ -151,9 +176,11 @@ class Runtime(Generic[S]):
         except Exception as bug:  # noqa: BLE001 - a fault of ours must neither lose the event nor print what it holds
             return self._fault(event, record, bug, Outcome(""))
 
-    def attempt(self, delivery: Delivery[S]) -> Outcome:
+    def attempt(self, delivery: Delivery[S], in_time: Callable[[], bool]) -> Outcome:
         """What becomes of a delivery by making its requests."""
         record, event, before = delivery.record, delivery.event, delivery.before
+        if not in_time():
+            return replace(before, state="retrying", reason=NO_TIME, wait=0)
         try:
             if self.agent.ordered and not (self.ledger.in_order(event) or self._parts(event)):
                 outcome = replace(before, state="skipped", reason="superseded")
@@ -166,7 +193,7 @@ class Runtime(Generic[S]):
             outcome = self.patience.held(record, before, str(fault), self.environment.hold)
         except Exception as bug:  # noqa: BLE001 - as above
             outcome = self._fault(event, record, bug, replace(before, attempts=delivery.claim.attempts + 1))
-        return self.end(delivery, replace(outcome, reason=delivery.plan.remark + outcome.reason))
+        return replace(outcome, reason=delivery.plan.remark + outcome.reason)
 
     def _exchange(self, delivery: Delivery[S]) -> Outcome:
         answer, done = self.line(delivery.plan).tell(delivery.plan.requests, delivery.claim.done)
@@ -189,25 +216,31 @@ class Runtime(Generic[S]):
         logger().error("fault", extra={"agent": self.agent.name, "event_id": event.event_id, **_where(bug)})
         return self.patience.later(record, Verdict(Meaning.RETRY, f"fault: {type(bug).__name__}"), tried)
 
-    def end(self, delivery: Delivery[S], outcome: Outcome) -> Outcome:
-        """The outcome of a delivery, noted and reported."""
-        settled = self._settle(delivery.record, delivery.event, delivery.claim, outcome)
-        return self._told(delivery.event, settled, delivery.began)
+    def end(self, deliveries: Sequence[Delivery[S]], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes of deliveries, noted and reported; those that could not be noted are to be looked at again."""
+        pairs = zip(deliveries, outcomes, strict=True)
+        settled = self._settled([(delivery.record, delivery.event, outcome) for delivery, outcome in pairs])
+        return [self._told(one.event, outcome, one.began) for one, outcome in zip(deliveries, settled, strict=True)]
 
-    def _settle(self, record: Record, event: Event, claim: Claim, outcome: Outcome) -> Outcome:
-        """The outcome, noted in the ledger; where that cannot be done the delivery is looked at again."""
-        if outcome.state == "parked":
-            # First the message, then the note: the other way round, a crash between them would lose the message.
-            self._park(record, outcome, event.received_at)
+    def _settled(self, known: Sequence[tuple[Record, Event, Outcome]]) -> list[Outcome]:
+        for record, event, outcome in known:
+            if outcome.state == "parked":
+                # First the message, then the note: the other way round, a crash between them would lose the message.
+                self._park(record, outcome, event.received_at)
+        fault = "too many writes at once"
         try:
-            self._note(event, claim, outcome)
-        except LedgerUnavailable as fault:
-            # Our claim must run out before anybody can look at this delivery again.
-            return replace(outcome, state="unsettled", reason=f"ledger: {fault}", wait=self.ledger.lease + 1)
-        return outcome
+            noted = self.ledger.settle([self._note(event, outcome) for _, event, outcome in known])
+        except LedgerUnavailable as unavailable:
+            noted, fault = [False] * len(known), str(unavailable)
+        # Our claim must run out before anybody can look at such a delivery again.
+        wait, reason = self.ledger.lease + 1, f"ledger: {fault}"
+        return [
+            outcome if written else replace(outcome, state="unsettled", reason=reason, wait=wait)
+            for (_, _, outcome), written in zip(known, noted, strict=True)
+        ]
 
-    def _note(self, event: Event, claim: Claim, outcome: Outcome) -> bool:
-        return self.ledger.settle(event, claim, outcome.state, outcome.notes(self.now()))
+    def _note(self, event: Event, outcome: Outcome) -> Settlement:
+        return Settlement(event, outcome.state, outcome.notes(self.now()))
 
     def _park(self, record: Record, outcome: Outcome, first_seen: datetime) -> None:
         self.queue.park(
@@ -225,6 +258,9 @@ class Runtime(Generic[S]):
         self.report.add(event, outcome, self.now(), (perf_counter() - began) * 1000)
         return outcome
 
+
+NO_TIME = "no time left"
+"""Why a delivery is tried again whose function was about to be ended."""
 
 _DOUBT = "in doubt: an earlier attempt ended without a word"
 _NOBODY = {"type": "logout", "customer_id": None, "anonymous_id": None, "email": None, "phone": None}
