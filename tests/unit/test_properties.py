@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.personal import is_contact
+from relay.personal import _EMAIL, _decoded, has_address, is_contact
 from relay.properties import named, shared, withheld
 
 LOCAL = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789.!#$&'*+/=?^_`{|}~-ãéñß日", min_size=1, max_size=20)
@@ -208,3 +208,18 @@ def test_only_what_the_settings_let_through_counts_as_withheld() -> None:
 )
 def test_every_property_is_either_told_or_counted_as_withheld(properties: dict[str, Any]) -> None:
     assert len(shared(properties, "all")) + withheld(properties, "all") == len(properties)
+
+
+PIECES = [
+    "@", "%40", "%2540", "%25", "&", "&amp;", "&AMP;", "&#64;", "&#x40;", "#64;", "&commat;", "&percnt;", "40",
+    "&bsol;",
+    "\\u0040", "u0040", "\\", "%5C", "%5c", "%75", "%61", "%26", "%23", "%3B", "%EF%BC%A0", "\uff20", "&num;", "&semi;",
+    "ana", "amp;", "commat;", ".", "b=", "%20", ";", "é", "example.com",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join))
+@example("ana&%61mp;#64;example.com")
+@example("ana\\%750040example.com")
+def test_the_glance_misses_no_address_that_the_long_look_would_find(text: str) -> None:
+    assert has_address(text) == bool(_EMAIL.search(_decoded(text)))

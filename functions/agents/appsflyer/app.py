@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from ipaddress import IPv4Address
 from typing import Annotated, Any, Self
-from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from relay.address import own_address
 from relay.agent import Agent
 from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
 from relay.handler import handler_of
 from relay.hashing import sha256
-from relay.http import Request, Response, encode, json_request
+from relay.http import Request, Response, encode
 from relay.personal import has_address, is_contact
 from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
@@ -110,11 +110,12 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     """
     event = without_addresses(event)
     name = _name(event, settings)
-    url = f"{settings.base_url}/inappevent/{quote(_app_id(event, settings), safe='')}"
-    for body in _ever_smaller(_body(event, name, settings), event, shared(event.properties, settings.properties)):
-        request = json_request(url, body, {"authentication": settings.s2s_key})
-        if len(request.body) <= MAX_BODY_BYTES:
-            return [request]
+    url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
+    headers = {"content-type": "application/json", "authentication": settings.s2s_key}
+    for document in _ever_smaller(_body(event, name, settings), event, shared(event.properties, settings.properties)):
+        body = encode(document)
+        if len(body) <= MAX_BODY_BYTES:
+            return [Request(url, body, headers)]
     raise Skip("larger than AppsFlyer's 1 KB")
 
 
@@ -155,19 +156,20 @@ def _ever_smaller(
     """The body in full, then with less and less; what the person consented to is put shorter last, never left out."""
     own = list(properties.items())
     for kept in range(len(own), -1, -1):
-        body = body | {"eventValue": _event_value(event, dict(own[:kept]))}
+        body["eventValue"] = _event_value(event, dict(own[:kept]))
         yield body
     for field in _EXPENDABLE:
-        body = {name: value for name, value in body.items() if name != field}
-        yield body
+        if body.pop(field, None) is not None:
+            yield body
     if manual := _manual_consent(event.consent):
         yield body | {"consent_data": {"manual": manual}}
 
 
 def _event_value(event: Event, properties: Mapping[str, PropertyValue]) -> str:
     """JSON within JSON; our event id goes along, the only key to AppsFlyer's raw data, which has no field for one."""
-    told = {"af_registration_method": event.method} if event.method and event.type in {"login", "signup"} else {}
-    values = {**shared(told, "all"), **properties}
+    values = dict(properties)
+    if event.method and event.type in {"login", "signup"}:
+        values = {**shared({"af_registration_method": event.method}, "all"), **properties}
     if not values and event.type in {"logout", "open"}:
         return ""
     return encode({**values, "event_id": event.event_id}).decode()
@@ -184,7 +186,7 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
         "appsflyer_id": event.ids.appsflyer_id,
         "customer_user_id": _customer_user_id(event.customer_id),
         "eventName": name,
-        "eventTime": event.occurred_at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds"),
+        "eventTime": event.occurred_at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00"),
         "os": device.os_version if _VERSION.fullmatch(device.os_version or "") else None,
         "app_version_name": device.app_version,
         "bundleIdentifier": device.app_id or package,
@@ -198,11 +200,14 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
     return {field: value for field, value in known.items() if value is not None}
 
 
+_IN_CLEAR = re.compile(r"@|^\+[0-9]")
+
+
 def _customer_user_id(customer_id: str | None) -> str | None:
     """The account where AppsFlyer may have it: not an e-mail address or phone number in clear, and not cut short."""
     if not customer_id or len(customer_id) > MAX_CUSTOMER_USER_ID:
         return None
-    return None if re.search(r"@|^\+[0-9]", customer_id) or has_address(customer_id) else customer_id
+    return None if _IN_CLEAR.search(customer_id) or has_address(customer_id) else customer_id
 
 
 _ATT = {"notDetermined": 0, "restricted": 1, "denied": 2, "authorized": 3}
@@ -234,11 +239,8 @@ def _identifier(value: str | None) -> str | None:
 
 def _ip_version_4(value: str | None) -> str | None:
     """The person's address in the one form that AppsFlyer's pattern admits; 0.0.0.0 is nobody's."""
-    try:
-        address = IPv4Address(value or "")
-    except ValueError:
-        return None
-    return None if address.is_unspecified else str(address)
+    address = own_address(value)
+    return str(address) if isinstance(address, IPv4Address) else None
 
 
 def _consent_data(consent: Consent) -> dict[str, Any] | None:
@@ -277,7 +279,7 @@ def _hashed_contact(event: Event) -> dict[str, str]:
         "first_name_hashed": event.traits.first_name,
         "last_name_hashed": event.traits.last_name,
     }
-    return {field: sha256(text.strip().lower()) for field, text in contact.items() if text and text.strip()}
+    return {field: sha256(text.strip().lower()) for field, text in contact.items() if text and not text.isspace()}
 
 
 _REFUSED = re.compile(r"failed to authenticate|\bapp[_ ]?id\b", re.IGNORECASE)

@@ -6,13 +6,13 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from relay.address import own_address
 from relay.agent import Agent, Together
 from relay.errors import Skip
 from relay.event import Device, Event
@@ -147,11 +147,8 @@ def _letters(name: str) -> str:
 
 def _ip(value: str | None) -> str | None:
     """The person's own address; what is not one fails the whole request."""
-    try:
-        address = ip_address(value or "")
-    except ValueError:
-        return None
-    return None if address.is_unspecified else str(address)
+    address = own_address(value)
+    return str(address) if address else None
 
 
 def _click_id(value: str | None) -> str | None:

@@ -2,12 +2,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from relay.address import own_address
 from relay.agent import Agent
 from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
@@ -177,10 +177,13 @@ def _web_stream(event: Event, settings: Settings) -> tuple[dict[str, Value], dic
     return {"api_secret": settings.api_secret, "measurement_id": settings.measurement_id}, {"client_id": client}
 
 
+_IN_CLEAR = re.compile(r"@|^\+[0-9]")
+
+
 def _user_id(customer_id: str | None) -> str | None:
     """The account, unless it is an e-mail address or a phone number: those break Google's terms."""
     account = customer_id or ""
-    return None if re.search(r"@|^\+[0-9]", account) or has_address(account) else customer_id
+    return None if _IN_CLEAR.search(account) or has_address(account) else customer_id
 
 
 def _consent(consent: Consent) -> dict[str, str]:
@@ -228,11 +231,8 @@ def _device(device: Device) -> dict[str, str]:
 
 
 def _ip(value: str | None) -> str | None:
-    try:
-        address = ip_address(value or "")
-    except ValueError:
-        return None
-    return None if address.is_unspecified else str(address)
+    address = own_address(value)
+    return str(address) if address else None
 
 
 # Parameters that come from elsewhere in the event or from the settings, may not be there, or must be a list.

@@ -53,8 +53,11 @@ _NO_PHONE = re.compile(
 _LONGEST_NO_PHONE = 64
 _PHONE_WORD = re.compile(r"(?:tel|fone|phone|cel|movil|mobile|mob|zap|whatsapp|wa|call)[-_]?$", re.IGNORECASE)
 
+# What an @ may be hidden in: an escape of a URL or of HTML, or an escape's own sign that is escaped itself.
+_ESCAPED_IN_URL = re.compile(r"%(?:40|2[356]|3[bB]|5[cC]|[89a-fA-F])")
+_ESCAPED_IN_HTML = re.compile(r"&(?:#|amp|commat|percnt|bsol|num|semi)", re.IGNORECASE)
+
 # Most values are plain at a glance: ASCII that encodes nothing, without an @ and with few digits.
-_HIDES_AN_AT = re.compile("[@%&\\\\\x80-\U0010ffff]")
 _WORTH_A_LOOK = re.compile(r"[@%&\\]|[^\x00-\x7f]|(?:[0-9][^0-9]*){7}")
 
 
@@ -70,7 +73,14 @@ def is_personal(name: str, value: str | float) -> bool:
 
 def may_hold_address(text: str) -> bool:
     """Whether a text has a sign that may be, or hide, the one of an e-mail address: quick, and never wrongly False."""
-    return bool(_HIDES_AN_AT.search(text))
+    if "@" in text or not text.isascii():
+        return True
+    escapes = "%" in text
+    return (
+        (escapes and bool(_ESCAPED_IN_URL.search(text)))
+        or ("&" in text and (escapes or bool(_ESCAPED_IN_HTML.search(text))))
+        or ("\\" in text and (escapes or "\\u" in text))
+    )
 
 
 def has_address(text: str) -> bool:

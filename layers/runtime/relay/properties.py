@@ -37,20 +37,20 @@ def without_addresses(event: Event) -> Event:
 
     Of a page's address that holds one, its site is left. Ids of the person stay: each agent digests them or asks.
     """
-    changed: dict[str, BaseModel] = {}
-    for name, part in (("device", event.device), ("ids", event.ids), ("context", event.context)):
-        cleaned = _clean(part)
-        if cleaned is not part:
-            changed[name] = cleaned
-    return event.model_copy(update=changed) if changed else event
+    parts: dict[str, BaseModel] = {"device": event.device, "ids": event.ids, "context": event.context}
+    # All at a glance first: hardly any event holds what could be an address.
+    given = [part.__dict__.values() for part in parts.values() if part.model_fields_set]
+    texts = [text for values in given for text in values if type(text) is str]
+    if not may_hold_address("\n".join(texts)):
+        return event
+    cleaned = {name: _clean(part) for name, part in parts.items()}
+    return event.model_copy(update={name: part for name, part in cleaned.items() if part is not parts[name]})
 
 
 def _clean(part: P) -> P:
-    given = [(name, getattr(part, name)) for name in part.model_fields_set]
-    # All at a glance first: hardly any part holds what could be an address.
-    if not given or not may_hold_address("\n".join([text for _, text in given if type(text) is str])):
+    wrong = {name: text for name, text in part.__dict__.items() if isinstance(text, str) and has_address(text)}
+    if not wrong:
         return part
-    wrong = {name: text for name, text in given if isinstance(text, str) and has_address(text)}
     return part.model_copy(update={name: _site(text) if name == "url" else None for name, text in wrong.items()})
 
 
