@@ -18,12 +18,31 @@ FOLDERS = {
 Call = tuple[str, str, dict[str, Any]]
 
 _KEY = {"event": {"S": "shop#e-00000000"}, "agent": {"S": "*"}}
-_ROW = {"TableName": "receipts", "Key": _KEY}
 _WRITE: Call = (
     "dynamodb",
     "update_item",
-    {**_ROW, "UpdateExpression": "SET lease = :lease", "ExpressionAttributeValues": {":lease": {"N": "1"}}},
+    {
+        "TableName": "receipts",
+        "Key": _KEY,
+        "UpdateExpression": "SET lease = :lease",
+        "ExpressionAttributeValues": {":lease": {"N": "1"}},
+    },
 )
+_READ: Call = ("dynamodb", "batch_get_item", {"RequestItems": {"receipts": {"Keys": [_KEY]}}})
+_PUT: Call = ("dynamodb", "batch_write_item", {"RequestItems": {"receipts": [{"PutRequest": {"Item": _KEY}}]}})
+_INSERT: Call = (
+    "dynamodb",
+    "batch_execute_statement",
+    {"Statements": [{"Statement": "INSERT INTO \"receipts\" VALUE {'event': ?}", "Parameters": [{"S": "e"}]}]},
+)
+_FIRST = {
+    "appsflyer": [_INSERT],
+    "facebook": [_READ],
+    "google": [_INSERT],
+    **{name: [_READ, _WRITE] for name in samples.ORDERED},
+}
+"""Before an agent is told: a delivery is claimed, or looked up and put in its device's order."""
+
 _CATALOGUE: Call = ("ssm", "get_parameters_by_path", {"Path": f"{samples.PREFIX}/catalogue"})
 _SETTINGS: Call = ("ssm", "get_parameter", {"Name": f"{samples.PREFIX}/apps/{samples.APP_ID}", "WithDecryption": True})
 
@@ -36,8 +55,7 @@ def calls(function: str, url: str) -> list[Call]:
         case "ingest":
             topic = samples.environment("")["TOPIC_ARN"]
             message = {"TopicArn": topic, "Message": samples.message(), "MessageGroupId": "g"}
-            row = {"RequestItems": {"receipts": [{"PutRequest": {"Item": _KEY}}]}}
-            return [("sns", "publish", message), ("dynamodb", "batch_write_item", row)]
+            return [("sns", "publish", message), _PUT]
         case "receipts":
             values = {":event": _KEY["event"]}
             query = {"KeyConditionExpression": "event = :event", "ExpressionAttributeValues": values}
@@ -45,9 +63,8 @@ def calls(function: str, url: str) -> list[Call]:
         case "dry_run":
             return [_CATALOGUE, ("lambda", "invoke", {"FunctionName": "google", "Payload": "{}"})]
         case _:
-            claim = [("dynamodb", "get_item", _ROW), _WRITE] if function in samples.ORDERED else [_WRITE]
             told: Call = ("agent", f"{url}/emarsys/told", {"content-type": "application/json"})
-            return [_SETTINGS, *claim, told, _WRITE]
+            return [_SETTINGS, *_FIRST[function], told, _PUT]
 
 
 def event(function: str) -> Any:  # noqa: ANN401 - each function's own

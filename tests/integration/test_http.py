@@ -13,8 +13,8 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -413,7 +413,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
     serve_tls: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[bytes] = []
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", requests.certs.where())
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certifi.where())
     with pytest.raises(Unreachable):
         send(Request(serve_tls(lambda connection: heard.append(connection.recv(10))), b"{}"))
     assert heard == []

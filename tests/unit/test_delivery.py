@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -91,7 +91,7 @@ class FakeLedger(Ledger):
         if row.get("state") == "busy":
             return Claim(Standing.BUSY, wait=33)
         in_doubt = row.get("state") == "sending"
-        return replace(self._seen(event), in_doubt=in_doubt)
+        return self._seen(event)._replace(in_doubt=in_doubt)
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         self._refuse("settle")

@@ -15,7 +15,7 @@ from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
 from relay.handler import handler_of
 from relay.hashing import sha256
-from relay.http import Request, Response, encode
+from relay.http import Request, Response, Value, encode
 from relay.personal import has_address, is_contact
 from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
@@ -111,7 +111,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     event = without_addresses(event)
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
-    headers = {"content-type": "application/json", "authentication": settings.s2s_key}
+    headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
     for document in _ever_smaller(_body(event, name, settings), event, shared(event.properties, settings.properties)):
         body = encode(document)
         if len(body) <= MAX_BODY_BYTES:
@@ -153,7 +153,7 @@ _EXPENDABLE = ("ua", "last_name_hashed", "first_name_hashed", "phone_number_e164
 def _ever_smaller(
     body: dict[str, Any], event: Event, properties: Mapping[str, PropertyValue]
 ) -> Iterator[dict[str, Any]]:
-    """The body in full, then with less and less; what the person consented to is put shorter last, never left out."""
+    """The body in full, then the same with less and less; what the person consented to stays, put shorter last."""
     own = list(properties.items())
     for kept in range(len(own), -1, -1):
         body["eventValue"] = _event_value(event, dict(own[:kept]))

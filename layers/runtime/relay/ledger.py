@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from secrets import token_hex
+from typing import Any, NamedTuple
 
 from relay import rows
 from relay.errors import LedgerUnavailable
 from relay.event import Event
 from relay.hashing import sha256
 from relay.rows import Row, number, text
+from relay.uuid7 import uuid7
 
 KEPT = timedelta(days=15)
 """Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
@@ -41,8 +42,7 @@ class Standing(StrEnum):
     BUSY = "busy"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The answer to a claim: ours to make, settled before, or being made by another (for `wait` seconds at most).
 
     `attempts` were made before and `done` requests of this delivery are behind us; `in_doubt` when an earlier claim
@@ -56,8 +56,7 @@ class Claim:
     wait: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What became of an event's delivery, and what the ledger keeps of it."""
 
     event: Event
@@ -101,7 +100,7 @@ class Ledger:
         taking = {
             "state": text("sending"),
             "lease": number(int(now.timestamp()) + self.lease),
-            "by": text(token_hex(6)),
+            "by": text(str(uuid7(now))),
         }
         try:
             taken = rows.insert(self.table, [{**self._own(event), **taking} for event in events])
@@ -216,7 +215,7 @@ class Ledger:
     def _newest_person(self, event: Event) -> str:
         return _text(rows.get(self.table, self._order(event)), "person")
 
-    def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, str | int]]:
+    def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, Any]]:
         """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
         found = rows.query(
             self.table,
