@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import cold, cost, delivery, end_to_end, ingest, mapping, report, samples
+from bench import cold, cost, delivery, end_to_end, ingest, mapping, memory, report, samples
 from bench.measure import Extent, Row, Say
 
-PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "cost")
+PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "memory", "cost")
 
 
 def main() -> None:
@@ -52,6 +52,7 @@ def _measured(parts: set[str], extent: Extent, say: Say, *, quick: bool) -> Iter
         "cold": lambda: cold.measure(extent, say, from_sources=quick),
         "delivery": lambda: delivery.measure(extent, say),
         "end-to-end": lambda: iter(()) if quick else end_to_end.measure(extent, say),
+        "memory": lambda: memory.measure(extent, say, from_sources=quick),
         "cost": lambda: cost.rows(cost.Measured.of(rows)),
     }
     for part, measure in measures.items():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs
 
 CATALOGUE = '{"function":"google","events":"login,logout,open,signup,track"}'
@@ -12,11 +13,12 @@ Document = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, and what it answers: `dynamodb.UpdateItem`, or `agent.google`."""
+    """An HTTP answer, and what it answers: `dynamodb.UpdateItem`, or `agent.google`; `rows` where it is about many."""
 
     call: str
     status: int = 200
     body: bytes = b"{}"
+    rows: int = 1
 
 
 def answer(path: str, headers: Mapping[str, str], body: bytes, stored: Mapping[str, str]) -> Answer:
@@ -24,7 +26,9 @@ def answer(path: str, headers: Mapping[str, str], body: bytes, stored: Mapping[s
     target = headers.get("x-amz-target", "")
     if target:
         service, operation = target.split("_")[0].removeprefix("Amazon").lower().split(".")[0], target.split(".")[-1]
-        return Answer(f"{service}.{operation}", body=_of_json_service(operation, json.loads(body), stored))
+        asked = json.loads(body)
+        told = _of_json_service(operation, asked, stored)
+        return Answer(f"{service}.{operation}", body=told, rows=_rows(operation, asked))
     if path.startswith("/2015-03-31/functions/"):
         return Answer("lambda.Invoke", body=b'{"skipped":"a stub"}')
     if path == "/":
@@ -52,14 +56,23 @@ def _of_json_service(operation: str, asked: Document, stored: Mapping[str, str])
         case "BatchGetItem":
             told = {"Responses": {}, "UnprocessedKeys": {}}
         case "BatchExecuteStatement":
-            told = {"Responses": [{"TableName": "receipts"}] * len(_items(asked["Statements"]))}
+            told = {"Responses": [{"TableName": "receipts"}] * _rows(operation, asked)}
         case _:
             told = {}
     return json.dumps(told).encode()
 
 
-def _items(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _rows(operation: str, asked: Any) -> int:  # noqa: ANN401 - any JSON
+    """How many rows of the ledger a call is about: that is what DynamoDB is paid for."""
+    match operation:
+        case "BatchExecuteStatement":
+            return len(asked["Statements"])
+        case "BatchGetItem":
+            return sum(len(table["Keys"]) for table in asked["RequestItems"].values())
+        case "BatchWriteItem":
+            return sum(len(requests) for requests in asked["RequestItems"].values())
+        case _:
+            return 1
 
 
 def _of_sns(body: bytes) -> Answer:

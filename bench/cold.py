@@ -27,10 +27,11 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
     with answering() as outside:
         for function in list(starts.FOLDERS)[:: extent.nth]:
             say(f"cold start: {function}")
-            yield _row(function, _paths(function, build), [floor], outside.url, extent.fresh)
+            yield _row(function, paths(function, build), [floor], outside.url, extent.fresh)
 
 
-def _paths(function: str, build: Path | None) -> list[Path]:
+def paths(function: str, build: Path | None) -> list[Path]:
+    """Where a function's code is: in the built artifacts, or in the sources."""
     if build:
         return [build / f"{starts.FOLDERS[function]}Function", build / "RuntimeLayer/python"]
     folder = "functions/agents" if function in samples.AGENTS else "functions"
@@ -38,13 +39,13 @@ def _paths(function: str, build: Path | None) -> list[Path]:
     return [samples.ROOT / folder / function, samples.ROOT / "layers/runtime", installed]
 
 
-def _row(function: str, paths: list[Path], floor: list[Path], url: str, rounds: int) -> Row:
+def _row(function: str, code: list[Path], floor: list[Path], url: str, rounds: int) -> Row:
     own, least, trimmed, ratios = [], [], [], []
     for _ in range(rounds):
         # By turns, so that a busy machine slows all alike.
-        least.append(_start(function, floor, url, least=True))
-        own.append(_start(function, paths, url))
-        trimmed.append(_start(function, paths, url, least=True))
+        least.append(start(function, floor, url, least=True))
+        own.append(start(function, code, url))
+        trimmed.append(start(function, code, url, least=True))
         ratios.append(own[-1]["ended"] / least[-1]["ended"])
     if not starts.worked(function, own[0]["answer"]):
         raise AssertionError(f"{function} answered {own[0]['answer']}")
@@ -55,26 +56,29 @@ def _row(function: str, paths: list[Path], floor: list[Path], url: str, rounds: 
         "floor_ms": _ms(least, "ended"),
         "floor_of_our_layer_ms": _ms(trimmed, "ended"),
         "modules": len(own[0]["modules"]),
-        "dearest": _dearest(function, paths, url, set(least[0]["modules"])),
+        "dearest": _dearest(function, code, url, set(least[0]["modules"])),
     }
     return Row("cold start", function, _ms(own, "ended"), "ms", "floor", ratio, f"≤ {TARGET:g}", ratio <= TARGET, more)
 
 
-def _start(function: str, paths: list[Path], url: str, *options: str, least: bool = False) -> Start:
+def start(
+    function: str, code: list[Path], url: str, *options: str, least: bool = False, within: Path | None = None
+) -> Start:
+    """One start in a fresh interpreter, or the least that makes the function's calls; `within` as `run` has it."""
     given = {"calls": starts.calls(function, url)} if least else {"event": starts.event(function)}
-    own = {**samples.environment(url, function), "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    own = {**samples.environment(url, function), "PYTHONPATH": os.pathsep.join(map(str, code))}
     # Without site, whose .pth files import what Lambda would not.
-    return run(["-S", *options, _FIRST], own, given)[0]
+    return run(["-S", *options, _FIRST], own, given, within)[0]
 
 
 def _ms(taken: list[Start], name: str) -> float:
     return float(median(one[name] for one in taken)) * 1000
 
 
-def _dearest(function: str, paths: list[Path], url: str, floor: set[str]) -> dict[str, float]:
+def _dearest(function: str, code: list[Path], url: str, floor: set[str]) -> dict[str, float]:
     """The packages that the floor does without, and the milliseconds that their own modules take to import."""
     took: Counter[str] = Counter()
-    for line in _start(function, paths, url, "-X", "importtime")["stderr"].splitlines():
+    for line in start(function, code, url, "-X", "importtime")["stderr"].splitlines():
         found = _IMPORT.match(line)
         if found and found[3] not in floor:
             took[found[3].partition(".")[0]] += int(found[1])

@@ -34,6 +34,9 @@ DAYS_KEPT = 15
 METRICS_IN_USE = 4 + 6 * 5
 """Custom metrics with data while all goes well: of ingest and the stage, and of each agent."""
 
+WRITES = ("BatchExecuteStatement", "BatchWriteItem", "PutItem", "UpdateItem")
+"""What DynamoDB counts as writes; PartiQL's are its inserts."""
+
 Parts = dict[str, float]
 
 
@@ -41,29 +44,29 @@ Parts = dict[str, float]
 class Measured:
     """What one event costs in calls, bytes and time, as this run's own rows say.
 
-    `cpu_ms`, `log_bytes`, `calls` and `bytes` by agent; `ingest_*` of one event alone.
+    `agents` is what delivering was measured to take, by agent; `ingest_*` of one event alone.
     """
 
     ingest_us: float
     ingest_log_bytes: float
-    cpu_ms: Mapping[str, float]
-    log_bytes: Mapping[str, float]
-    calls: Mapping[str, Mapping[str, float]]
-    bytes: Mapping[str, Mapping[str, float]]
+    agents: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Measured":
         """What rows of ingest and of delivery say."""
         (ingest,) = (row for row in rows if row.part == "ingest" and row.name == "one event")
         agents: dict[str, Mapping[str, Any]] = {row.name: row.more for row in rows if row.part == "delivery"}
-        return cls(
-            ingest.value,
-            ingest.more["log_bytes"],
-            {name: more["cpu_ms"] for name, more in agents.items()},
-            {name: more["log_bytes"] for name, more in agents.items()},
-            {name: more["calls"] for name, more in agents.items()},
-            {name: more["bytes"] for name, more in agents.items()},
-        )
+        return cls(ingest.value, ingest.more["log_bytes"], agents)
+
+    def each(self, agent: str, what: str, batch: float) -> float:
+        """What one delivery of a batch takes: the first of it what one alone does, the others what the batch adds."""
+        more = self.agents[agent]
+        return float(more[f"{what}_alone"] + (batch - 1) * more[what]) / batch
+
+    def told(self, agent: str, what: str) -> Mapping[str, float]:
+        """What a delivery is in calls, rows or bytes, by call."""
+        counts: Mapping[str, float] = self.agents[agent][what]
+        return counts
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,11 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Par
     price = prices()
     event_gb = len(samples.message()) / 1e9 * MILLION
     writes, reads = _units(measured)
-    logged = MILLION * (measured.ingest_log_bytes + sum(measured.log_bytes.values()))
+    own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
+    logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
     logged += REPORT_BYTES * (MILLION + sum(invocations.values()))
-    sent = MILLION * sum(told["agent." + name] for name, told in measured.bytes.items())
-    requests = MILLION * sum(told["agent." + name] for name, told in measured.calls.items())
+    sent = MILLION * sum(measured.told(name, "bytes")["agent." + name] for name in samples.AGENTS)
+    requests = MILLION * sum(measured.told(name, "calls")["agent." + name] for name in samples.AGENTS)
     gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"
     return {
         "API Gateway": MILLION * price[gateway],
@@ -130,7 +134,8 @@ def _gb_seconds(measured: Measured, template: Deployed, traffic: Traffic, invoca
     for name, times in invocations.items():
         calls = 3 if name in samples.ORDERED else 2
         waits = (AWS_MS * calls + AGENT_MS * REQUESTS.get(name, 1)) / 1e3
-        busy = traffic.batch(name, template) * measured.cpu_ms[name] / 1e3 / _share(template.agent_memory)
+        batch = traffic.batch(name, template)
+        busy = batch * measured.each(name, "cpu_ms", batch) / 1e3 / _share(template.agent_memory)
         agents += times * (waits + busy)
     return (ingest * template.ingest_memory + agents * template.agent_memory) / 1024
 
@@ -146,10 +151,10 @@ def _queue(agent: str, invocations: float, price: Mapping[str, float]) -> float:
 
 
 def _units(measured: Measured) -> tuple[float, float]:
-    told = list(measured.calls.values())
-    writes = 1 + sum(calls.get("dynamodb.UpdateItem", 0) + calls.get("dynamodb.PutItem", 0) for calls in told)
+    told = [measured.told(name, "rows") for name in samples.AGENTS]
+    writes = 1 + sum(rows.get(f"dynamodb.{call}", 0) for rows in told for call in WRITES)
     # Of a batch's start only: the circuit is looked at every five seconds.
-    reads = sum(round(calls.get("dynamodb.GetItem", 0)) for calls in told)
+    reads = sum(round(rows.get("dynamodb.BatchGetItem", 0)) for rows in told)
     return MILLION * writes, MILLION * reads
 
 

@@ -32,7 +32,7 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
     outside.counts()
     taken, printed = _batches(agent, size, batches, outside)
     told = outside.counts()
-    alone, _ = _batches(agent, 1, batches, outside)
+    alone, printed_alone = _batches(agent, 1, batches, outside)
     together = agent == "facebook"
     each = (AWS_MS * (3 if agent in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(agent, 1)) / 1000
     ideal = min(workers, size) / (each - AGENT_MS / 1000 if together else each)
@@ -47,7 +47,9 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
         "cpu_ms": median(taken["processor"]) / size * 1000,
         "cpu_ms_alone": median(alone["processor"]) * 1000,
         "log_bytes": len(printed) / made,
+        "log_bytes_alone": len(printed_alone) / (batches + 1),
         "calls": {name: round(counted["calls"] / made, 3) for name, counted in sorted(told.items())},
+        "rows": {name: round(counted["rows"] / made, 3) for name, counted in sorted(told.items())},
         "bytes": {name: round(counted["bytes"] / made) for name, counted in sorted(told.items())},
     }
     return Row("delivery", agent, rate, "/s", "ideal", share, f"≥ {TARGET:g}", share >= TARGET, more)

@@ -131,6 +131,22 @@ def _end(told: Found) -> Iterator[str]:
     return _table(["from the call to", "p50", "p95", "p99", "p50 to the reference"], lines)
 
 
+def _memory(told: Found) -> Iterator[str]:
+    lines = [
+        [
+            row["more"]["function"],
+            f"{row['more']['memory_mb']} MB",
+            f"{row['value']:.0f} ms",
+            f"{row['ratio']:.2f}",
+            f"{row['more']['cold_ms']:,.0f} ms",
+            f"{row['more']['resident_mb']:.0f} MB",
+            f"{row['more']['usd']:.2f}",
+        ]
+        for row in told["parts"].get("memory", [])
+    ]
+    return _table(["function", "memory", "warm", "of 1769 MB", "cold", "resident", "USD a million"], lines)
+
+
 def _usd(*parts: str) -> Callable[[Found], Iterator[str]]:
     def table(told: Found) -> Iterator[str]:
         rows = [row for part in parts for row in told["parts"][part]]
@@ -158,6 +174,7 @@ _TABLES: dict[str, Callable[[Found], Iterator[str]]] = {
     "cold start": _cold,
     "delivery": _delivery,
     "end to end": _end,
+    "memory": _memory,
     "cost": _usd("cost", "idle"),
     "changes": _usd("cost if"),
 }

@@ -2,11 +2,12 @@
 
 `python -S bench/first.py`, on standard input `{"event": ...}` for the `app` that is on the path, or
 `{"calls": [[service, operation, arguments], ...]}` for the floor. Says on standard error, in one JSON line, the
-processor's seconds at the start, after the import and after the first answer, the seconds by the clock, the modules
-that are loaded, and the answer.
+processor's seconds at the start, after the import and after the first answer, the seconds by the clock, the most
+megabytes that were resident, the modules that are loaded, and the answer.
 """
 
 import json
+import resource
 import sys
 import time
 from typing import Any
@@ -59,6 +60,7 @@ def main() -> None:
     imported, answer = _floor(given["calls"]) if "calls" in given else _function(given["event"])
     ended = time.process_time()
     told = {"start": at_start, "imported": imported, "ended": ended, "clock": time.perf_counter() - began}
+    told["resident_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stderr.write("\n" + json.dumps({**told, "modules": sorted(sys.modules), "answer": answer}) + "\n")
 
 

@@ -67,14 +67,20 @@ def _await(outside: Outside) -> None:
     raise TimeoutError("the stub does not answer")
 
 
-def run(arguments: list[str], own: Mapping[str, str], given: object = None) -> tuple[dict[str, Any], str]:
+def run(
+    arguments: list[str], own: Mapping[str, str], given: object = None, within: Path | None = None
+) -> tuple[dict[str, Any], str]:
     """Runs our Python with these variables and this JSON on standard input; the JSON that it says last, and its output.
+
+    `within` is the file of a cgroup that takes its processes' ids.
 
     Raises:
         RuntimeError: it ended with an error; the message is the last that it wrote.
     """
+    # The shell joins the group, and becomes our Python.
+    joining = ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', str(within)] if within else []
     ended = subprocess.run(
-        [sys.executable, *arguments],
+        [*joining, sys.executable, *arguments],
         input=json.dumps(given),
         env=_environment(own),
         cwd=samples.ROOT,

@@ -18,6 +18,7 @@ TITLES = {
     "cold start": "Cold start: import and first invocation, processor time",
     "delivery": "Delivery: agents answer after 50 ms, AWS after 5",
     "end to end": "End to end on the local cloud, from the call to the agent's request",
+    "memory": "A warm invocation by memory: Lambda's share of a processor, AWS answering after 5 ms, agents after 50",
     "cost": "Cost of a million events to six agents, list price",
     "idle": "A month without events, list price",
     "cost if": "What would change the cost",

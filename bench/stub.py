@@ -1,7 +1,7 @@
 """AWS and the agents over HTTP in a process of their own: they answer after a set time, and count what they are asked.
 
 `python -m bench.stub PORT AWS_MS AGENT_MS`, the SSM parameters as a JSON object on standard input. `GET /_counts` says
-how often each call was made since it was last asked, with the bytes of its bodies.
+how often each call was made since it was last asked, about how many rows, with the bytes of its bodies.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class Stub:
         self._seconds = {"agent": agent_seconds}
         self._aws_seconds = aws_seconds
         self.stored = stored
-        self._counts: Counts = defaultdict(lambda: {"calls": 0, "bytes": 0})
+        self._counts: Counts = defaultdict(lambda: {"calls": 0, "rows": 0, "bytes": 0})
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, float]:
         """The answer, and the seconds after which it is due."""
@@ -33,6 +33,7 @@ class Stub:
         told = answer(path, headers, body, self.stored)
         counted = self._counts[told.call]
         counted["calls"] += 1
+        counted["rows"] += told.rows
         counted["bytes"] += len(body)
         return told, self._seconds.get(told.call.split(".")[0], self._aws_seconds)
 

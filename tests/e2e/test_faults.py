@@ -181,7 +181,7 @@ def test_a_function_killed_between_sending_and_settling_leaves_a_delivery_in_dou
     app.wait_until_received("facebook", event_id)
     app.wait_until_received("appsflyer", event_id)
     assert _kill("Facebook") + _kill("Appsflyer") >= 2
-    assert app.receipts(event_id)["facebook"]["state"] == "sending"
+    assert app.receipts(event_id)["appsflyer"]["state"] == "sending"
     assert wait_for(lambda: app.receipts(event_id)["facebook"]["state"] == "delivered", LONG_SECONDS)
     assert wait_for(lambda: app.receipts(event_id)["appsflyer"]["state"] == "unconfirmed", LONG_SECONDS)
     # Meta is told again and knows the event by its id; AppsFlyer is not, since it would count it twice.

@@ -130,7 +130,7 @@ def test_no_request_breaks_the_api_and_none_is_taken_that_the_document_forbids(a
     assert {" ".join(answered.split()[:2]) for answered in seen["answers"]} >= CALLS
 
 
-@pytest.mark.skipif(not REQUESTS, reason="at length by make fuzz alone")
+@pytest.mark.skipif(not REQUESTS, reason="ten thousand requests take seven minutes: make fuzz makes them")
 def test_at_length(app: Caller, tmp_path: Path) -> None:
     """`make fuzz`: boundaries of every call, then chance until there are enough; says how it goes."""
     _warm(app)
