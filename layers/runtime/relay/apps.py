@@ -66,7 +66,7 @@ class App(BaseModel):
 
 @dataclass(slots=True)
 class Acquaintance:
-    """Which apps a function instance knows, which it knows not to be there, and how many more it may look up at this moment."""
+    """The apps that a function instance knows, and those it knows not to be; how many more it may look up at once."""
 
     known: set[str] = field(default_factory=set)
     strangers: OrderedDict[str, float] = field(default_factory=OrderedDict)
