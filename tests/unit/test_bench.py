@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from bench import memory
 from bench.cost import WRITES
+from bench.measure import Extent
 
 PARTS = {"mapping", "ingest", "cold start", "delivery", "cost", "idle", "cost if"}
 
@@ -26,7 +28,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_part_is_there_with_the_machine_and_the_time(told: dict[str, Any]) -> None:
-    assert told["parts"].keys() == PARTS
+    # A share of the processor can be given where cgroups can be made.
+    assert told["parts"].keys() - {"memory"} == PARTS
     assert all(told["parts"].values())
     assert told["at"]
     assert told["machine"].keys() == {"cores", "processor", "system", "python"}
@@ -49,6 +52,16 @@ def test_a_warm_delivery_writes_twice_at_most_and_an_event_once(told: dict[str, 
 
 def test_a_delivery_logs_four_hundred_bytes_at_most(told: dict[str, Any]) -> None:
     assert all(row["more"]["log_bytes"] <= 400 for row in told["parts"]["delivery"])
+
+
+def test_memory_is_left_out_and_says_so_where_no_share_of_a_processor_can_be_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("_CPU", "_UNIFIED"):
+        monkeypatch.setattr(memory, name, tmp_path / "none")
+    said: list[str] = []
+    assert list(memory.measure(Extent.quick(), said.append)) == []
+    assert said[0].startswith("memory: left out")
 
 
 def test_every_price_has_its_source_and_date() -> None:

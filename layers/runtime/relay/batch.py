@@ -18,14 +18,14 @@ from relay.verdict import Meaning, Verdict
 MAX_WORKERS = 16
 """Deliveries of one batch under way at once."""
 
-CREW = 8
+CREW = 10
 """Deliveries that are claimed, made and settled together, so that one call to DynamoDB serves them all.
 
 So many are in doubt, at most, for each crew that a function leaves when it is ended in the middle of a batch.
 """
 
 CREWS = 3
-"""Crews at work at once: while two have their requests under way, the third claims or settles."""
+"""Crews at work at once: while one claims or settles, the others have their requests under way."""
 
 MARGIN_MILLISECONDS = 8_000
 """No delivery is begun with less time left than this: a request may take its time-outs, 7 s, in full."""
