@@ -44,7 +44,7 @@ def _rows(parts: set[str], console: Console, *, quick: bool) -> list[Row]:
 
 def _measured(parts: set[str], extent: Extent, say: Say, *, quick: bool) -> Iterator[Row]:
     """The rows of the parts, those that cost is reckoned from before it."""
-    needed = parts | ({"ingest", "delivery"} if "cost" in parts else set())
+    needed = parts | ({"ingest", "delivery", "memory"} if "cost" in parts else set())
     rows: list[Row] = []
     measures: dict[str, Callable[[], Iterator[Row]]] = {
         "mapping": lambda: mapping.measure(extent, say),

@@ -44,19 +44,31 @@ Parts = dict[str, float]
 class Measured:
     """What one event costs in calls, bytes and time, as this run's own rows say.
 
-    `agents` is what delivering was measured to take, by agent; `ingest_*` of one event alone.
+    `agents` is what delivering was measured to take, by agent; `ingest_*` of one event alone; `warm_ms` what a warm
+    invocation takes, by function and memory, where that could be measured.
     """
 
     ingest_us: float
     ingest_log_bytes: float
     agents: Mapping[str, Mapping[str, Any]]
+    warm_ms: Mapping[tuple[str, int], float]
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Measured":
-        """What rows of ingest and of delivery say."""
+        """What rows of ingest, of delivery and of memory say."""
         (ingest,) = (row for row in rows if row.part == "ingest" and row.name == "one event")
         agents: dict[str, Mapping[str, Any]] = {row.name: row.more for row in rows if row.part == "delivery"}
-        return cls(ingest.value, ingest.more["log_bytes"], agents)
+        warm = {(row.more["function"], row.more["memory_mb"]): row.value for row in rows if row.part == "memory"}
+        return cls(ingest.value, ingest.more["log_bytes"], agents, warm)
+
+    def milliseconds(self, function: str, memory: int) -> float:
+        """What a warm invocation takes alone: as measured, or the waits and the processor at its share of one."""
+        if function == "ingest":
+            reckoned = AWS_MS + self.ingest_us / 1e3 / _share(memory)
+        else:
+            waits = AWS_MS * (3 if function in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(function, 1)
+            reckoned = waits + self.agents[function]["cpu_ms_alone"] / _share(memory)
+        return self.warm_ms.get((function, memory), reckoned)
 
     def each(self, agent: str, what: str, batch: float) -> float:
         """What one delivery of a batch takes: the first of it what one alone does, the others what the batch adds."""
@@ -128,16 +140,14 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Par
 
 
 def _gb_seconds(measured: Measured, template: Deployed, traffic: Traffic, invocations: Mapping[str, float]) -> float:
-    """Billed: waits, and the processor's time at the share of one that the memory brings."""
-    ingest = MILLION * (AWS_MS / 1e3 + measured.ingest_us / 1e6 / _share(template.ingest_memory))
+    """Billed: what an invocation takes alone, and for the rest of its batch the processor's time."""
+    ingest = MILLION * measured.milliseconds("ingest", template.ingest_memory)
     agents = 0.0
     for name, times in invocations.items():
-        calls = 3 if name in samples.ORDERED else 2
-        waits = (AWS_MS * calls + AGENT_MS * REQUESTS.get(name, 1)) / 1e3
-        batch = traffic.batch(name, template)
-        busy = batch * measured.each(name, "cpu_ms", batch) / 1e3 / _share(template.agent_memory)
-        agents += times * (waits + busy)
-    return (ingest * template.ingest_memory + agents * template.agent_memory) / 1024
+        alone = measured.milliseconds(name, template.agent_memory)
+        more = (traffic.batch(name, template) - 1) * measured.agents[name]["cpu_ms"] / _share(template.agent_memory)
+        agents += times * (alone + more)
+    return (ingest * template.ingest_memory + agents * template.agent_memory) / 1000 / 1024
 
 
 def _share(memory: int) -> float:
@@ -147,7 +157,11 @@ def _share(memory: int) -> float:
 def _queue(agent: str, invocations: float, price: Mapping[str, float]) -> float:
     """SNS puts each message in; Lambda receives and deletes ten at a time."""
     requests = MILLION + 2 * max(invocations, MILLION / 10)
-    return requests * price["sqs_fifo_request" if agent in samples.ORDERED else "sqs_standard_request"]
+    return requests * price[_request(agent)]
+
+
+def _request(agent: str) -> str:
+    return "sqs_fifo_request" if agent in samples.ORDERED else "sqs_standard_request"
 
 
 def _units(measured: Measured) -> tuple[float, float]:
@@ -195,14 +209,19 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
     for name, (deployment, events) in choices.items():
         yield Row("cost if", name, sum(per_million(measured, deployment, events).values()), "USD/M")
     total = sum(per_million(measured, template, traffic).values())
-    yield Row("cost if", "provisioned writes, 70 % used", total - _saved_by_provisioning(measured), "USD/M")
+    reserved = _saved_by_reserving(measured)
+    yield Row("cost if", "reserved writes, 70 % used", total - reserved, "USD/M")
+    sends = MILLION * sum(prices()[_request(name)] for name in samples.AGENTS)
+    yield Row("cost if", "SNS' sends to SQS not billed", total - sends, "USD/M")
+    http = sum(per_million(measured, template, replace(traffic, http=True)).values())
+    yield Row("cost if", "HTTP API and reserved writes", http - reserved, "USD/M")
     metrics = METRICS_IN_USE * prices()["metric_month"]
     yield Row("cost if", "in use: custom metrics, besides", metrics, "USD/month")
     free = sum(max(0.0, usd) for usd in _after_free(template).values())
     yield Row("cost if", "idle, after the free tier", free, "USD/month")
 
 
-def _saved_by_provisioning(measured: Measured) -> float:
+def _saved_by_reserving(measured: Measured) -> float:
     """What reserving the writes saves where traffic is so steady that seven tenths of them are used."""
     writes, _ = _units(measured)
     price = prices()

@@ -17,9 +17,8 @@ from bench.delivery import AGENT_MS, AWS_MS
 from bench.measure import Extent, Row, Say
 from bench.outside import answering, built, run
 
-SIZES = (FULL_MEMORY, 1024, 512, 256, 128)
-FUNCTIONS = ("ingest", "google", "eitri_push")
-"""What a caller waits for, an agent of a standard queue, and one of an ordered queue."""
+SIZES = (FULL_MEMORY, 1024, 512, 256)
+FUNCTIONS = ("ingest", *samples.AGENTS)
 
 PERIOD_US = 20_000
 _CPU = Path("/sys/fs/cgroup/cpu")
@@ -49,7 +48,7 @@ def _taken(function: str, memory: int, url: str, code: list[Path], extent: Exten
     with share_of(memory) as within:
         starts = [start(function, code, url, within=within) for _ in range(max(1, extent.fresh // 2))]
         own = samples.environment(url, function)
-        warm, _ = run(["-m", "bench.batch", function, "1", str(5 * extent.batches)], own, within=within)
+        warm, _ = run(["-m", "bench.batch", function, "1", str(3 * extent.batches)], own, within=within)
     milliseconds = median(warm["clock"]) * 1000
     return {
         "memory_mb": memory,

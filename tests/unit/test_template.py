@@ -288,3 +288,10 @@ def test_every_function_has_its_role_and_a_log_group_that_forgets() -> None:
 
 def test_nothing_is_written_with_an_alias_that_cloudformation_refuses() -> None:
     assert not re.search(r"(?m)^\s*[\w:]+:\s+[&*]\w+", Path("template.yaml").read_text())
+
+
+def test_the_ledger_is_paid_by_the_write_unless_writes_are_reserved() -> None:
+    table = _properties("Receipts")
+    assert table["BillingMode"] == {"Fn::If": ["HasReservedWrites", "PROVISIONED", "PAY_PER_REQUEST"]}
+    assert _template()["Parameters"]["ReservedWrites"]["Default"] == 0
+    assert table["ProvisionedThroughput"]["Fn::If"][1]["WriteCapacityUnits"] == {"Ref": "ReservedWrites"}
