@@ -21,9 +21,6 @@ POLLERS = 5
 """Receivers that Lambda keeps on a queue, each waiting 20 s at a time (the same guide, Amazon SQS)."""
 
 MONTH_SECONDS = 30 * 86_400
-REPORT_BYTES = 290
-"""What Lambda itself logs of an invocation: START, END and REPORT."""
-
 HEADER_BYTES = 450
 """What an HTTPS request to an agent has besides its body."""
 
@@ -117,9 +114,9 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Par
     price = prices()
     event_gb = len(samples.message()) / 1e9 * MILLION
     writes, reads = _units(measured)
+    # Lambda's own lines, START, END and REPORT, are below the template's SystemLogLevel.
     own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
     logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
-    logged += REPORT_BYTES * (MILLION + sum(invocations.values()))
     sent = MILLION * sum(measured.told(name, "bytes")["agent." + name] for name in samples.AGENTS)
     requests = MILLION * sum(measured.told(name, "calls")["agent." + name] for name in samples.AGENTS)
     gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"

@@ -2,9 +2,9 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -21,8 +21,7 @@ TOKEN_MARGIN = timedelta(seconds=60)
 """A token is renewed this long before it ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What a request's authorization may depend on besides its content; `fresh` after a refusal of credentials."""
 
     now: datetime

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -27,8 +27,7 @@ from relay.verdict import Meaning, Verdict
 S = TypeVar("S", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan(Generic[S]):
+class Plan(NamedTuple, Generic[S]):
     """What an event makes of an agent: its requests by these settings, and how many properties were withheld."""
 
     settings: S
@@ -37,8 +36,7 @@ class Plan(Generic[S]):
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Generic[S]):
+class Delivery(NamedTuple, Generic[S]):
     """A delivery that is ours to attempt."""
 
     record: Record
@@ -57,8 +55,7 @@ def _before(claim: Claim, withheld: int) -> Outcome:
     return Outcome("", attempts=claim.attempts, done=claim.done, withheld=withheld)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read(Generic[S]):
+class _Read(NamedTuple, Generic[S]):
     """A record that was read and planned, of which the ledger has not been asked."""
 
     record: Record

@@ -1,7 +1,7 @@
 """Exchanges with an agent: requests authorized, sent and their answers read, unless the agent's circuit is open."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
@@ -76,4 +76,4 @@ class Line(Generic[S]):
         except CredentialsRefused as fault:
             return Verdict(Meaning.CREDENTIALS, str(fault))
         told = agent.together.classify(response, number) if agent.together else agent.classify(response)
-        return replace(told, status=response.status)
+        return told._replace(status=response.status)

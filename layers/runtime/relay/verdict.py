@@ -1,9 +1,9 @@
 """What an agent's answer means, and the table that holds where its contract says nothing else."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from relay.http import Response
 
@@ -18,8 +18,7 @@ class Meaning(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An answer's meaning; the reason holds statuses and codes, never personal data; `wait` is in seconds.
 
     `status` is the runtime's to fill in: the HTTP status of the answer, None where there was none.
