@@ -5,9 +5,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from relay import headers
 from relay.errors import Fault, InvalidEvent, TooLarge, UnsupportedMedia
@@ -25,8 +24,7 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _MEDIA_TYPE = re.compile(r"application/([\w.-]+\+)?json")
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A body's text, what it says, and the faults that JSON itself lets pass."""
 
     text: str

@@ -1,13 +1,11 @@
 """Everything that the functions are told by their environment variables; nothing else reads `os.environ`."""
 
 import os
-from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 
-@dataclass(frozen=True, slots=True)
-class AgentEnvironment:
+class AgentEnvironment(NamedTuple):
     """What the template tells an agent's function; times in seconds."""
 
     settings_parameter: str

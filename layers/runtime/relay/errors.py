@@ -16,15 +16,14 @@ RelayError
 └── Unreachable         no answer from an agent: connection, TLS or time-out
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class RelayError(Exception):
     """Anything that session-relay itself raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong with a caller's event: where (JSON Pointer, `#/device/platform`) and what to do about it."""
 
     pointer: str

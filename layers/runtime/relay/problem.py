@@ -1,7 +1,6 @@
 """Answers of the HTTP API: JSON, and faults as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -63,7 +62,7 @@ def problem_document(status: HTTPStatus, detail: str, faults: Sequence[Fault] = 
     """The JSON of a problem, to stand alone or among the results of a batch."""
     document: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
     if faults:
-        document["errors"] = [asdict(fault) for fault in faults]
+        document["errors"] = [fault._asdict() for fault in faults]
     return document
 
 

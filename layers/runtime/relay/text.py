@@ -46,7 +46,6 @@ class Form:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
-@dataclass(frozen=True, slots=True)
 class OwnId:
     """An id that is somebody's own: it names one person or one device, and looks like no other.
 
@@ -93,7 +92,6 @@ _RFC3339 = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class MomentText:
     """A time as RFC 3339 writes it, with an offset, from the year 2000 on."""
 
