@@ -136,14 +136,13 @@ class Ledger:
             held_until = _number(found, "lease")
             if held_until > now.timestamp():
                 return Claim(Standing.BUSY, wait=held_until - int(now.timestamp()) + 1)
-            row = self._take(event, taking, "#state = :sending AND #lease = :old", {":old": number(held_until)})
+            row = self._take(event, taking, "#state = :state AND #lease = :old", {":old": number(held_until)})
         except LedgerUnavailable as fault:
             return fault
         return _ours(row, in_doubt=True) if row is not None else Claim(Standing.BUSY, wait=1)
 
     def _take(self, event: Event, taking: Row, condition: str, more: Row) -> Row | None:
-        sending = {":sending": text("sending")} if ":sending" in condition else {}
-        return self._change(event, taking, condition, {**sending, **more}, ReturnValues="ALL_NEW")
+        return self._change(event, taking, condition, more, ReturnValues="ALL_NEW")
 
     def _change(self, event: Event, values: Row, condition: str, more: Row, **wanted: str) -> Row | None:
         """Sets attributes of a delivery's row under a condition; None if that does not hold."""
