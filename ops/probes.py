@@ -4,13 +4,14 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops import product
+from relay.encoding import encode
 from relay.event import Event
-from relay.http import Request, Response, encode
+from relay.http import Request, Response
 from relay.verdict import Meaning
 
 
@@ -49,7 +50,7 @@ def _event(kind: str, days_ago: int = 0, /, **more: Any) -> Event:  # noqa: ANN4
 def _changed(request: Request, **fields: Any) -> Request:  # noqa: ANN401 - JSON values
     """The request with fields of its body changed, those that are None left out."""
     body = {**json.loads(request.body), **fields}
-    return replace(request, body=encode({name: value for name, value in body.items() if value is not None}))
+    return request._replace(body=encode({name: value for name, value in body.items() if value is not None}))
 
 
 def _refused_as(agent: str, status: int) -> Callable[[Response], bool]:
@@ -102,7 +103,7 @@ def _google(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN40
     for platform in (name for name, stream in streams.items() if stream):
         event = _event("login", device={"platform": platform}, ids=ids, method="check")
         (request,) = product.agent("google").build_requests(event, settings)
-        debug = replace(request, url=request.url.replace("/mp/collect", "/debug/mp/collect"))
+        debug = request._replace(url=request.url.replace("/mp/collect", "/debug/mp/collect"))
         yield Probe(
             f"{platform}: an event at /debug/mp/collect",
             _changed(debug, validation_behavior="ENFORCE_RECOMMENDATIONS"),

@@ -14,9 +14,9 @@ from relay import settings
 from relay.body import read as read_body
 from relay.environment import identity_path
 from relay.errors import InvalidEvent, SettingsUnavailable
-from relay.event import Part, faults_of
 from relay.identity import IdentityKeys, Lifetime, mint
 from relay.log import count, logger
+from relay.part import Part
 from relay.problem import REFUSALS, Answer, answer, problem, refusal
 from relay.text import CustomerId
 
@@ -71,6 +71,8 @@ def _answered(event: Mapping[str, Any], *, over_http: bool) -> Answer:
         text = read_body(event, MAX_BODY_BYTES).sound()
         return _minted(event["requestContext"]["authorizer"]["appId"], TokenCall.model_validate_json(text))
     except ValidationError as invalid:
+        from relay.faults import faults_of  # noqa: PLC0415 - see its first line
+
         found = InvalidEvent(faults_of(invalid))
         return refusal(found, f"No token was minted. {found}")
     except REFUSALS as refused:

@@ -140,7 +140,7 @@ def test_a_connection_is_used_again_for_the_next_request() -> None:
             connection, _ = listener.accept()
             with closing(connection):
                 for _ in range(2):
-                    connection.recv(65536)
+                    _asked(connection)
                     connection.sendall(answer)
 
         server = threading.Thread(target=run, daemon=True)

@@ -68,6 +68,7 @@ class FakeLedger(Ledger):
 
     table: str = "receipts"
     agent: str = "example"
+    lease: int = 60
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, tuple[int, str]] = field(default_factory=dict)
     people: dict[str, str | None] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import json
 import re
 import string
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from functions.agents.dashx import app as dashx
 from functions.agents.emarsys import app as emarsys
 from functions.agents.facebook import app as facebook
 from functions.agents.google import app as google
+from relay.address import own_address
 from relay.errors import InvalidEvent
 from relay.event import Call, Event
 from relay.hashing import sha256
@@ -157,13 +159,27 @@ def test_a_phone_number_is_digested_as_digits_at_meta_and_with_its_plus_elsewher
 @given(ANY_TEXT | st.ip_addresses().map(str))
 @example("0.0.0.0")  # noqa: S104 - nobody's address
 @example("::")
+@example("2001:DB8:0:0:0:0:0:1")
+@example("::ffff:203.0.113.24")
+@example("203.0.113.024")
+@example("fe80::1%eth0")
+@example("203.0.113.24\0")
 def test_an_address_of_the_network_is_canonical_or_absent(text: str) -> None:
-    for normalise in (facebook._ip, google._ip, appsflyer._ip_version_4):
-        normal = normalise(text)
-        if normal is not None:
-            assert normalise(normal) == normal
-            assert re.fullmatch(r"[0-9a-f.:]+(%\S+)?", normal)
-            assert normal not in {"0.0.0.0", "::"}  # noqa: S104 - the same
+    normal = own_address(text)
+    assert (normal is None) == (_address(text) is None)
+    if normal is not None:
+        assert own_address(normal) == normal
+        assert _address(normal) == _address(text)
+        assert appsflyer._ip_version_4(text) == (normal if "." in normal and ":" not in normal else None)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address as the standard library reads it; a zone names an interface of the person's own machine."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return None if address.is_unspecified or "%" in text else address
 
 
 @given(ANY_TEXT | st.uuids().map(str) | st.uuids().map(lambda one: str(one).upper()))

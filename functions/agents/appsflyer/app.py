@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC
-from ipaddress import IPv4Address
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -11,11 +10,12 @@ from pydantic_core import PydanticCustomError
 
 from relay.address import own_address
 from relay.agent import Agent
+from relay.encoding import encode
 from relay.errors import Skip
 from relay.event import Consent, Device, Event, PropertyValue
 from relay.handler import handler_of
 from relay.hashing import sha256
-from relay.http import Request, Response, Value, encode
+from relay.http import Request, Response, Value
 from relay.personal import has_address, is_contact
 from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
@@ -112,7 +112,8 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
-    for document in _ever_smaller(_body(event, name, settings), event, shared(event.properties, settings.properties)):
+    properties = shared(event.properties, settings.properties)
+    for document in _ever_smaller(_body(event, name, settings), event, properties):
         body = encode(document)
         if len(body) <= MAX_BODY_BYTES:
             return [Request(url, body, headers)]
@@ -120,10 +121,11 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
 
 
 def _name(event: Event, settings: Settings) -> str:
+    # The settings' own names were looked at when they were read.
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if not _is_name(name) or is_contact(name):
+    if event.type == "track" and (not _is_name(name) or is_contact(name)):
         raise Skip("event name not allowed by AppsFlyer")
     return str(name)
 
@@ -154,9 +156,11 @@ def _ever_smaller(
     body: dict[str, Any], event: Event, properties: Mapping[str, PropertyValue]
 ) -> Iterator[dict[str, Any]]:
     """The body in full, then the same with less and less; what the person consented to stays, put shorter last."""
-    own = list(properties.items())
-    for kept in range(len(own), -1, -1):
-        body["eventValue"] = _event_value(event, dict(own[:kept]))
+    body["eventValue"] = _event_value(event, properties)
+    yield body
+    while properties:
+        properties = dict(list(properties.items())[:-1])
+        body["eventValue"] = _event_value(event, properties)
         yield body
     for field in _EXPENDABLE:
         if body.pop(field, None) is not None:
@@ -167,12 +171,11 @@ def _ever_smaller(
 
 def _event_value(event: Event, properties: Mapping[str, PropertyValue]) -> str:
     """JSON within JSON; our event id goes along, the only key to AppsFlyer's raw data, which has no field for one."""
-    values = dict(properties)
-    if event.method and event.type in {"login", "signup"}:
-        values = {**shared({"af_registration_method": event.method}, "all"), **properties}
-    if not values and event.type in {"logout", "open"}:
+    if event.type in {"logout", "open"} and not properties:
         return ""
-    return encode({**values, "event_id": event.event_id}).decode()
+    joins = event.method and event.type in {"login", "signup"}
+    method = shared({"af_registration_method": event.method or ""}, "all") if joins else {}
+    return encode({**method, **properties, "event_id": event.event_id}).decode()
 
 
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -240,7 +243,7 @@ def _identifier(value: str | None) -> str | None:
 def _ip_version_4(value: str | None) -> str | None:
     """The person's address in the one form that AppsFlyer's pattern admits; 0.0.0.0 is nobody's."""
     address = own_address(value)
-    return str(address) if isinstance(address, IPv4Address) else None
+    return None if address and ":" in address else address
 
 
 def _consent_data(consent: Consent) -> dict[str, Any] | None:

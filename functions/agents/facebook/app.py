@@ -4,7 +4,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,11 +13,12 @@ from pydantic_core import PydanticCustomError
 
 from relay.address import own_address
 from relay.agent import Agent, Together
+from relay.encoding import encode
 from relay.errors import Skip
 from relay.event import Device, Event
 from relay.handler import handler_of
 from relay.hashing import sha256
-from relay.http import Request, Response, encode, json_request
+from relay.http import Request, Response, json_request
 from relay.personal import is_contact
 from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
@@ -106,10 +106,11 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
 
 
 def _name(event: Event, settings: Settings) -> str:
+    # The settings' own names were looked at when they were read.
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if not _IS_NAME(name) or is_contact(name):
+    if event.type == "track" and (not _IS_NAME(name) or is_contact(name)):
         raise Skip("event name not allowed by Meta")
     return str(name)
 
@@ -128,7 +129,8 @@ def _user_data(event: Event) -> dict[str, Any]:
         "external_id": person,
     }
     plain = {
-        "client_ip_address": _ip(event.context.ip),
+        # What is no address fails the whole request.
+        "client_ip_address": own_address(event.context.ip),
         "client_user_agent": event.context.user_agent,
         "madid": _advertising_id(event.device),
         "anon_id": event.ids.fb_anon_id,
@@ -143,12 +145,6 @@ def _user_data(event: Event) -> dict[str, Any]:
 def _letters(name: str) -> str:
     """A name as Meta digests it: lower case, letters of any script, no blanks (as its parameter builder does)."""
     return "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LMN")
-
-
-def _ip(value: str | None) -> str | None:
-    """The person's own address; what is not one fails the whole request."""
-    address = own_address(value)
-    return str(address) if address else None
 
 
 def _click_id(value: str | None) -> str | None:
@@ -298,9 +294,8 @@ def join(requests: Sequence[Request]) -> Request:
     if len(requests) == 1:
         return requests[0]
     bodies = [json.loads(request.body) for request in requests]
-    return replace(
-        requests[0], body=encode({**bodies[0], "data": [event for body in bodies for event in body["data"]]})
-    )
+    events = [event for body in bodies for event in body["data"]]
+    return requests[0]._replace(body=encode({**bodies[0], "data": events}))
 
 
 AGENT = Agent(

@@ -123,7 +123,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         "consent": _consent(event.consent),
         "user_data": _user_data(event) if settings.send_user_data else None,
         "device": _device(event.device) if event.device.platform in APPS else None,
-        "ip_override": _ip(event.context.ip),
+        "ip_override": own_address(event.context.ip),
         "events": [{"name": name, "params": _params(event, settings)}],
     }
     if not known["device"]:
@@ -137,11 +137,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _name(event: Event, settings: Settings) -> str:
+    # The settings' own names were looked at when they were read.
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
     misplaced = name in _APP_STREAM_EVENTS and event.device.platform not in APPS
-    if not _is_event_name(name) or misplaced or is_contact(name):
+    if misplaced or (event.type == "track" and (not _is_event_name(name) or is_contact(name))):
         raise Skip("event name not allowed by Google")
     return str(name)
 
@@ -228,11 +229,6 @@ def _device(device: Device) -> dict[str, str]:
     told = {field: text for field, text in known.items() if text}
     system = {"category": "mobile", "operating_system": "iOS" if device.platform == "ios" else "Android"}
     return system | told if told else {}
-
-
-def _ip(value: str | None) -> str | None:
-    address = own_address(value)
-    return str(address) if address else None
 
 
 # Parameters that come from elsewhere in the event or from the settings, may not be there, or must be a list.

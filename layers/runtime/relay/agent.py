@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -17,8 +17,7 @@ from relay.verdict import Verdict
 S = TypeVar("S", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(NamedTuple):
     """How an agent is told many events by one request: at most so many, their requests joined, and the answer read.
 
     `classify` is given the answer and how many events the request told of. Only requests of one URL and with the same

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
@@ -31,7 +30,7 @@ class Attempt(NamedTuple):
 
 def with_headers(request: Request, headers: Mapping[str, Value]) -> Request:
     """The request with further headers."""
-    return replace(request, headers={**request.headers, **headers})
+    return request._replace(headers={**request.headers, **headers})
 
 
 def signed(request: Request, message_id: str, secrets: list[SecretStr], now: datetime) -> Request:

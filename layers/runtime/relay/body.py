@@ -18,6 +18,7 @@ MAX_FAULTS = 25
 MAX_DIGITS = 4300
 """Of one whole number: Python reads no longer ones."""
 
+NOT_AN_OBJECT = "must be a JSON object"
 NOT_JSON = "the body is not valid JSON in UTF-8"
 TOO_DEEP = "is nested too deeply"
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")

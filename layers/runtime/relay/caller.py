@@ -1,9 +1,8 @@
 """Who sends: the app whose key was shown, and the person who is proven to be behind it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from relay import headers, identity, settings
 from relay.environment import identity_path
@@ -14,8 +13,7 @@ from relay.identity import IdentityKeys
 MAX_USER_AGENT = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who sends: the app and its key's kind; who is proven to be behind it; where on the network it is."""
 
     app_id: str

@@ -1,7 +1,6 @@
 """An agent's circuit: one that is down is left alone for a while; then one delivery asks whether it is back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +15,6 @@ _ill: set[str] = set()
 _seen_well: dict[str, float] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class Circuit:
     """One agent's circuit, shared by all instances of its function through the ledger's table.
 
@@ -24,9 +22,8 @@ class Circuit:
     the table knows of a failure there is nothing to break, and the breaker itself is not even loaded.
     """
 
-    agent: str
-    table: str
-    seconds: int
+    def __init__(self, agent: str, table: str, seconds: int) -> None:
+        self.agent, self.table, self.seconds = agent, table, seconds
 
     def guard(self, exchange: Callable[[], Verdict]) -> Verdict:
         """Makes an exchange unless the circuit is open.

@@ -1,19 +1,17 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
 import json
-import re
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from relay.body import MAX_FAULTS, NOT_JSON, TOO_DEEP
+from relay.body import MAX_FAULTS, NOT_AN_OBJECT, TOO_DEEP
 from relay.errors import Fault, InvalidEvent
 from relay.hashing import sha256
-from relay.pointer import ROOT, below, pointer
+from relay.part import Part
+from relay.pointer import ROOT, below
 from relay.text import (
     CustomerId,
     DeviceId,
@@ -55,20 +53,6 @@ PropertyValue = LongText | bool | Whole | Annotated[float, Field(ge=-MAX_SEQUENC
 """Beyond these bounds a whole number would arrive as another one."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(whole)]
-
-
-class Part(BaseModel):
-    """A piece of an event on the wire: camelCase names, no guessing of types, nothing unknown."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        serialize_by_alias=True,
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
 
 
 class Screen(Part):
@@ -163,7 +147,8 @@ class Context(Part):
 class Call(Part):
     """What a caller may send; strings under any other top-level name become properties (the seed's index signature)."""
 
-    model_config = ConfigDict(extra="allow")
+    # Agents read events alone.
+    model_config = ConfigDict(extra="allow", defer_build=True)
     __pydantic_extra__: dict[PropertyName, LongText | None] = Field(init=False)
 
     event_id: EventId | None = None
@@ -192,6 +177,8 @@ class Call(Part):
         try:
             call = cls.model_validate_json(body)
         except ValidationError as invalid:
+            from relay.faults import faults_of  # noqa: PLC0415 - see its first line
+
             raise InvalidEvent(faults_of(invalid, body)) from None
         faults = [*_missing(call, event_type), *_given_twice(call)]
         if faults:
@@ -207,6 +194,8 @@ class Event(Call):
     `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
     `trusted` where the caller may speak for any customer, so that the event's other words on who it is count as well.
     """
+
+    model_config = ConfigDict(defer_build=False)
 
     type: EventType
     app_id: str
@@ -258,7 +247,9 @@ class Event(Call):
         try:
             return cls.model_validate_json(message, extra="ignore")
         except ValidationError as invalid:
-            raise InvalidEvent([_without_name(fault) for fault in faults_of(invalid)]) from None
+            from relay.faults import faults_of, without_name  # noqa: PLC0415 - as above
+
+            raise InvalidEvent([without_name(fault) for fault in faults_of(invalid)]) from None
 
     @property
     def group(self) -> str:
@@ -319,7 +310,7 @@ def typed(document: object) -> tuple[EventType, bytes]:
         InvalidEvent: it is no object, or its type is none that there is.
     """
     if not isinstance(document, dict):
-        raise InvalidEvent([Fault(ROOT, _SENTENCES["model_type"])])
+        raise InvalidEvent([Fault(ROOT, NOT_AN_OBJECT)])
     event_type = document.get("type")
     if event_type not in EVENT_TYPES:
         raise InvalidEvent([Fault("#/type", f"must be one of {', '.join(EVENT_TYPES)}")])
@@ -328,54 +319,3 @@ def typed(document: object) -> tuple[EventType, bytes]:
         return event_type, json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode()
     except RecursionError:
         raise InvalidEvent([Fault(ROOT, TOO_DEEP)]) from None
-
-
-def _without_name(fault: Fault) -> Fault:
-    """A fault without the name of a property, which may be anything: it is told to an operator, not to the caller."""
-    return Fault("#/properties", fault.detail) if fault.pointer.startswith("#/properties/") else fault
-
-
-def faults_of(invalid: ValidationError, text: str | bytes = b"") -> list[Fault]:
-    """Each fault once, at the place in the caller's JSON text that it is about; the first few, if there are many."""
-    document = _document(text)
-    faults: dict[str, list[str]] = {}
-    for error in invalid.errors(include_url=False, include_context=False, include_input=False):
-        place = pointer(_steps(error["loc"], document))
-        said = faults.setdefault(place, [])
-        sentence = _sentence(error["type"], error["msg"])
-        if sentence not in said:
-            said.append(sentence)
-    return [Fault(place, ", or ".join(sentences)) for place, sentences in list(faults.items())[:MAX_FAULTS]]
-
-
-def _document(text: str | bytes) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _sentence(kind: str, message: str) -> str:
-    if kind == "json_invalid" and "recursion" in message:
-        return TOO_DEEP
-    return _SENTENCES.get(kind) or _SUBJECT.sub("must", message)
-
-
-_SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should")
-_BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
-_SENTENCES = {
-    "string_pattern_mismatch": "must be text that is not blank and has no control characters",
-    "json_invalid": NOT_JSON,
-    "model_type": "must be a JSON object",
-    "missing": "is required",
-    "extra_forbidden": "is not a known field here; remove it, or send it as a property",
-}
-
-
-def _steps(place: tuple[int | str, ...], document: Any) -> Iterator[str | int]:  # noqa: ANN401 - JSON
-    """The steps of pydantic's place that are the caller's, without the branches that pydantic tried."""
-    for step in place:
-        inside = isinstance(document, dict) and step in document
-        if inside or not (isinstance(step, str) and _BRANCH.match(step)):
-            yield step
-            document = document[step] if inside else None

@@ -1,10 +1,9 @@
 """Exchanges with an agent: requests authorized, sent and their answers read, unless the agent's circuit is open."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,8 +21,7 @@ Answer = Verdict | CircuitOpen
 """What an agent's answer means, or that it was not asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line(Generic[S]):
+class Line(NamedTuple, Generic[S]):
     """The line to one agent; `settings` are those that its requests were built with, `fresh` if read again just now."""
 
     agent: Agent[S]

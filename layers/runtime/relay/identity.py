@@ -5,9 +5,8 @@ are `kind` (USER), `uid` and `exp`. Source: docs.dashx.com, User Management, "Se
 """
 
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import jwt
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -68,14 +67,17 @@ class Claims(BaseModel):
     exp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A minted token; whom it speaks for and its text stay out of its repr."""
 
-    token: str = field(repr=False)
-    uid: str = field(repr=False)
+    token: str
+    uid: str
     kind: str
     expires_at: datetime
+
+    def __repr__(self) -> str:
+        """Neither the token nor its uid."""
+        return f"Token(kind={self.kind!r}, expires_at={self.expires_at!r})"
 
 
 def mint(keys: IdentityKeys, uid: str, expires_in: int, now: datetime) -> Token:

@@ -6,7 +6,6 @@ digest of whose it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -64,16 +63,14 @@ class Settlement(NamedTuple):
     notes: Mapping[str, str | int]
 
 
-@dataclass(frozen=True, slots=True)
 class Ledger:
     """The table by its name, as one agent sees it (`agent` is "" for ingest and receipts).
 
     A claim holds for `lease` seconds: longer than a function may run, so that whoever claimed is then known to be gone.
     """
 
-    table: str
-    agent: str = ""
-    lease: int = 60
+    def __init__(self, table: str, agent: str = "", lease: int = 60) -> None:
+        self.table, self.agent, self.lease = table, agent, lease
 
     def accept(self, events: Iterable[Event]) -> None:
         """Notes that events were accepted.

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from relay.environment import AgentEnvironment
 from relay.errors import CircuitOpen
@@ -23,8 +23,7 @@ SETTLED = TOLD | {"skipped", "expired", "parked"}
 """States in which a delivery has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What has become of a delivery: settled, or to be looked at again in `wait` seconds.
 
     `attempts` were made so far and `done` of its requests are behind us, None where the ledger was not asked; `tried`
@@ -56,8 +55,7 @@ class Outcome:
         return {name: value for name, value in known.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long a delivery waits for its next attempt, and when it has waited long enough."""
 
     environment: AgentEnvironment
@@ -69,32 +67,32 @@ class Patience:
         if isinstance(answer, CircuitOpen):
             return self.held(record, before, str(answer), self._spread(self.environment.circuit))
         attempts = (before.attempts or 0) + 1
-        made = replace(before, reason=answer.reason, attempts=attempts, status=answer.status, tried=True)
+        made = before._replace(reason=answer.reason, attempts=attempts, status=answer.status, tried=True)
         match answer.meaning:
             case Meaning.DELIVERED | Meaning.UNCONFIRMED:
-                return replace(made, state=str(answer.meaning))
+                return made._replace(state=str(answer.meaning))
             case Meaning.CREDENTIALS:
                 # Waiting for a credential to be mended costs no attempt.
-                free = replace(made, attempts=before.attempts, refused=True)
+                free = made._replace(attempts=before.attempts, refused=True)
                 return self.held(record, free, answer.reason, self.environment.hold)
             case Meaning.REJECTED:
-                return replace(made, state="parked")
+                return made._replace(state="parked")
             case Meaning.RETRY:
                 return self.later(record, answer, made)
 
     def held(self, record: Record, before: Outcome, reason: str, wait: int) -> Outcome:
         """A delivery that waits for something to be mended; parked when it has waited for too long."""
         if self.now() - record.sent_at > HELD_AT_MOST:
-            return replace(before, state="parked", reason=f"still held after nine days: {reason}")
-        return replace(before, state="held", reason=reason, wait=wait)
+            return before._replace(state="parked", reason=f"still held after nine days: {reason}")
+        return before._replace(state="held", reason=reason, wait=wait)
 
     def later(self, record: Record, answer: Verdict, made: Outcome) -> Outcome:
         """A delivery that failed and is tried again; parked when it has been tried for too long."""
         # Counted from when this message was sent: a redriven one is a new one, and has its time before it.
         if self.now() - record.sent_at > timedelta(seconds=self.environment.retry_horizon):
-            return replace(made, state="parked", reason=f"still failing after the horizon: {answer.reason}")
+            return made._replace(state="parked", reason=f"still failing after the horizon: {answer.reason}")
         wait = max(self.wait(made.attempts or record.receives), answer.wait or 0)
-        return replace(made, state="retrying", reason=answer.reason, wait=wait)
+        return made._replace(state="retrying", reason=answer.reason, wait=wait)
 
     def wait(self, attempts: int) -> int:
         """Seconds until the next attempt: somewhere between zero and the schedule's word, so that herds disperse."""

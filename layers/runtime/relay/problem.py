@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.body import MAX_FAULTS
+from relay.encoding import encode
 from relay.errors import (
     Fault,
     Forbidden,
@@ -17,7 +18,6 @@ from relay.errors import (
     TopicUnavailable,
     UnsupportedMedia,
 )
-from relay.http import encode
 
 Answer = dict[str, Any]
 """What a Lambda function answers API Gateway's proxy integration."""

@@ -37,12 +37,12 @@ def without_addresses(event: Event) -> Event:
 
     Of a page's address that holds one, its site is left. Ids of the person stay: each agent digests them or asks.
     """
-    parts: dict[str, BaseModel] = {"device": event.device, "ids": event.ids, "context": event.context}
     # All at a glance first: hardly any event holds what could be an address.
-    given = [part.__dict__.values() for part in parts.values() if part.model_fields_set]
-    texts = [text for values in given for text in values if type(text) is str]
+    given = [part.__dict__ for part in (event.device, event.ids, event.context) if part.model_fields_set]
+    texts = [text for values in given for text in values.values() if type(text) is str]
     if not may_hold_address("\n".join(texts)):
         return event
+    parts: dict[str, BaseModel] = {"device": event.device, "ids": event.ids, "context": event.context}
     cleaned = {name: _clean(part) for name, part in parts.items()}
     return event.model_copy(update={name: part for name, part in cleaned.items() if part is not parts[name]})
 

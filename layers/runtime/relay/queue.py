@@ -1,9 +1,8 @@
 """An agent's queue and its dead-letter queue: messages as records, postponed or parked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,16 +13,19 @@ MAX_POSTPONE_SECONDS = 43_000
 """SQS keeps a message invisible for 12 hours at most, counted from its receipt; a little less leaves time to work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One message as the event source hands it over; `group` is the device on a FIFO queue, None on a standard one."""
 
     message_id: str
     receipt_handle: str
-    body: str = field(repr=False)
+    body: str
     receives: int
     sent_at: datetime
     group: str | None
+
+    def __repr__(self) -> str:
+        """Its id alone: the body tells of a person."""
+        return f"Record({self.message_id})"
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Self:
@@ -39,12 +41,11 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Queue:
     """An agent's queue, by the URLs of the queue and of its dead-letter queue."""
 
-    url: str
-    dead_letter_url: str
+    def __init__(self, url: str, dead_letter_url: str) -> None:
+        self.url, self.dead_letter_url = url, dead_letter_url
 
     def postpone(self, record: Record, seconds: int) -> None:
         """Hides a message that stays in the queue for this long (0 to 43,000 s) from now.

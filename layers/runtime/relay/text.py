@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -23,12 +22,11 @@ _UNSEEN = re.compile(
 _UNSEEN_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 
 
-@dataclass(frozen=True, slots=True)
 class Form:
     """A text of one pattern, matched as a whole, and the sentence for any other; ECMAScript reads the pattern alike."""
 
-    pattern: str
-    sentence: str
+    def __init__(self, pattern: str, sentence: str) -> None:
+        self.pattern, self.sentence = pattern, sentence
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Checks the pattern after whatever else the type asks."""
