@@ -154,6 +154,7 @@ def environment(aws_url: str, agent: str = "") -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "session-relay",
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "PYDANTIC_DISABLE_PLUGINS": "__all__",
+        "PYTHONWARNINGS": "ignore:Unable to find acceptable character detection",
         **dict(_variables(agent)),
     }
 

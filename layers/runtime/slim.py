@@ -1,4 +1,4 @@
-"""Leaves of botocore's descriptions what our code calls: reading the rest is a fifth of a cold start.
+"""Leaves of the libraries what our code uses: botocore's other descriptions alone are a fifth of a cold start.
 
 `python3 slim.py FOLDER`: the folder of the layer's packages. botocore describes every AWS service, its operations and
 its endpoints in JSON, which it reads and makes a class of whenever a function starts. Kept are the operations named
@@ -30,11 +30,17 @@ OPERATIONS = {
     "ssm": {"GetParameter", "GetParametersByPath"},
 }
 
+UNUSED = ("charset_normalizer",)
+"""requests guesses the encoding of texts with it, which nobody asks it to; it is looked for at import alone."""
+
 Json = dict[str, Any]
 
 
 def slim(packages: Path) -> None:
-    """Rewrites botocore's data in place."""
+    """Rewrites botocore's data in place, and removes what is not used."""
+    for name in UNUSED:
+        for folder in packages.glob(f"{name}*"):
+            shutil.rmtree(folder)
     data = packages / "botocore/data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:

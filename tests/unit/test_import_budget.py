@@ -21,16 +21,19 @@ NOBODY = {"boto3", "s3transfer", "multiprocessing", "aws_xray_sdk", "http.server
 TALKATIVE = {"requests", "charset_normalizer", "relay.sending", "relay.circuit"}
 """What only those need who talk to agents."""
 
+UNLESS_CALLED_FOR = {"jwt", "relay.identity", "relay.faults"}
+"""What ingest needs for a token, or for a body that is wrong."""
+
 UNTIL_IT_FAILS = {"relay.breaker", "aws_lambda_powertools.utilities.circuit_breaker"}
 """What an agent's function needs once something has failed."""
 
 BEYOND = {
     "authorizer": TALKATIVE | {"jwt", "relay.event", "relay.ledger"},
     "dry_run": TALKATIVE | {"jwt", "relay.ledger"},
-    "identity": TALKATIVE | {"relay.ledger"},
-    "ingest": TALKATIVE,
+    "identity": TALKATIVE | {"relay.ledger", "relay.event", "relay.faults"},
+    "ingest": TALKATIVE | UNLESS_CALLED_FOR,
     "receipts": TALKATIVE | {"jwt"},
-    **{agent: {"jwt"} | UNTIL_IT_FAILS for agent in AGENTS},
+    **{agent: {"jwt", "relay.faults"} | UNTIL_IT_FAILS for agent in AGENTS},
 }
 
 

@@ -3,7 +3,10 @@
 import gzip
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +69,31 @@ def test_a_slim_folder_holds_our_services_alone(tmp_path: Path) -> None:
         (data / service / "2014-11-06/service-2.json.gz").write_bytes(packed)
     services: dict[str, Any] = {"ssm": {"endpoints": {}}, "s3": {"endpoints": {}}}
     (data / "endpoints.json").write_text(json.dumps({"partitions": [{"partition": "aws", "services": services}]}))
+    (tmp_path / "charset_normalizer").mkdir()
+    (tmp_path / "charset_normalizer-3.5.dist-info").mkdir()
     slim.slim(tmp_path)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["botocore"]
     assert [folder.name for folder in data.iterdir() if folder.is_dir()] == ["ssm"]
     assert [file.name for file in data.rglob("service*")] == ["service-2.json"]
     (partition,) = json.loads((data / "endpoints.json").read_text())["partitions"]
     assert partition == {"partition": "aws", "services": {"ssm": {"endpoints": {}}}}
+
+
+def test_requests_is_content_without_what_the_layer_leaves_out() -> None:
+    """It would say so at each start, and each start would be a line in the logs: the template tells it not to."""
+    template = Path("template.yaml").read_text()
+    (quiet,) = re.findall(r"PYTHONWARNINGS: (.+)", template)
+    missing = "".join(f"sys.modules['{name}'] = None; " for name in (*slim.UNUSED, "chardet"))
+    for asked, said in (({"PYTHONWARNINGS": quiet}, False), ({}, True)):
+        ran = subprocess.run(  # noqa: S603 - our own interpreter
+            [
+                sys.executable,
+                "-c",
+                f"import sys; {missing}import requests; requests.Request('POST', 'http://a').prepare()",
+            ],
+            env={**{name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}, **asked},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert bool(ran.stderr) == said

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from relay.body import MAX_FAULTS, NOT_AN_OBJECT, TOO_DEEP
 from relay.errors import Fault, InvalidEvent
 from relay.hashing import sha256
-from relay.part import Part
+from relay.part import Part, whole
 from relay.pointer import ROOT, below
 from relay.text import (
     CustomerId,
@@ -40,11 +40,6 @@ def _declined(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise PydanticCustomError("push_token", "must be the token, or false where push is declined")
     return False if value == "false" else value
-
-
-def whole(value: object) -> object:
-    """A number as JSON knows it: 5.0 is the whole number 5."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from relay.errors import IncorrectToken
-from relay.event import whole
+from relay.part import whole
 from relay.text import CustomerId
 
 ALGORITHM = "HS256"

@@ -1,4 +1,4 @@
-"""What all that is read from the wire is made of."""
+"""What all that is read from the wire is made of: models of one kind, and numbers as JSON knows them."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -16,3 +16,8 @@ class Part(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
+
+
+def whole(value: object) -> object:
+    """A number as JSON knows it: 5.0 is the whole number 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
