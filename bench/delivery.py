@@ -1,16 +1,21 @@
-"""Delivery: an agent's handler on batches, agents that answer after 50 ms and AWS after 5."""
+"""Delivery: an agent's handler on batches, agents that answer after 50 ms and AWS after 5.
 
-from collections.abc import Iterator
+The ideal is so many workers, each of which does nothing but wait: for the agent's answer and for DynamoDB's two or
+three, one after the other. How long these take is measured in the same run, by a client that does nothing else.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
 from statistics import median
 from typing import Any
 
 from bench import samples
 from bench.measure import Extent, Row, Say
 from bench.outside import Outside, answering, run
+from bench.template import deployed
 
 AGENT_MS, AWS_MS = 50.0, 5.0
-SIZES = {"appsflyer": 100, "facebook": 1000, "google": 100, "eitri_push": 10, "emarsys": 10, "dashx": 10}
-"""Deliveries in a batch, as in the template."""
 
 REQUESTS = {"dashx": 3}
 """Requests that a login becomes, one after the other, where it is not one."""
@@ -23,25 +28,28 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
     from relay.batch import MAX_WORKERS  # noqa: PLC0415 - the fresh interpreters import their own
 
     with answering(AWS_MS, AGENT_MS) as outside:
-        for agent, size in SIZES.items():
+        for agent, size in deployed().batches.items():
             say(f"delivery: {agent}")
-            yield _row(agent, min(size, 10 * extent.batches), MAX_WORKERS, outside, extent.batches)
+            yield _row(agent, size if extent.nth == 1 else min(size, 10), MAX_WORKERS, outside, extent.batches)
 
 
 def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) -> Row:
+    waits = _seconds(outside, f"/{agent}/told") * REQUESTS.get(agent, 1)
+    waits += _seconds(outside, "/", {"x-amz-target": "DynamoDB_20120810.GetItem"}) * (
+        3 if agent in samples.ORDERED else 2
+    )
     outside.counts()
     taken, printed = _batches(agent, size, batches, outside)
     told = outside.counts()
     alone, printed_alone = _batches(agent, 1, batches, outside)
-    together = agent == "facebook"
-    each = (AWS_MS * (3 if agent in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(agent, 1)) / 1000
-    ideal = min(workers, size) / (each - AGENT_MS / 1000 if together else each)
+    ideal = min(workers, size) / waits
     rate, one_by_one = size / median(taken["clock"]), 1 / median(alone["clock"])
     made = size * (batches + 1)
     share = rate / ideal
     more = {
         "workers": workers,
         "batch": size,
+        "waits_ms": waits * 1000,
         "ideal_a_second": ideal,
         "one_at_a_time_a_second": one_by_one,
         "cpu_ms": median(taken["processor"]) / size * 1000,
@@ -53,6 +61,19 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
         "bytes": {name: round(counted["bytes"] / made) for name, counted in sorted(told.items())},
     }
     return Row("delivery", agent, rate, "/s", "ideal", share, f"≥ {TARGET:g}", share >= TARGET, more)
+
+
+def _seconds(outside: Outside, path: str, headers: Mapping[str, str] | None = None) -> float:
+    """How long one exchange takes by a bare client whose connection is open."""
+    connection = HTTPConnection(outside.url.removeprefix("http://"))
+    taken = []
+    for _ in range(10):
+        began = time.perf_counter()
+        connection.request("POST", path, b'{"data":[]}', dict(headers or {}))
+        connection.getresponse().read()
+        taken.append(time.perf_counter() - began)
+    connection.close()
+    return median(taken[1:])
 
 
 def _batches(agent: str, size: int, batches: int, outside: Outside) -> tuple[dict[str, Any], str]:

@@ -12,7 +12,8 @@ from ops.show import Row
 from ops.stage import Parts, Stage, client
 from relay.errors import InvalidEvent, LedgerUnavailable
 from relay.event import Event
-from relay.ledger import UNORDERED, Ledger, Standing
+from relay.ledger import Ledger, Standing
+from relay.order import UNORDERED
 
 MOST = 1000
 """Messages that are looked at."""

@@ -1,16 +1,17 @@
 """AWS as moto plays it, in this process: nothing leaves it."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore import xform_name
 from moto import mock_aws
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
 from relay import apps, aws, environment, settings
+from tests.integration import partiql
 
 
 @pytest.fixture(autouse=True)
@@ -24,26 +25,29 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("STAGE", "test")
     monkeypatch.setenv("APPS_PATH", "/session-relay/test/apps")
     monkeypatch.setenv("IDENTITY_PATH", "/session-relay/test/identity")
-    monkeypatch.setattr(DynamoDBBackend, "batch_execute_statement", _inserted)
+    monkeypatch.setattr(DynamoDBBackend, "batch_execute_statement", _executed)
     with mock_aws():
         forget()
         yield
     forget()
 
 
-def _inserted(backend: DynamoDBBackend, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """PartiQL's INSERT, of which moto knows neither parameters nor that it writes over nothing."""
+def _executed(backend: DynamoDBBackend, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """PartiQL's INSERT and UPDATE, of which moto knows neither parameters nor what they refuse, by moto's own calls."""
     answers: list[dict[str, Any]] = []
-    for one in statements:
-        inserted = re.fullmatch(r"INSERT INTO \"(\w+)\" VALUE \{(.*)\}", one["Statement"])
-        assert inserted, one["Statement"]
-        row = dict(zip(re.findall(r"'(\w+)': \?", inserted[2]), one["Parameters"], strict=True))
+    for statement in statements:
+        wanted = partiql.read(statement)
         try:
-            backend.put_item(inserted[1], row, condition_expression="attribute_not_exists(event)")
+            if isinstance(wanted, partiql.Insert):
+                backend.put_item(wanted.table, wanted.row, condition_expression="attribute_not_exists(event)")
+            else:
+                named = {xform_name(name): value for name, value in wanted.arguments.items()}
+                backend.update_item(wanted.table, **named)
         except ConditionalCheckFailed:
-            answers.append({"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}})
+            code = "DuplicateItem" if isinstance(wanted, partiql.Insert) else "ConditionalCheckFailed"
+            answers.append({"Error": {"Code": code, "Message": "as DynamoDB says"}})
         else:
-            answers.append({"TableName": inserted[1]})
+            answers.append({"TableName": wanted.table})
     return answers
 
 

@@ -8,11 +8,12 @@ from typing import Any, Literal, TypeAlias
 
 from botocore.exceptions import ClientError
 
+from tests.integration import partiql
+
 Value: TypeAlias = Mapping[str, str]
 Row: TypeAlias = dict[str, Value]
 Fault: TypeAlias = Literal["refused", "answer lost", "crash before", "crash after"]
 
-_INSERT = re.compile(r"INSERT INTO \"\w+\" VALUE \{(.*)\}")
 _TOKEN = re.compile(r"\s*(<>|<=|>=|[()<>=,]|[#:]?\w+)")
 
 
@@ -27,7 +28,15 @@ class SimulatedDynamoDB:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     faults: deque[Fault | None] = field(default_factory=deque)
 
-    def update_item(
+    def update_item(self, **asked: Any) -> dict[str, Row]:
+        fault = self._meet()
+        written = self._updated(**asked)
+        if written is None:
+            raise _failure("ConditionalCheckFailedException")
+        self._lose(fault)
+        return {"Attributes": dict(written)}
+
+    def _updated(
         self,
         *,
         Key: Row,  # noqa: N803 - boto3's own names, here and below
@@ -36,20 +45,18 @@ class SimulatedDynamoDB:
         ExpressionAttributeNames: Mapping[str, str],  # noqa: N803
         ExpressionAttributeValues: Mapping[str, Value],  # noqa: N803
         **_: str,
-    ) -> dict[str, Row]:
-        fault = self._meet()
+    ) -> Row | None:
+        """The row as it is then; None if the condition does not hold."""
         row = self.rows.get(_key(Key), {})
         if (
             ConditionExpression
             and not _Condition(ConditionExpression, row, ExpressionAttributeNames, ExpressionAttributeValues).holds()
         ):
-            raise _failure("ConditionalCheckFailedException")
+            return None
         pairs = [assignment.split(" = ") for assignment in UpdateExpression.removeprefix("SET ").split(", ")]
         set_to = {ExpressionAttributeNames.get(name, name): ExpressionAttributeValues[value] for name, value in pairs}
-        written = {**Key, **row, **set_to}
-        self.rows[_key(Key)] = written
-        self._lose(fault)
-        return {"Attributes": dict(written)}
+        self.rows[_key(Key)] = {**Key, **row, **set_to}
+        return self.rows[_key(Key)]
 
     def get_item(self, *, Key: Row, **_: Any) -> dict[str, Row]:  # noqa: N803
         self._lose(self._meet())
@@ -74,15 +81,13 @@ class SimulatedDynamoDB:
     def batch_execute_statement(self, *, Statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
         fault = self._meet()
         answers: list[dict[str, Any]] = []
-        for one in Statements:
-            inserted = _INSERT.fullmatch(one["Statement"])
-            assert inserted, one["Statement"]
-            row = dict(zip(re.findall(r"'(\w+)': \?", inserted[1]), one["Parameters"], strict=True))
-            if _key(row) in self.rows:
-                answers.append({"Error": {"Code": "DuplicateItem"}})
-            else:
-                self.rows[_key(row)] = row
-                answers.append({"TableName": "receipts"})
+        for statement in Statements:
+            wanted = partiql.read(statement)
+            if isinstance(wanted, partiql.Update):
+                done = self._updated(**wanted.arguments) is not None
+            elif done := _key(wanted.row) not in self.rows:
+                self.rows[_key(wanted.row)] = wanted.row
+            answers.append({"TableName": "receipts"} if done else {"Error": {"Code": "as DynamoDB says"}})
         self._lose(fault)
         return {"Responses": answers}
 

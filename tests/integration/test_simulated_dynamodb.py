@@ -22,7 +22,7 @@ _shops = count()
 events = st.tuples(st.integers(0, 2), st.sampled_from(TYPES), st.integers(1, 3), st.sampled_from(["ana", "bruno"]))
 calls = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "look", "settle", "note", "in_order", "moved_on"]),
+        st.sampled_from(["claim", "look", "settle", "note", "in_order", "in order together", "moved_on"]),
         events,
         st.sampled_from([0, 1, 59, 61]),
         st.sampled_from(STATES),
@@ -59,7 +59,10 @@ def _answers(asked: list[Any], shop: str) -> list[Any]:
             case "note":
                 answers.append(ledger.note(Settlement(event, state, {"reason": name})))
             case "in_order":
-                answers.append(ledger.in_order(event))
+                answers += ledger.in_order([event])
+            case "in order together":
+                other = event.model_copy(update={"device": Device(id="tablet"), "event_id": f"t{number}"})
+                answers += ledger.in_order([event, other])
             case "moved_on":
                 answers.append(ledger.moved_on(event))
     kept = [ledger.receipts(shop, f"e{number}") for number in range(3)]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -23,6 +23,7 @@ from relay.report import Report
 from relay.rows import WRITTEN_AT_ONCE
 from relay.verdict import Verdict
 
+T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="/session-relay/test/agents/example",
@@ -111,8 +112,10 @@ class FakeLedger(Ledger):
     def is_anothers(self, event: Event) -> bool:
         return self.people.get(event.group, event.customer_id) != event.customer_id
 
-    def in_order(self, event: Event) -> bool:
-        self._refuse("in_order")
+    def in_order(self, events: Sequence[Event]) -> list[bool | LedgerUnavailable]:
+        return [self._unless_refused("in_order", self._applied, event) for event in events]
+
+    def _applied(self, event: Event) -> bool:
         newest = self.last.get(event.group, (0, ""))
         if event.sequence < newest[0]:
             return False
@@ -120,9 +123,7 @@ class FakeLedger(Ledger):
         self.people[event.group] = event.customer_id
         return True
 
-    def _unless_refused(
-        self, operation: str, told: Callable[[Event], Claim], event: Event
-    ) -> Claim | LedgerUnavailable:
+    def _unless_refused(self, operation: str, told: Callable[[Event], T], event: Event) -> T | LedgerUnavailable:
         try:
             self._refuse(operation)
         except LedgerUnavailable as fault:

@@ -109,14 +109,19 @@ def _round(runtime: Runtime[S], in_time: Callable[[], bool], records: Sequence[R
     """What becomes of records that need not wait for each other, in their order."""
     begun = runtime.begin(records)
     ours = [one for one in begun if isinstance(one, Delivery)]
-    if runtime.agent.together:
-        made = _outcomes(runtime, ours, in_time)
-    else:
-        made = _side_by_side("sender", MAX_WORKERS, partial(runtime.attempt, in_time=in_time), ours)
+    made = _outcomes(runtime, ours, in_time) if runtime.agent.together else _attempted(runtime, ours, in_time)
     slices = [slice(start, start + WRITTEN_AT_ONCE) for start in range(0, len(ours), WRITTEN_AT_ONCE)]
     ended = _side_by_side("sender", MAX_WORKERS, lambda some: runtime.end(ours[some], made[some]), slices)
     outcomes = iter([outcome for some in ended for outcome in some])
     return [next(outcomes) if isinstance(one, Delivery) else one for one in begun]
+
+
+def _attempted(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]) -> Sequence[Outcome]:
+    """What becomes of deliveries by telling the agent of each, but for those that were overtaken; in their order."""
+    overtaken = runtime.overtaken(deliveries)
+    others = [delivery for delivery, outcome in zip(deliveries, overtaken, strict=True) if outcome is None]
+    made = iter(_side_by_side("sender", MAX_WORKERS, partial(runtime.attempt, in_time=in_time), others))
+    return [outcome or next(made) for outcome in overtaken]
 
 
 def _outcomes(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]) -> list[Outcome]:

@@ -49,6 +49,10 @@ class Delivery(NamedTuple, Generic[S]):
         """What is known of it before this attempt."""
         return _before(self.claim, self.plan.withheld)
 
+    def remarked(self, outcome: Outcome) -> Outcome:
+        """The outcome with the plan's remark before its reason."""
+        return outcome._replace(reason=self.plan.remark + outcome.reason)
+
 
 def _before(claim: Claim, withheld: int) -> Outcome:
     return Outcome("", attempts=claim.attempts, done=claim.done, withheld=withheld)
@@ -183,24 +187,39 @@ class Runtime(NamedTuple, Generic[S]):
         except Exception as bug:  # noqa: BLE001 - a fault of ours must neither lose the event nor print what it holds
             return self._fault(event, record, bug, Outcome(""))
 
+    def overtaken(self, deliveries: Sequence[Delivery[S]]) -> list[Outcome | None]:
+        """What becomes of deliveries that must not be made, or not yet; None for those to make.
+
+        A newer event of their device was applied before, or it cannot be known whether one was.
+        """
+        if not self.agent.ordered:
+            return [None] * len(deliveries)
+        in_order = self.ledger.in_order([delivery.event for delivery in deliveries])
+        return [self._placed(delivery, place) for delivery, place in zip(deliveries, in_order, strict=True)]
+
+    def _placed(self, delivery: Delivery[S], place: bool | LedgerUnavailable) -> Outcome | None:  # noqa: FBT001 - the ledger's word
+        try:
+            if isinstance(place, LedgerUnavailable):
+                raise place
+            if place or self._parts(delivery.event):
+                return None
+        except LedgerUnavailable as fault:
+            wait = self.patience.wait(delivery.record.receives)
+            return delivery.remarked(delivery.before._replace(state="retrying", reason=f"ledger: {fault}", wait=wait))
+        return delivery.remarked(delivery.before._replace(state="skipped", reason="superseded"))
+
     def attempt(self, delivery: Delivery[S], in_time: Callable[[], bool]) -> Outcome:
         """What becomes of a delivery by making its requests."""
         record, event, before = delivery.record, delivery.event, delivery.before
         if not in_time():
             return before._replace(state="retrying", reason=NO_TIME, wait=0)
         try:
-            if self.agent.ordered and not (self.ledger.in_order(event) or self._parts(event)):
-                outcome = before._replace(state="skipped", reason="superseded")
-            else:
-                outcome = self._exchange(delivery)
-        except LedgerUnavailable as fault:
-            wait = self.patience.wait(record.receives)
-            outcome = before._replace(state="retrying", reason=f"ledger: {fault}", wait=wait)
+            outcome = self._exchange(delivery)
         except SettingsUnavailable as fault:
             outcome = self.patience.held(record, before, str(fault), self.environment.hold)
         except Exception as bug:  # noqa: BLE001 - as above
             outcome = self._fault(event, record, bug, before._replace(attempts=delivery.claim.attempts + 1))
-        return outcome._replace(reason=delivery.plan.remark + outcome.reason)
+        return delivery.remarked(outcome)
 
     def _exchange(self, delivery: Delivery[S]) -> Outcome:
         answer, done = self.line(delivery.plan).tell(delivery.plan.requests, delivery.claim.done)

@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from relay import rows
+from relay import order, rows
 from relay.errors import LedgerUnavailable
 from relay.event import Event
-from relay.hashing import sha256
 from relay.rows import Row, number, text
 from relay.uuid7 import uuid7
 
@@ -22,9 +21,6 @@ KEPT = timedelta(days=15)
 
 FINAL = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
 """States after which nothing more is sent. A parked delivery may be: a message of it can only come from a redrive."""
-
-UNORDERED = frozenset({"track", "identify"})
-"""Events that leave no state on a device, so that their order is nobody's concern."""
 
 _ACCEPTED = "*"
 
@@ -172,44 +168,19 @@ class Ledger:
         values = {name: number(value) if isinstance(value, int) else text(value) for name, value in told.items()}
         return {**self._own(settlement.event), **values}
 
-    def in_order(self, event: Event) -> bool:
-        """Applies the event's sequence to its device; False if a newer one was applied there before.
-
-        On a tie logout wins, else the later to arrive; an event is never older than itself.
-        """
-        if event.type in UNORDERED:
-            return True
-        tie = "#sequence = :sequence" if event.type == "logout" else "(#sequence = :sequence AND #type <> :logout)"
-        logout = {} if event.type == "logout" else {":logout": text("logout")}
-        applied = rows.update(
-            self.table,
-            Key=self._order(event),
-            UpdateExpression="SET #sequence = :sequence, #last = :event, #type = :type, person = :person, "
-            "expires = :expires",
-            ConditionExpression=f"attribute_not_exists(#last) OR #sequence < :sequence OR #last = :event OR {tie}",
-            ExpressionAttributeNames={"#sequence": "sequence", "#last": "last", "#type": "type"},
-            ExpressionAttributeValues={
-                ":sequence": number(event.sequence),
-                ":event": text(event.event_id),
-                ":type": text(event.type),
-                ":person": text(_person(event)),
-                ":expires": _expires(event),
-                **logout,
-            },
-        )
-        return applied is not None
+    def in_order(self, events: Sequence[Event]) -> list[bool | LedgerUnavailable]:
+        """Applies the sequences of events, each of a device of its own; False where a newer one was applied before."""
+        return order.applied(self.table, self.agent, events, [_expires(event) for event in events])
 
     def moved_on(self, event: Event) -> bool:
         """Whether the newest event of the device is another person's than this one, or nobody's."""
-        return self._newest_person(event) != _person(event)
+        return order.newest_person(self.table, self.agent, event) != order.person(event)
 
     def is_anothers(self, event: Event) -> bool:
         """Whether the newest event of the device is another person's than this one."""
         nobody = event.model_copy(update={"customer_id": None, "anonymous_id": None})
-        return self._newest_person(event) not in {"", _person(event), _person(nobody)}
-
-    def _newest_person(self, event: Event) -> str:
-        return _text(rows.get(self.table, self._order(event)), "person")
+        own = {"", order.person(event), order.person(nobody)}
+        return order.newest_person(self.table, self.agent, event) not in own
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, Any]]:
         """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
@@ -222,9 +193,6 @@ class Ledger:
 
     def _delivery(self, event: Event) -> Row:
         return _key(event.app_id, event.event_id, self.agent)
-
-    def _order(self, event: Event) -> Row:
-        return {"event": text(f"{self.agent}#{event.group}"), "agent": text("order")}
 
 
 def _as_seen(row: Row) -> Claim:
@@ -251,11 +219,6 @@ def _accepted(event: Event) -> Row:
 
 def _expires(event: Event) -> Row:
     return number(int((event.received_at + KEPT).timestamp()))
-
-
-def _person(event: Event) -> str:
-    """Who the event says is on the device, as a digest that is of use for this device alone."""
-    return sha256(f"{event.group}\0{event.customer_id or event.anonymous_id or ''}")
 
 
 def _text(row: Row, name: str) -> str:

@@ -4,13 +4,13 @@ Metrics are written in the embedded metric format: CloudWatch takes them out of 
 Source: CloudWatch user guide, "Specification: Embedded metric format"; a metric has at most 100 values in a line.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from pydantic_core import to_json
 
 from relay.environment import stage
 
@@ -24,15 +24,19 @@ Metrics = Mapping[str, float | list[float]]
 @cache
 def logger() -> Logger:
     """The function's logger, whose level is POWERTOOLS_LOG_LEVEL; functions are told apart by their log groups."""
-    written = Logger(location=None, use_rfc3339=True)
+    written = Logger(location=None, use_rfc3339=True, json_serializer=_written)
     written.remove_keys(["service"])
     return written
+
+
+def _written(line: dict[str, Any]) -> str:
+    return to_json(line, fallback=str).decode()
 
 
 def count(metric: str, value: int = 1, agent: str | None = None) -> None:
     """Adds to a metric of the stage, and to the agent's own where one is named, in a line of its own."""
     sets: dict[tuple[str, ...], Metrics] = {(): {metric: value}} | ({("agent",): {metric: value}} if agent else {})
-    print(json.dumps(measured(sets, agent), separators=(",", ":")))  # noqa: T201 - the format's way is standard output
+    print(_written(measured(sets, agent)))  # noqa: T201 - the format's way is standard output
 
 
 def measured(sets: Mapping[tuple[str, ...], Metrics], agent: str | None = None) -> dict[str, Any]:

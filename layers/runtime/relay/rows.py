@@ -1,7 +1,7 @@
-"""Rows of a DynamoDB table: one at a time under a condition, many by one call without."""
+"""Rows of a DynamoDB table: one at a time, or many by one call."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,6 +14,14 @@ WRITTEN_AT_ONCE = 25
 
 Row = dict[str, Any]
 """Attributes by name in DynamoDB's own form, `{"S": text}` or `{"N": digits}`; a key has `event` and `agent` alone."""
+
+
+class Change(NamedTuple):
+    """What a row is to be, where it is there and a condition holds: PartiQL, with a `?` for each value in `asked`."""
+
+    row: Row
+    condition: str
+    asked: Sequence[Row]
 
 
 class _ConditionFailedError(Exception):
@@ -60,13 +68,25 @@ def write(table: str, rows: Sequence[Row]) -> list[bool]:
 def insert(table: str, rows: Sequence[Row]) -> list[bool]:
     """Writes rows where there are none; whether each was written. 25 by a call, the first of a key counts."""
     wanted = {_identity(row): position for position, row in reversed(list(enumerate(rows)))}
-    written = [False] * len(rows)
-    for positions in _slices(sorted(wanted.values()), WRITTEN_AT_ONCE):
-        statements = [_inserting(table, rows[position]) for position in positions]
-        answers = _ask("batch_execute_statement", Statements=statements)["Responses"]
-        for position, answer in zip(positions, answers, strict=True):
-            written[position] = "Error" not in answer
-    return written
+    statements = [_inserting(table, rows[position]) for position in sorted(wanted.values())]
+    written = dict(zip(sorted(wanted.values()), _executed(statements), strict=True))
+    return [written.get(position, False) for position in range(len(rows))]
+
+
+def change(table: str, changes: Sequence[Change]) -> list[bool]:
+    """Changes rows, no two of one key; whether each was changed. 25 by a call.
+
+    Source: DynamoDB developer guide, PartiQL update statements: the conditions beside the key decide, and a row that is
+    not there is an error as well.
+    """
+    return _executed([_changing(table, one) for one in changes])
+
+
+def _executed(statements: Sequence[Row]) -> list[bool]:
+    answers: list[Row] = []
+    for some in _slices(statements, WRITTEN_AT_ONCE):
+        answers += _ask("batch_execute_statement", Statements=some)["Responses"]
+    return ["Error" not in answer for answer in answers]
 
 
 def update(table: str, **change: Any) -> Row | None:  # noqa: ANN401 - botocore's own arguments
@@ -94,6 +114,12 @@ def number(value: int) -> Row:
     return {"N": str(value)}
 
 
+def parted(row: Row) -> tuple[Row, Row]:
+    """A row's key, and its other attributes."""
+    key = {name: row[name] for name in ("event", "agent")}
+    return key, {name: value for name, value in row.items() if name not in key}
+
+
 def plain(value: Mapping[str, str]) -> str | int:
     """An attribute as a value."""
     return int(value["N"]) if "N" in value else value["S"]
@@ -102,6 +128,16 @@ def plain(value: Mapping[str, str]) -> str | int:
 def _inserting(table: str, row: Row) -> Row:
     value = ", ".join(f"'{name}': ?" for name in row)
     return {"Statement": f'INSERT INTO "{table}" VALUE {{{value}}}', "Parameters": list(row.values())}
+
+
+def _changing(table: str, wanted: Change) -> Row:
+    key, values = parted(wanted.row)
+    # SET for each: so the developer guide writes it.
+    setting = " ".join(f'SET "{name}" = ?' for name in values)
+    return {
+        "Statement": f'UPDATE "{table}" {setting} WHERE "event" = ? AND "agent" = ? AND ({wanted.condition})',
+        "Parameters": [*values.values(), key["event"], key["agent"], *wanted.asked],
+    }
 
 
 def _identity(row: Row) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from functools import cache
 from http.client import HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -59,7 +60,9 @@ def _exchanged(request: Request, adapter: HTTPAdapter) -> Response:
     _ends.set(time.monotonic() + EXCHANGE_SECONDS)
     try:
         headers = {"user-agent": _NAME, **revealed(request.headers)}
-        made = requests.Request(request.method, request.url, headers, data=request.body, params=revealed(request.query))
+        # A text, even of nothing, is taken as it is; what kind of mapping another is, is asked at length.
+        query = urlencode(revealed(request.query))
+        made = requests.Request(request.method, request.url, headers, data=request.body, params=query)
         # By the adapter itself: a session would add cookies, proxies, netrc and redirects, at a third of the cost.
         with adapter.send(made.prepare(), stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
             body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
