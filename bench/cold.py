@@ -14,6 +14,9 @@ from bench.measure import Extent, Row, Say
 from bench.outside import answering, built, published_botocore, run
 
 TARGET = 1.3
+SNAPSHOTTED = ("authorizer", "ingest")
+"""What the template offers to start from a snapshot."""
+
 _FIRST = str(samples.ROOT / "bench/first.py")
 _IMPORT = re.compile(r"import time: +(\d+) \| +(\d+) \| *(\S+)")
 
@@ -28,6 +31,9 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
         for function in list(starts.FOLDERS)[:: extent.nth]:
             say(f"cold start: {function}")
             yield _row(function, paths(function, build), [floor], outside.url, extent.fresh)
+        for function in SNAPSHOTTED:
+            say(f"cold start: {function} from a snapshot")
+            yield _restored(function, paths(function, build), outside.url, extent.fresh)
 
 
 def paths(function: str, build: Path | None) -> list[Path]:
@@ -61,12 +67,29 @@ def _row(function: str, code: list[Path], floor: list[Path], url: str, rounds: i
     return Row("cold start", function, _ms(own, "ended"), "ms", "floor", ratio, f"≤ {TARGET:g}", ratio <= TARGET, more)
 
 
-def start(
-    function: str, code: list[Path], url: str, *options: str, least: bool = False, within: Path | None = None
+def _restored(function: str, code: list[Path], url: str, rounds: int) -> Row:
+    """What is left of a start where Lambda keeps a snapshot of what was imported, without Lambda's own restoring."""
+    whole = [start(function, code, url) for _ in range(rounds)]
+    kept = [start(function, code, url, more={"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}) for _ in range(rounds)]
+    left = median((one["ended"] - one["imported"]) for one in kept) * 1000
+    return Row("restored", function, left, "ms", "start", left / _ms(whole, "ended"))
+
+
+def start(  # noqa: PLR0913 - what a start may differ in
+    function: str,
+    code: list[Path],
+    url: str,
+    *options: str,
+    least: bool = False,
+    within: Path | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Start:
-    """One start in a fresh interpreter, or the least that makes the function's calls; `within` as `run` has it."""
+    """One start in a fresh interpreter, or the least that makes the function's calls; `within` as `run` has it.
+
+    `more` are further variables of the environment.
+    """
     given = {"calls": starts.calls(function, url)} if least else {"event": starts.event(function)}
-    own = {**samples.environment(url, function), "PYTHONPATH": os.pathsep.join(map(str, code))}
+    own = {**samples.environment(url, function), **(more or {}), "PYTHONPATH": os.pathsep.join(map(str, code))}
     # Without site, whose .pth files import what Lambda would not.
     return run(["-S", *options, _FIRST], own, given, within)[0]
 

@@ -17,8 +17,12 @@ TARGET, IDLE_TARGET = 20.0, 3.0
 FULL_MEMORY = 1769
 """MB at which a function has one whole processor; below it has that share of one (Lambda's developer guide, 2026)."""
 
-POLLERS = 5
-"""Receivers that Lambda keeps on a queue, each waiting 20 s at a time (the same guide, Amazon SQS)."""
+MEMORIES = (FULL_MEMORY, 512, 256, 128)
+"""What a function may be given: a whole processor, and less."""
+
+POLLERS, FEWEST_POLLERS = 5, 2
+"""Receivers that Lambda keeps on a queue, each waiting 20 s at a time; fewer on a quiet standard queue, unless the
+event source has a MaximumConcurrency, as ours have (the same guide, configuring scaling of SQS event sources, 2026)."""
 
 MONTH_SECONDS = 30 * 86_400
 HEADER_BYTES = 450
@@ -80,14 +84,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Traffic:
-    """How events come: so many a second, steadily, each a call of its own that its caller makes with `http` or REST."""
+    """How events come: so many a second, steadily, each a call of its own that its caller makes with `http` or REST.
+
+    `pollers` are the receivers on a standard queue.
+    """
 
     events_a_second: float = MILLION / 86_400
     http: bool = False
+    pollers: int = POLLERS
 
     def batch(self, agent: str, template: Deployed) -> float:
         """Deliveries in an average invocation: what a receiver gathers in the window; alone where there is none."""
-        gathered = self.events_a_second * template.windows[agent] / POLLERS
+        gathered = self.events_a_second * template.windows[agent] / self.pollers
         return min(max(1.0, gathered), template.batches[agent])
 
 
@@ -96,7 +104,9 @@ def rows(measured: Measured) -> Iterator[Row]:
     template, traffic = deployed(), Traffic()
     parts = per_million(measured, template, traffic)
     yield from _table("cost", parts, TARGET)
-    yield from _table("idle", idle(template), IDLE_TARGET)
+    nothing = idle(template)
+    free = -given(template, nothing[_WAITS])
+    yield from _table("idle", nothing | {"What AWS gives every account": free}, IDLE_TARGET)
     yield from _changes(measured, template, traffic)
 
 
@@ -118,7 +128,10 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Par
     own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
     logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
     sent = MILLION * sum(measured.told(name, "bytes")["agent." + name] for name in samples.AGENTS)
-    requests = MILLION * sum(measured.told(name, "calls")["agent." + name] for name in samples.AGENTS)
+    # A batch that is told by one request is one here as well, however large it was when it was measured.
+    requests = sum(
+        max(MILLION * measured.told(name, "calls")["agent." + name], invocations[name]) for name in samples.AGENTS
+    )
     gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"
     return {
         "API Gateway": MILLION * price[gateway],
@@ -169,37 +182,52 @@ def _units(measured: Measured) -> tuple[float, float]:
     return MILLION * writes, MILLION * reads
 
 
-def idle(template: Deployed) -> Parts:
-    """US dollars for a month in which nothing happens."""
+def idle(template: Deployed, pollers: int = POLLERS) -> Parts:
+    """US dollars for a month in which nothing happens, with so many receivers on each standard queue."""
     price, count = prices(), template.resources.get
-    receives = POLLERS * MONTH_SECONDS / 20
     ordered = len(samples.ORDERED)
     standard = len(samples.AGENTS) - ordered
+    receives = MONTH_SECONDS / 20
     return {
-        "SQS, receivers that wait": receives
-        * (standard * price["sqs_standard_request"] + ordered * price["sqs_fifo_request"]),
-        "Alarms": count("AWS::CloudWatch::Alarm", 0) * price["alarm_month"],
+        _WAITS: receives
+        * (pollers * standard * price["sqs_standard_request"] + POLLERS * ordered * price["sqs_fifo_request"]),
+        "Alarms": template.alarm_metrics * price["alarm_month"],
         "Dashboard": count("AWS::CloudWatch::Dashboard", 0) * price["dashboard_month"],
         "Keys": count("AWS::KMS::Key", 0) * price["kms_key_month"],
     }
 
 
+_WAITS = "SQS, receivers that wait"
+
+
+def given(template: Deployed, waits: float) -> float:
+    """What of that AWS gives every account each month, for good: of alarms, dashboards and `waits`, in US dollars."""
+    price, free = prices(), _table_of_prices()["free"]["each_month"]
+    dashboards = template.resources.get("AWS::CloudWatch::Dashboard", 0)
+    return float(
+        min(waits, free["sqs_request"] * price["sqs_fifo_request"])
+        + min(template.alarm_metrics, free["alarm_month"]) * price["alarm_month"]
+        + min(dashboards, free["dashboard_month"]) * price["dashboard_month"]
+    )
+
+
 def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterator[Row]:
-    """What other choices would make of a million events."""
+    """What other choices would make of a million events, and of a month."""
     standard = set(samples.AGENTS) - samples.ORDERED
     wider = {name: 20 if name in standard else 0 for name in samples.AGENTS}
     choices = {
         "an HTTP API instead of REST": (template, replace(traffic, http=True)),
         "a window of 20 s instead": (replace(template, windows=wider), traffic),
+        "no limit of batches under way": (template, replace(traffic, pollers=FEWEST_POLLERS)),
         "ten times the traffic": (template, replace(traffic, events_a_second=traffic.events_a_second * 10)),
         **{
             f"agents with {memory} MB": (replace(template, agent_memory=memory), traffic)
-            for memory in (256, 512, 1024)
+            for memory in MEMORIES[1:]
             if memory != template.agent_memory
         },
         **{
             f"ingest with {memory} MB": (replace(template, ingest_memory=memory), traffic)
-            for memory in (256, 512, 1024, FULL_MEMORY)
+            for memory in MEMORIES[:-1]
             if memory != template.ingest_memory
         },
     }
@@ -212,28 +240,26 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
     yield Row("cost if", "SNS' sends to SQS not billed", total - sends, "USD/M")
     http = sum(per_million(measured, template, replace(traffic, http=True)).values())
     yield Row("cost if", "HTTP API and reserved writes", http - reserved, "USD/M")
-    metrics = METRICS_IN_USE * prices()["metric_month"]
-    yield Row("cost if", "in use: custom metrics, besides", metrics, "USD/month")
-    free = sum(max(0.0, usd) for usd in _after_free(template).values())
-    yield Row("cost if", "idle, after the free tier", free, "USD/month")
+    yield from _month_if(template)
+
+
+def _month_if(template: Deployed) -> Iterator[Row]:
+    price = prices()
+    yield Row("cost if", "in use: custom metrics, besides", METRICS_IN_USE * price["metric_month"], "USD/month")
+    usual, fewest = idle(template), idle(template, FEWEST_POLLERS)
+    yield Row("cost if", "idle, in an account that uses up what AWS gives", sum(usual.values()), "USD/month")
+    left = sum(fewest.values()) - given(template, fewest[_WAITS])
+    yield Row("cost if", "idle, no limit of batches under way", left, "USD/month")
+    kept = 2 * template.ingest_memory / 1024 * MONTH_SECONDS * price["snapstart_kept_gb_second"]
+    yield Row("cost if", "SnapStart of authorizer and ingest, besides", kept, "USD/month")
 
 
 def _saved_by_reserving(measured: Measured) -> float:
-    """What reserving the writes saves where traffic is so steady that seven tenths of them are used."""
-    writes, _ = _units(measured)
+    """What reserving saves where traffic is so steady that seven tenths of the writes are used; reads are as many."""
+    writes, reads = _units(measured)
     price = prices()
-    return writes * (price["dynamodb_write"] - price["dynamodb_write_capacity_hour"] / 3600 / 0.7)
-
-
-def _after_free(template: Deployed) -> Parts:
-    price, free, count = prices(), _table_of_prices()["free"]["each_month"], template.resources.get
-    waits = idle(template)["SQS, receivers that wait"]
-    return {
-        "SQS": waits - free["sqs_request"] * price["sqs_fifo_request"],
-        "alarms": (count("AWS::CloudWatch::Alarm", 0) - free["alarm_month"]) * price["alarm_month"],
-        "dashboard": (count("AWS::CloudWatch::Dashboard", 0) - free["dashboard_month"]) * price["dashboard_month"],
-        "keys": idle(template)["Keys"],
-    }
+    reserved = (price["dynamodb_write_capacity_hour"] + price["dynamodb_read_capacity_hour"]) / 3600 / 0.7
+    return writes * (price["dynamodb_write"] - reserved) + reads * price["dynamodb_read"]
 
 
 def prices() -> Mapping[str, float]:

@@ -100,6 +100,13 @@ def _cold(told: Found) -> Iterator[str]:
     return _table(head, lines)
 
 
+def _restored(told: Found) -> Iterator[str]:
+    lines = [
+        [row["name"], f"{row['value']:.0f} ms", f"{row['ratio']:.2f}"] for row in told["parts"].get("restored", [])
+    ]
+    return _table(["function", "first invocation", "of a start"], lines)
+
+
 def _dearest(row: Found) -> str:
     return ", ".join(f"{name} {ms:.0f}" for name, ms in [*row["more"]["dearest"].items()][:4])
 
@@ -113,11 +120,12 @@ def _delivery(told: Found) -> Iterator[str]:
             *_judged(row),
             f"{row['more']['one_at_a_time_a_second']:.0f}/s",
             f"{row['more']['cpu_ms']:.1f} ms",
-            f"{row['more']['log_bytes']:.0f}",
+            f"{row['more']['log_bytes']:.0f}, {row['more']['log_bytes_alone']:.0f}",
         ]
         for row in told["parts"]["delivery"]
     ]
-    head = ["agent", "ours", "ideal", "share (≥ 0.85)", "", "one at a time", "processor each", "log bytes each"]
+    own = ["one at a time", "processor each", "log bytes each, alone"]
+    head = ["agent", "ours", "ideal", "share (≥ 0.85)", "", *own]
     return _table(head, lines)
 
 
@@ -172,6 +180,7 @@ _TABLES: dict[str, Callable[[Found], Iterator[str]]] = {
     "mapping": _mapping,
     "ingest": _ingest,
     "cold start": _cold,
+    "restored": _restored,
     "delivery": _delivery,
     "end to end": _end,
     "memory": _memory,

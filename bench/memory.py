@@ -12,12 +12,11 @@ from tempfile import mkdtemp
 
 from bench import samples
 from bench.cold import paths, start
-from bench.cost import FULL_MEMORY, MILLION, prices
+from bench.cost import FULL_MEMORY, MEMORIES, MILLION, prices
 from bench.delivery import AGENT_MS, AWS_MS
 from bench.measure import Extent, Row, Say
 from bench.outside import answering, built, run
 
-SIZES = (FULL_MEMORY, 1024, 512, 256)
 FUNCTIONS = ("ingest", *samples.AGENTS)
 
 PERIOD_US = 20_000
@@ -27,7 +26,7 @@ _UNIFIED = Path("/sys/fs/cgroup")
 
 def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator[Row]:
     """A row for each function and memory size; none where a share of the processor cannot be given."""
-    sizes = SIZES[:: len(SIZES) - 1] if extent.nth > 1 else SIZES
+    sizes = MEMORIES[:: len(MEMORIES) - 1] if extent.nth > 1 else MEMORIES
     functions = FUNCTIONS[:1] if extent.nth > 1 else FUNCTIONS
     if not _is_able():
         say("memory: left out, since no cgroup with a share of the processor can be made here (it takes root)")

@@ -16,6 +16,7 @@ TITLES = {
     "mapping": "Mapping: queue's text to HTTP bodies, processor time an event",
     "ingest": "ingest in process, processor time a call",
     "cold start": "Cold start: import and first invocation, processor time",
+    "restored": "First invocation from a snapshot (SnapStart), processor time",
     "delivery": "Delivery: agents answer after 50 ms, AWS after 5",
     "end to end": "End to end on the local cloud, from the call to the agent's request",
     "memory": "A warm invocation by memory: Lambda's share of a processor, AWS answering after 5 ms, agents after 50",

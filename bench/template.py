@@ -1,5 +1,6 @@
 """What the template says that costs money: memory, batches, windows, alarms, dashboards."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +30,8 @@ _Loader.add_multi_constructor("!", _held)
 class Deployed:
     """A deployment of the template with all six agents.
 
-    `ingest_memory` and `agent_memory` in MB; `windows` and `batches` by agent; `resources` counts them by type.
+    `ingest_memory` and `agent_memory` in MB; `windows` and `batches` by agent; `resources` counts them by type, and
+    `alarm_metrics` the metrics that alarms watch, by which they are paid.
     """
 
     ingest_memory: int
@@ -37,6 +39,7 @@ class Deployed:
     windows: Mapping[str, int]
     batches: Mapping[str, int]
     resources: Mapping[str, int]
+    alarm_metrics: int
 
 
 @cache
@@ -44,9 +47,8 @@ def deployed() -> Deployed:
     """What the template in this tree deploys."""
     template = yaml.load((samples.ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe loader
     agents = template["Mappings"]["Agents"]
-    counts: dict[str, int] = {}
-    for kind in _types(template["Resources"], len(agents)):
-        counts[kind] = counts.get(kind, 0) + 1
+    resources = list(_deployed(template["Resources"], len(agents)))
+    alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     loop = next(one for name, one in template["Resources"].items() if name.startswith("Fn::ForEach"))
     usual = template["Globals"]["Function"]
     return Deployed(
@@ -54,14 +56,15 @@ def deployed() -> Deployed:
         agent_memory=int((usual | loop[2]["${Agent}Function"]["Properties"])["MemorySize"]),
         windows={agent["Name"]: int(agent.get("Window", 0)) for agent in agents.values()},
         batches={agent["Name"]: int(agent["Batch"]) for agent in agents.values()},
-        resources=counts,
+        resources=Counter(one["Type"] for one in resources),
+        alarm_metrics=sum(sum("MetricStat" in one for one in alarm.get("Metrics", ())) or 1 for alarm in alarms),
     )
 
 
-def _types(resources: Mapping[str, Any], agents: int) -> Iterator[str]:
+def _deployed(resources: Mapping[str, Any], agents: int) -> Iterator[Mapping[str, Any]]:
     for name, resource in resources.items():
         if name.startswith("Fn::ForEach"):
             for _ in range(agents):
-                yield from _types(resource[2], agents)
+                yield from _deployed(resource[2], agents)
         elif "Condition" not in resource:
-            yield resource["Type"]
+            yield resource

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay import apps, headers
-from relay.environment import apps_path, stage
+from relay import apps, aws, headers
+from relay.environment import apps_path, snapshotted, stage
 from relay.log import logger
 
 PUBLIC_CALLS = tuple(
@@ -50,3 +50,8 @@ def _key(event: Mapping[str, Any]) -> str:
     shown = headers.values(event, "authorization")
     scheme, _, key = shown[0].partition(" ") if len(shown) == 1 else ("", "", "")
     return key.strip() if scheme.lower() == "bearer" else ""
+
+
+if snapshotted():
+    # A client is without connections until its first call, and reads its credentials anew when these have ended.
+    aws.ssm()

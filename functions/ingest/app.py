@@ -7,12 +7,12 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from relay import topic
+from relay import aws, topic
 from relay.batch_call import listed, one_after_the_other
 from relay.body import MAX_FAULTS, Body, too_large
 from relay.body import read as read_body
 from relay.caller import Caller
-from relay.environment import table
+from relay.environment import snapshotted, table
 from relay.errors import Fault, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
 from relay.event import EVENT_TYPES, Call, Event, EventType, typed
 from relay.ledger import Ledger
@@ -151,3 +151,10 @@ def _detail(refused: RelayError) -> str:
     if isinstance(refused, InvalidEvent):
         return f"The event has {faults_in_words(refused)}; nothing was accepted. {refused}"
     return TRY_AGAIN if status_of(refused) is HTTPStatus.SERVICE_UNAVAILABLE else str(refused)
+
+
+if snapshotted():
+    # Clients are without connections until their first call, and read their credentials anew when these have ended.
+    aws.sns()
+    aws.dynamodb()
+    Call.model_rebuild()

@@ -295,3 +295,14 @@ def test_the_ledger_is_paid_by_the_write_unless_writes_are_reserved() -> None:
     assert table["BillingMode"] == {"Fn::If": ["HasReservedWrites", "PROVISIONED", "PAY_PER_REQUEST"]}
     assert _template()["Parameters"]["ReservedWrites"]["Default"] == 0
     assert table["ProvisionedThroughput"]["Fn::If"][1]["WriteCapacityUnits"] == {"Ref": "ReservedWrites"}
+
+
+def test_snapshots_are_for_those_whom_callers_wait_for_and_of_a_python_that_has_them() -> None:
+    template = _template()
+    functions = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
+    offered = {name for name, one in functions.items() if "SnapStart" in one["Properties"]}
+    assert offered == {"AuthorizerFunction", "IngestFunction"}
+    assert template["Parameters"]["SnapStart"]["Default"] == "None"
+    (assertion,) = template["Rules"]["SnapshotsOfNewPython"]["Assertions"]
+    old = set(template["Parameters"]["PythonRuntime"]["AllowedValues"]) - set(assertion["Assert"]["Fn::Contains"][0])
+    assert old == {"python3.11"}
