@@ -77,7 +77,8 @@ def _row(name: str, taken: Mapping[str, Series], more: Mapping[str, Any]) -> Row
     ours, reference = taken["ours"], taken["reference"]
     more = {**more, "events_a_second": 1e6 / ours.median, "reference_us": reference.median}
     ratio = ours.ratio(reference)
-    return Row("ingest", name, ours.median, "µs", "parse and publish", ratio, f"≤ {TARGET:g}", ratio <= TARGET, more)
+    met, note = ratio <= TARGET, f"{more['events_a_second']:,.0f} calls/s"
+    return Row("ingest", name, ours.median, "µs", "parse and publish", ratio, f"≤ {TARGET:g}", met, more, note)
 
 
 _ONE = samples.proxied(samples.LOGIN)

@@ -19,7 +19,7 @@ ROUND_SECONDS = 0.02
 class Row:
     """One line of the table: a value, and its ratio to a reference that was measured in the same run.
 
-    `met` is None where there is no target.
+    `met` is None where there is no target; `note` is what else a person wants to know.
     """
 
     part: str
@@ -31,6 +31,7 @@ class Row:
     target: str = ""
     met: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)

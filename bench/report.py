@@ -15,7 +15,7 @@ from bench.measure import Row, machine
 TITLES = {
     "mapping": "Mapping: queue's text to HTTP bodies, processor time an event",
     "ingest": "ingest in process, processor time a call",
-    "cold start": "Cold start: import and first invocation, processor time",
+    "cold start": "Cold start: import and first invocation, processor time; what costs most beyond the floor, ms",
     "restored": "First invocation from a snapshot (SnapStart), processor time",
     "delivery": "Delivery: agents answer after 50 ms, AWS after 5",
     "end to end": "End to end on the local cloud, from the call to the agent's request",
@@ -48,11 +48,14 @@ def show(rows: Sequence[Row], to: Console) -> None:
             ("ratio", ""),
             ("target", "dim"),
             ("", ""),
+            ("", "dim"),
         ):
             table.add_column(column, style=style, justify="right" if column in {"value", "ratio"} else "left")
         for row in found:
             ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-            table.add_row(row.name, _figure(row.value), row.unit, row.reference, ratio, row.target, _mark(row.met))
+            table.add_row(
+                row.name, _figure(row.value), row.unit, row.reference, ratio, row.target, _mark(row.met), row.note
+            )
         to.print(table)
 
 

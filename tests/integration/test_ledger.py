@@ -1,5 +1,6 @@
 """The ledger against DynamoDB: claims, leases, order, receipts."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -107,6 +108,12 @@ def test_a_claim_that_ran_out_leaves_its_delivery_in_doubt(ledger: Ledger) -> No
     assert (again.standing, again.in_doubt) == (Standing.OURS, True)
 
 
+def _placed(ledger: Ledger, events: list[Event]) -> list[bool | LedgerUnavailable]:
+    """Events put in order as a delivery does it: alone unread, together after a look at their devices."""
+    seen = ledger.look(events, devices=len(events) > 1)
+    return ledger.in_order(events, [claim.device for claim in seen if isinstance(claim, Claim)])
+
+
 @pytest.mark.parametrize(
     ("newest", "then", "applied"),
     [
@@ -134,26 +141,26 @@ def test_an_older_event_is_out_of_order_and_on_a_tie_logout_wins(
     for others in ([], [_event("new", "login", 1, customer_id="eva"), _event("known", "login", 2, customer_id="bob")]):
         event_ids = [f"{name}-{len(others)}" for name in ("first", "second")]
         device = Device(id=f"phone-{len(others)}")
-        ledger.in_order([_event("before", "login", 1, customer_id="bob")])
-        assert ledger.in_order([_event(event_ids[0], *newest, device=device)]) == [True]
-        placed = ledger.in_order([_event(event_ids[1], *then, device=device), *others])
+        _placed(ledger, [_event("before", "login", 1, customer_id="bob")])
+        assert _placed(ledger, [_event(event_ids[0], *newest, device=device)]) == [True]
+        placed = _placed(ledger, [_event(event_ids[1], *then, device=device), *others])
         assert placed == [applied, *[True] * len(others)]
 
 
 def test_an_event_is_in_order_with_itself(ledger: Ledger) -> None:
-    assert ledger.in_order([_event("evt_1", "login", 5)]) == [True]
-    assert ledger.in_order([_event("evt_1", "login", 5)]) == [True]
+    assert _placed(ledger, [_event("evt_1", "login", 5)]) == [True]
+    assert _placed(ledger, [_event("evt_1", "login", 5)]) == [True]
 
 
 def test_a_tracked_event_moves_no_devices_order(ledger: Ledger) -> None:
-    assert ledger.in_order([_event("a", "track", 9)]) == [True]
-    assert ledger.in_order([_event("b", "login", 5)]) == [True]
+    assert _placed(ledger, [_event("a", "track", 9)]) == [True]
+    assert _placed(ledger, [_event("b", "login", 5)]) == [True]
 
 
 def test_devices_and_agents_have_orders_of_their_own(ledger: Ledger) -> None:
-    assert ledger.in_order([_event("a", "logout", 9, customer_id="ana")]) == [True]
-    assert ledger.in_order([_event("b", "login", 5, customer_id="bob")]) == [True]
-    assert Ledger("receipts", "dashx").in_order([_event("c", "login", 5, customer_id="ana")]) == [True]
+    assert _placed(ledger, [_event("a", "logout", 9, customer_id="ana")]) == [True]
+    assert _placed(ledger, [_event("b", "login", 5, customer_id="bob")]) == [True]
+    assert _placed(Ledger("receipts", "dashx"), [_event("c", "login", 5, customer_id="ana")]) == [True]
 
 
 def test_a_look_takes_nothing_and_knows_what_was_written(ledger: Ledger) -> None:
@@ -190,10 +197,10 @@ def test_a_note_keeps_what_was_known_of_earlier_attempts(ledger: Ledger) -> None
 
 def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> None:
     assert not ledger.is_anothers(_event(customer_id="bob"))
-    ledger.in_order([_event("a", "login", 5, customer_id="ana", device=Device(id="phone"))])
+    _placed(ledger, [_event("a", "login", 5, customer_id="ana", device=Device(id="phone"))])
     assert ledger.is_anothers(_event("b", "login", 6, customer_id="bob", device=Device(id="phone")))
     assert not ledger.is_anothers(_event("c", "login", 6, customer_id="ana", device=Device(id="phone")))
-    ledger.in_order([_event("d", "logout", 7, customer_id=None, device=Device(id="phone"))])
+    _placed(ledger, [_event("d", "logout", 7, customer_id=None, device=Device(id="phone"))])
     assert not ledger.is_anothers(_event("e", "login", 8, customer_id="bob", device=Device(id="phone")))
 
 
@@ -213,7 +220,7 @@ def test_rows_forget_themselves_after_fifteen_days_and_hold_no_person(ledger: Le
     ledger.accept([event])
     _claimed(ledger, event)
     _settle(ledger, event, "delivered", reason="HTTP 200")
-    ledger.in_order([event])
+    _placed(ledger, [event])
     rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
     assert len(rows) == 3
     assert {row["expires"]["N"] for row in rows} == {str(int((NOW + timedelta(days=15)).timestamp()))}
@@ -229,8 +236,8 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
     with pytest.raises(LedgerUnavailable):
         ledger.settle([Settlement(_event(), "delivered", {})])
     two = [_event(), _event("b", customer_id="bob")]
-    assert str(ledger.in_order(two[:1])[0]) == "ThrottlingException"
-    for answers in (ledger.claim(two, NOW), ledger.look(two), ledger.in_order(two)):
+    assert str(ledger.in_order(two[:1], [None])[0]) == "ThrottlingException"
+    for answers in (ledger.claim(two, NOW), ledger.look(two), ledger.in_order(two, [{}, {}])):
         assert [type(answer) for answer in answers] == [LedgerUnavailable] * 2
 
 
@@ -261,3 +268,46 @@ def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
     assert seen == [Standing.SETTLED, Standing.SETTLED, Standing.SETTLED, Standing.OURS]
     assert told == ["write", "write", "read", "read"]
     assert [type(claim) for claim in ledger.look([*four, _event("evt_5")])] == [LedgerUnavailable] * 5
+
+
+def test_what_has_moved_since_it_was_looked_at_is_looked_at_again(ledger: Ledger) -> None:
+    known, new = _event("a", "login", 5, customer_id="ana"), _event("b", "login", 5, customer_id="bob")
+    _placed(ledger, [known])
+    later = [event.model_copy(update={"event_id": f"{event.event_id}2", "sequence": 7}) for event in (known, new)]
+    seen = [claim.device for claim in ledger.look(later, devices=True) if isinstance(claim, Claim)]
+    between = later[0].model_copy(update={"event_id": "a1", "sequence": 6})
+    newest = later[1].model_copy(update={"event_id": "b3", "sequence": 8})
+    assert _placed(ledger, [between]) == _placed(ledger, [newest]) == [True]
+    assert ledger.in_order(later, seen) == [True, False]
+
+
+def test_a_claim_that_answers_twice_is_in_order_still(ledger: Ledger) -> None:
+    two = [_event("a", "login", 5, customer_id="ana"), _event("b", "login", 5, customer_id="bob")]
+    seen = [claim.device for claim in ledger.look(two, devices=True) if isinstance(claim, Claim)]
+    assert ledger.in_order(two, seen) == ledger.in_order(two, seen) == [True, True]
+
+
+def test_a_delivery_of_several_writes_its_devices_order_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, made = aws.dynamodb(), list[str]()
+
+    def noted(name: str) -> Callable[..., Any]:
+        call = getattr(client, name)
+
+        def make(**asked: Any) -> Any:
+            made.append(name)
+            return call(**asked)
+
+        return make
+
+    for name in ("update_item", "batch_execute_statement", "batch_get_item"):
+        monkeypatch.setattr(client, name, noted(name))
+    known, late = _event("a", "login", 5, customer_id="ana"), _event("c", "login", 4, customer_id="bob")
+    _placed(ledger, [known])
+    _placed(ledger, [_event("b", "login", 5, customer_id="bob")])
+    made.clear()
+    assert _placed(ledger, [_event("d", "open", 6, customer_id="ana"), late, _event("e", customer_id="eva")]) == [
+        True,
+        False,
+        True,
+    ]
+    assert made == ["batch_get_item", "batch_execute_statement"]

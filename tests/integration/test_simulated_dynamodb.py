@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay import aws
 from relay.event import Device, Event, EventType
-from relay.ledger import Ledger, Settlement
+from relay.ledger import Claim, Ledger, Settlement
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -59,10 +59,11 @@ def _answers(asked: list[Any], shop: str) -> list[Any]:
             case "note":
                 answers.append(ledger.note(Settlement(event, state, {"reason": name})))
             case "in_order":
-                answers += ledger.in_order([event])
+                answers += ledger.in_order([event], [None])
             case "in order together":
                 other = event.model_copy(update={"device": Device(id="tablet"), "event_id": f"t{number}"})
-                answers += ledger.in_order([event, other])
+                seen = ledger.look([event, other], devices=True)
+                answers += ledger.in_order([event, other], [claim.device for claim in seen if isinstance(claim, Claim)])
             case "moved_on":
                 answers.append(ledger.moved_on(event))
     kept = [ledger.receipts(shop, f"e{number}") for number in range(3)]

@@ -77,7 +77,9 @@ class FakeLedger(Ledger):
     asked: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
 
-    def look(self, events: Sequence[Event]) -> list[Claim | LedgerUnavailable]:
+    def look(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
+        if devices:
+            self.asked.append("devices")
         return [self._unless_refused("look", self._seen, event) for event in events]
 
     def _seen(self, event: Event) -> Claim:
@@ -112,7 +114,7 @@ class FakeLedger(Ledger):
     def is_anothers(self, event: Event) -> bool:
         return self.people.get(event.group, event.customer_id) != event.customer_id
 
-    def in_order(self, events: Sequence[Event]) -> list[bool | LedgerUnavailable]:
+    def in_order(self, events: Sequence[Event], devices: Sequence[Any]) -> list[bool | LedgerUnavailable]:  # noqa: ARG002 - as above
         return [self._unless_refused("in_order", self._applied, event) for event in events]
 
     def _applied(self, event: Event) -> bool:
@@ -576,6 +578,13 @@ def test_an_ordered_agents_delivery_is_looked_at_ordered_and_settled() -> None:
     world = World(ordered=True)
     world.deliver(_record(device={"id": "phone"}))
     assert world.ledger.asked == ["look", "in_order", "settle"]
+
+
+def test_devices_of_a_batch_are_looked_at_as_well_so_that_their_order_is_one_call() -> None:
+    world = World(ordered=True)
+    world.deliver(*(_record(f"m{number}", group=f"g{number}", device={"id": f"phone{number}"}) for number in range(3)))
+    assert world.ledger.asked[0] == "devices"
+    assert world.ledger.rows.keys() == {"m0", "m1", "m2"}
 
 
 @pytest.mark.parametrize(("repeatable", "first"), [(True, "look"), (False, "claim")])

@@ -142,7 +142,7 @@ def _app_id(event: Event, settings: Settings) -> str:
         raise Skip("no appsflyerId")
     if not _APPSFLYER_ID.fullmatch(event.ids.appsflyer_id):
         raise Skip("malformed appsflyerId")
-    app_id = {"android": settings.android_app_id, "ios": settings.ios_app_id}.get(platform or "")
+    app_id = settings.android_app_id if platform == "android" else settings.ios_app_id if platform == "ios" else None
     if app_id is None:
         raise Skip(f"no app id for {platform or 'an unknown platform'}")
     return app_id
@@ -276,11 +276,12 @@ def _manual_consent(consent: Consent) -> dict[str, bool] | None:
 
 def _hashed_contact(event: Event) -> dict[str, str]:
     """Digests of the trimmed, lower-case text; the phone number keeps its plus in the field of that name."""
+    traits = event.traits
     contact = {
         "email_hashed": event.email,
         "phone_number_e164_hashed": event.phone,
-        "first_name_hashed": event.traits.first_name,
-        "last_name_hashed": event.traits.last_name,
+        "first_name_hashed": traits.first_name,
+        "last_name_hashed": traits.last_name,
     }
     return {field: sha256(text.strip().lower()) for field, text in contact.items() if text and not text.isspace()}
 

@@ -145,8 +145,11 @@ class Runtime(NamedTuple, Generic[S]):
     def _claims(self, events: Sequence[Event]) -> Sequence[Claim | LedgerUnavailable]:
         if not events:
             return []
-        # What may be told twice need not be claimed: reading costs a fifth of writing.
-        return self.ledger.look(events) if self.agent.repeatable else self.ledger.claim(events, self.now())
+        if not self.agent.repeatable:
+            return self.ledger.claim(events, self.now())
+        # What may be told twice need not be claimed: reading costs a fifth of writing. Devices are read where that lets
+        # their order be written by one call; that of a single one is written unread.
+        return self.ledger.look(events, devices=self.agent.ordered and len(events) > 1)
 
     def _claimed(self, one: _Planned[S], claim: Claim | LedgerUnavailable) -> Delivery[S] | Outcome:
         record, event, planned, began = one
@@ -194,7 +197,8 @@ class Runtime(NamedTuple, Generic[S]):
         """
         if not self.agent.ordered:
             return [None] * len(deliveries)
-        in_order = self.ledger.in_order([delivery.event for delivery in deliveries])
+        events, devices = [one.event for one in deliveries], [one.claim.device for one in deliveries]
+        in_order = self.ledger.in_order(events, devices)
         return [self._placed(delivery, place) for delivery, place in zip(deliveries, in_order, strict=True)]
 
     def _placed(self, delivery: Delivery[S], place: bool | LedgerUnavailable) -> Outcome | None:  # noqa: FBT001 - the ledger's word

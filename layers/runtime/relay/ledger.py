@@ -41,7 +41,8 @@ class Claim(NamedTuple):
     """The answer to a claim: ours to make, settled before, or being made by another (for `wait` seconds at most).
 
     `attempts` were made before and `done` requests of this delivery are behind us; `in_doubt` when an earlier claim
-    ended without a word, so that nobody knows whether its requests were sent.
+    ended without a word, so that nobody knows whether its requests were sent. `device` is the row of its device, where
+    that was asked for.
     """
 
     standing: Standing
@@ -49,6 +50,7 @@ class Claim(NamedTuple):
     done: int = 0
     in_doubt: bool = False
     wait: int = 0
+    device: Row | None = None
 
 
 class Settlement(NamedTuple):
@@ -76,13 +78,19 @@ class Ledger:
         """
         rows.write(self.table, [_accepted(event) for event in events])
 
-    def look(self, events: Sequence[Event]) -> list[Claim | LedgerUnavailable]:
-        """Where deliveries stand that may be made without a claim, because making one twice would do no harm."""
+    def look(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
+        """Where deliveries stand that may be made without a claim, because making one twice would do no harm.
+
+        With `devices` the rows of their devices are read as well.
+        """
+        keys = [self._delivery(event) for event in events]
+        moved = [at for at, event in enumerate(events) if devices and event.type not in order.UNORDERED]
         try:
-            found = rows.read(self.table, [self._delivery(event) for event in events])
+            found = rows.read(self.table, keys + [order.key(self.agent, events[at]) for at in moved])
         except LedgerUnavailable as fault:
             return [fault] * len(events)
-        return [_as_seen(row) for row in found]
+        known = dict(zip(moved, found[len(events) :], strict=True))
+        return [_as_seen(row)._replace(device=known.get(at)) for at, row in enumerate(found[: len(events)])]
 
     def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:
         """Takes deliveries for ourselves, but for those that are settled or that somebody else has.
@@ -168,9 +176,13 @@ class Ledger:
         values = {name: number(value) if isinstance(value, int) else text(value) for name, value in told.items()}
         return {**self._own(settlement.event), **values}
 
-    def in_order(self, events: Sequence[Event]) -> list[bool | LedgerUnavailable]:
-        """Applies the sequences of events, each of a device of its own; False where a newer one was applied before."""
-        return order.applied(self.table, self.agent, events, [_expires(event) for event in events])
+    def in_order(self, events: Sequence[Event], devices: Sequence[Row | None]) -> list[bool | LedgerUnavailable]:
+        """Applies the sequences of events, each of a device of its own; False where a newer one was applied before.
+
+        `devices` are the rows of these as `look` has seen them.
+        """
+        turns = [order.Turn(event, _expires(event), row) for event, row in zip(events, devices, strict=True)]
+        return order.applied(self.table, self.agent, turns)
 
     def moved_on(self, event: Event) -> bool:
         """Whether the newest event of the device is another person's than this one, or nobody's."""

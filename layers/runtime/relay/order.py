@@ -4,6 +4,7 @@ Whose is kept as a digest that is of use for this device alone: no personal data
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from relay import rows
 from relay.errors import LedgerUnavailable
@@ -15,33 +16,46 @@ UNORDERED = frozenset({"track", "identify"})
 """Events that leave no state on a device, so that their order is nobody's concern."""
 
 
-def applied(table: str, agent: str, events: Sequence[Event], expires: Sequence[Row]) -> list[bool | LedgerUnavailable]:
+class Turn(NamedTuple):
+    """An event whose turn it is on its device, when its row expires, and the row that is there; None if not read."""
+
+    event: Event
+    expires: Row
+    known: Row | None
+
+
+def applied(table: str, agent: str, turns: Sequence[Turn]) -> list[bool | LedgerUnavailable]:
     """Applies the sequences of events, each of a device of its own; False where a newer one was applied there before.
 
-    On a tie logout wins, else the later to arrive; an event is never older than itself. `expires`: when their rows do.
+    On a tie logout wins, else the later to arrive; an event is never older than itself.
     """
-    newest = [_newest(agent, event, ends) for event, ends in zip(events, expires, strict=True)]
-    left = [at for at, event in enumerate(events) if event.type not in UNORDERED]
-    found: list[bool | LedgerUnavailable] = [True] * len(events)
+    found: list[bool | LedgerUnavailable] = [True] * len(turns)
+    left = [at for at, turn in enumerate(turns) if turn.event.type not in UNORDERED]
     try:
-        if len(left) > 1:
-            # Of several, one call for all devices that are known, and one for those that are new.
-            advanced = rows.change(table, [_advance(events[at], newest[at]) for at in left])
-            left = [at for at, done in zip(left, advanced, strict=True) if not done]
-            entered = rows.insert(table, [newest[at] for at in left]) if left else []
-            left = [at for at, done in zip(left, entered, strict=True) if not done]
-        # What neither took is superseded, unless somebody came between the two calls; and what is alone needs one call.
+        # Rows that were read are changed together, if nobody has come between; no newer event ever goes away.
+        read = [at for at in left if turns[at].known is not None]
+        for at in read:
+            found[at] = _comes_after(turns[at].event, turns[at].known or {})
+        wanted = [at for at in read if found[at]]
+        changed = rows.change(table, [_change(agent, turns[at]) for at in wanted]) if wanted else []
+        left = [at for at in left if turns[at].known is None]
+        left += [at for at, done in zip(wanted, changed, strict=True) if not done]
         for at in left:
-            found[at] = _applied_alone(table, events[at], newest[at])
+            found[at] = _applied_alone(table, turns[at].event, _newest(agent, turns[at]))
     except LedgerUnavailable as fault:
         for at in left:
             found[at] = fault
     return found
 
 
+def key(agent: str, event: Event) -> Row:
+    """The key of the row of an event's device."""
+    return {"event": text(f"{agent}#{event.group}"), "agent": text("order")}
+
+
 def newest_person(table: str, agent: str, event: Event) -> str:
     """The digest of who was on the event's device with the newest event there; "" where there was none."""
-    return str(rows.get(table, _key(agent, event)).get("person", {}).get("S", ""))
+    return str(rows.get(table, key(agent, event)).get("person", {}).get("S", ""))
 
 
 def person(event: Event) -> str:
@@ -49,19 +63,29 @@ def person(event: Event) -> str:
     return sha256(f"{event.group}\0{event.customer_id or event.anonymous_id or ''}")
 
 
-def _advance(event: Event, newest: Row) -> Change:
-    tie = '"sequence" = ?' if event.type == "logout" else """("sequence" = ? AND "type" <> 'logout')"""
-    asked = [newest["sequence"], newest["last"], newest["sequence"]]
-    return Change(newest, f'"sequence" < ? OR "last" = ? OR {tie}', asked)
+def _comes_after(event: Event, known: Row) -> bool:
+    """Whether an event comes after the newest of its device, or is that."""
+    if not known or known["last"]["S"] == event.event_id:
+        return True
+    sequence = int(known["sequence"]["N"])
+    tie_won = event.type == "logout" or known["type"]["S"] != "logout"
+    return sequence < event.sequence or (sequence == event.sequence and tie_won)
+
+
+def _change(agent: str, turn: Turn) -> Change:
+    newest = _newest(agent, turn)
+    if not turn.known:
+        return Change(newest)
+    return Change(newest, '"sequence" = ? AND "last" = ?', [turn.known["sequence"], turn.known["last"]])
 
 
 def _applied_alone(table: str, event: Event, newest: Row) -> bool:
     tie = "#sequence = :sequence" if event.type == "logout" else "(#sequence = :sequence AND #type <> :logout)"
     logout = {} if event.type == "logout" else {":logout": text("logout")}
-    key, values = rows.parted(newest)
+    own, values = rows.parted(newest)
     applied = rows.update(
         table,
-        Key=key,
+        Key=own,
         UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
         ConditionExpression=f"attribute_not_exists(#last) OR #sequence < :sequence OR #last = :last OR {tie}",
         ExpressionAttributeNames={f"#{name}": name for name in values},
@@ -70,17 +94,14 @@ def _applied_alone(table: str, event: Event, newest: Row) -> bool:
     return applied is not None
 
 
-def _newest(agent: str, event: Event, expires: Row) -> Row:
+def _newest(agent: str, turn: Turn) -> Row:
     """The row of a device whose newest event this is."""
+    event = turn.event
     return {
-        **_key(agent, event),
+        **key(agent, event),
         "sequence": number(event.sequence),
         "last": text(event.event_id),
         "type": text(event.type),
         "person": text(person(event)),
-        "expires": expires,
+        "expires": turn.expires,
     }
-
-
-def _key(agent: str, event: Event) -> Row:
-    return {"event": text(f"{agent}#{event.group}"), "agent": text("order")}

@@ -17,11 +17,14 @@ Row = dict[str, Any]
 
 
 class Change(NamedTuple):
-    """What a row is to be, where it is there and a condition holds: PartiQL, with a `?` for each value in `asked`."""
+    """What a row is to be, where it is there and a condition holds: PartiQL, with a `?` for each value in `asked`.
+
+    Without a condition: where there is none.
+    """
 
     row: Row
-    condition: str
-    asked: Sequence[Row]
+    condition: str = ""
+    asked: Sequence[Row] = ()
 
 
 class _ConditionFailedError(Exception):
@@ -79,7 +82,7 @@ def change(table: str, changes: Sequence[Change]) -> list[bool]:
     Source: DynamoDB developer guide, PartiQL update statements: the conditions beside the key decide, and a row that is
     not there is an error as well.
     """
-    return _executed([_changing(table, one) for one in changes])
+    return _executed([_changing(table, one) if one.condition else _inserting(table, one.row) for one in changes])
 
 
 def _executed(statements: Sequence[Row]) -> list[bool]:
