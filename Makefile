@@ -58,7 +58,7 @@ fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or f
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
 
-bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eight minutes); BENCH names parts
+bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts
 	@exec $(DEV)/python -m bench $(BENCH)
 
 pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)

@@ -29,21 +29,17 @@ def applied(table: str, agent: str, turns: Sequence[Turn]) -> list[bool | Ledger
 
     On a tie logout wins, else the later to arrive; an event is never older than itself.
     """
-    found: list[bool | LedgerUnavailable] = [True] * len(turns)
-    left = [at for at, turn in enumerate(turns) if turn.event.type not in UNORDERED]
+    found: list[bool | LedgerUnavailable] = [_comes_after(turn) for turn in turns]
+    moving = [at for at, turn in enumerate(turns) if found[at] and turn.event.type not in UNORDERED]
     try:
-        # Rows that were read are changed together, if nobody has come between; no newer event ever goes away.
-        read = [at for at in left if turns[at].known is not None]
-        for at in read:
-            found[at] = _comes_after(turns[at].event, turns[at].known or {})
-        wanted = [at for at in read if found[at]]
-        changed = rows.change(table, [_change(agent, turns[at]) for at in wanted]) if wanted else []
-        left = [at for at in left if turns[at].known is None]
-        left += [at for at, done in zip(wanted, changed, strict=True) if not done]
-        for at in left:
-            found[at] = _applied_alone(table, turns[at].event, _newest(agent, turns[at]))
+        # Rows that were read are changed together, unless somebody has come between.
+        read = [at for at in moving if turns[at].known is not None]
+        changed = rows.change(table, [_change(agent, turns[at]) for at in read])
+        done = {at for at, is_changed in zip(read, changed, strict=True) if is_changed}
+        for at in moving:
+            found[at] = at in done or _applied_alone(table, turns[at].event, _newest(agent, turns[at]))
     except LedgerUnavailable as fault:
-        for at in left:
+        for at in moving:
             found[at] = fault
     return found
 
@@ -63,9 +59,10 @@ def person(event: Event) -> str:
     return sha256(f"{event.group}\0{event.customer_id or event.anonymous_id or ''}")
 
 
-def _comes_after(event: Event, known: Row) -> bool:
-    """Whether an event comes after the newest of its device, or is that."""
-    if not known or known["last"]["S"] == event.event_id:
+def _comes_after(turn: Turn) -> bool:
+    """Whether an event comes after the newest of its device, or is that, as far as was read: no newer one goes away."""
+    event, known = turn.event, turn.known
+    if not known or event.type in UNORDERED or known["last"]["S"] == event.event_id:
         return True
     sequence = int(known["sequence"]["N"])
     tie_won = event.type == "logout" or known["type"]["S"] != "logout"
