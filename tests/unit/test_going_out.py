@@ -10,6 +10,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from local.settings import agents
 from relay.agent import Agent
@@ -138,3 +139,10 @@ def test_an_address_in_the_address_of_a_page_stays_here(agent: str, url: str) ->
 @pytest.mark.parametrize("agent", TOLD_IN_CLEAR)
 def test_a_contact_as_the_name_of_an_event_is_not_told(agent: str, name: str) -> None:
     assert _requests(agent, _document("track", name=name)) == []
+
+
+@pytest.mark.parametrize("agent", TOLD_IN_CLEAR)
+@pytest.mark.parametrize("name", ["call_5511999887766", "ana@example.com"])
+def test_an_event_cannot_be_named_after_a_contact_by_the_settings(agent: str, name: str) -> None:
+    with pytest.raises(ValidationError, match="event_names"):
+        _agent(agent).settings.model_validate({**SETTINGS[agent], "event_names": {"login": name}})

@@ -16,7 +16,7 @@ from relay.event import Consent, Device, Event, PropertyValue
 from relay.handler import handler_of
 from relay.hashing import sha256
 from relay.http import Request, Response, Value
-from relay.personal import has_address, is_contact
+from relay.personal import has_address, is_contact, no_contact
 from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
 
@@ -65,7 +65,7 @@ def _unpadded(secret: SecretStr) -> SecretStr:
     return secret
 
 
-EventName = Annotated[str, AfterValidator(_event_name)]
+EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(no_contact)]
 
 
 class EventNames(BaseModel):

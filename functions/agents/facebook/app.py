@@ -19,7 +19,7 @@ from relay.event import Device, Event
 from relay.handler import handler_of
 from relay.hashing import sha256
 from relay.http import Request, Response, json_request
-from relay.personal import is_contact
+from relay.personal import is_contact, no_contact
 from relay.properties import Allowed, shared, withheld, without_addresses
 from relay.verdict import Meaning, Verdict, by_status
 
@@ -33,7 +33,7 @@ def _unpadded(secret: SecretStr) -> SecretStr:
 # App Events' naming rule; the one for websites is unpublished, and this is the narrower (2025-08).
 _NAME = r"^[0-9a-zA-Z_][0-9a-zA-Z _-]{0,39}$"
 _IS_NAME = re.compile(_NAME).fullmatch
-EventName = Annotated[str, StringConstraints(pattern=_NAME)]
+EventName = Annotated[str, StringConstraints(pattern=_NAME), AfterValidator(no_contact)]
 
 
 class EventNames(BaseModel):

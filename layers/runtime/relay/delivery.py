@@ -202,12 +202,13 @@ class Runtime(NamedTuple, Generic[S]):
         return [self._placed(delivery, place) for delivery, place in zip(deliveries, in_order, strict=True)]
 
     def _placed(self, delivery: Delivery[S], place: bool | LedgerUnavailable) -> Outcome | None:  # noqa: FBT001 - the ledger's word
+        fault = place if isinstance(place, LedgerUnavailable) else None
         try:
-            if isinstance(place, LedgerUnavailable):
-                raise place
-            if place or self._parts(delivery.event):
+            if not fault and (place or self._parts(delivery.event)):
                 return None
-        except LedgerUnavailable as fault:
+        except LedgerUnavailable as unavailable:
+            fault = unavailable
+        if fault:
             wait = self.patience.wait(delivery.record.receives)
             return delivery.remarked(delivery.before._replace(state="retrying", reason=f"ledger: {fault}", wait=wait))
         return delivery.remarked(delivery.before._replace(state="skipped", reason="superseded"))

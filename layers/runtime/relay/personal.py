@@ -6,6 +6,8 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote
 
+from pydantic_core import PydanticCustomError
+
 # The deny list, in English, Portuguese and Spanish (docs/privacy.md): a name that holds one of these stems,
 _STEMS = re.compile(
     "email|telephone|telefone|telefono|phonenumber|mobilenumber|celular|whatsapp|cpf|cnpj"
@@ -94,6 +96,17 @@ def is_contact(text: str) -> bool:
         return False
     clear = _decoded(text)
     return bool(_EMAIL.search(clear)) or (not _is_no_phone(clear.strip()) and _has_phone(clear))
+
+
+def no_contact(text: str) -> str:
+    """A text of an operator's that goes out as it stands.
+
+    Raises:
+        PydanticCustomError: it is or contains an e-mail address or a phone number.
+    """
+    if is_contact(text):
+        raise PydanticCustomError("contact", "must not be or contain an e-mail address or a phone number")
+    return text
 
 
 def _is_no_phone(text: str) -> bool:
