@@ -68,7 +68,7 @@ build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 A
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
 	  $(SAM) build --parameter-overrides $(OVERRIDES)
-	@if command -v python$(PYTHON_RUNTIME) >/dev/null; then \
+	@if python$(PYTHON_RUNTIME) -c '' 2>/dev/null; then \
 	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function; \
 	else echo "No python$(PYTHON_RUNTIME) here to compile the functions with: cold starts take longer."; fi
 
