@@ -69,8 +69,8 @@ build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 A
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
 	  $(SAM) build --parameter-overrides $(OVERRIDES)
 	@if python$(PYTHON_RUNTIME) -c '' 2>/dev/null; then \
-	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function; \
-	else echo "No python$(PYTHON_RUNTIME) here to compile the functions with: cold starts take longer."; fi
+	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
+	else echo "No python$(PYTHON_RUNTIME) here to compile layer and functions with: starts take twice as long."; fi
 
 deploy: build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
 	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES)
