@@ -123,7 +123,7 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Par
     invocations = {name: MILLION / traffic.batch(name, template) for name in samples.AGENTS}
     price = prices()
     event_gb = len(samples.message()) / 1e9 * MILLION
-    writes, reads = _units(measured)
+    writes, reads = _units(measured, template, traffic)
     # Lambda's own lines, START, END and REPORT, are below the template's SystemLogLevel.
     own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
     logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
@@ -174,8 +174,10 @@ def _request(agent: str) -> str:
     return "sqs_fifo_request" if agent in samples.ORDERED else "sqs_standard_request"
 
 
-def _units(measured: Measured) -> tuple[float, float]:
-    told = [measured.told(name, "rows") for name in samples.AGENTS]
+def _units(measured: Measured, template: Deployed, traffic: Traffic) -> tuple[float, float]:
+    """Rows written and read for a million events; a delivery that is alone in its batch does not read its device."""
+    alone = {name: traffic.batch(name, template) <= 1 for name in samples.AGENTS}
+    told = [measured.told(name, "rows_alone" if is_alone else "rows") for name, is_alone in alone.items()]
     writes = 1 + sum(rows.get(f"dynamodb.{call}", 0) for rows in told for call in WRITES)
     # Of a batch's start only: the circuit is looked at every five seconds.
     reads = sum(round(rows.get("dynamodb.BatchGetItem", 0)) for rows in told)
@@ -234,7 +236,7 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
     for name, (deployment, events) in choices.items():
         yield Row("cost if", name, sum(per_million(measured, deployment, events).values()), "USD/M")
     total = sum(per_million(measured, template, traffic).values())
-    reserved = _saved_by_reserving(measured)
+    reserved = _saved_by_reserving(*_units(measured, template, traffic))
     yield Row("cost if", "reserved writes, 70 % used", total - reserved, "USD/M")
     sends = MILLION * sum(prices()[_request(name)] for name in samples.AGENTS)
     yield Row("cost if", "SNS' sends to SQS not billed", total - sends, "USD/M")
@@ -254,9 +256,8 @@ def _month_if(template: Deployed) -> Iterator[Row]:
     yield Row("cost if", "SnapStart of authorizer and ingest, besides", kept, "USD/month")
 
 
-def _saved_by_reserving(measured: Measured) -> float:
+def _saved_by_reserving(writes: float, reads: float) -> float:
     """What reserving saves where traffic is so steady that seven tenths of the writes are used; reads are as many."""
-    writes, reads = _units(measured)
     price = prices()
     reserved = (price["dynamodb_write_capacity_hour"] + price["dynamodb_read_capacity_hour"]) / 3600 / 0.7
     return writes * (price["dynamodb_write"] - reserved) + reads * price["dynamodb_read"]

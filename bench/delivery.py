@@ -42,6 +42,7 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
     taken, printed = _batches(agent, size, batches, outside)
     told = outside.counts()
     alone, printed_alone = _batches(agent, 1, batches, outside)
+    told_alone = outside.counts()
     ideal = min(workers, size) / waits
     rate, one_by_one = size / median(taken["clock"]), 1 / median(alone["clock"])
     made = size * (batches + 1)
@@ -58,6 +59,7 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
         "log_bytes_alone": len(printed_alone) / (batches + 1),
         "calls": {name: round(counted["calls"] / made, 3) for name, counted in sorted(told.items())},
         "rows": {name: round(counted["rows"] / made, 3) for name, counted in sorted(told.items())},
+        "rows_alone": {name: round(counted["rows"] / (batches + 1), 3) for name, counted in sorted(told_alone.items())},
         "bytes": {name: round(counted["bytes"] / made) for name, counted in sorted(told.items())},
     }
     note = f"alone {one_by_one:.0f}/s, {more['cpu_ms']:.1f} ms of processor"
