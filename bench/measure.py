@@ -39,8 +39,8 @@ class Extent:
     """How much is measured; `quick` only shows that everything still runs."""
 
     rounds: int = 15
-    fresh: int = 7
-    batches: int = 8
+    fresh: int = 11
+    batches: int = 12
     events: int = 120
     nth: int = 1
     """Of the functions every nth is started."""

@@ -45,9 +45,9 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
 
 def _taken(function: str, memory: int, url: str, code: list[Path], extent: Extent) -> dict[str, float]:
     with share_of(memory) as within:
-        starts = [start(function, code, url, within=within) for _ in range(max(1, extent.fresh // 2))]
+        starts = [start(function, code, url, within=within) for _ in range(max(1, extent.fresh // 3))]
         own = samples.environment(url, function)
-        warm, _ = run(["-m", "bench.batch", function, "1", str(3 * extent.batches)], own, within=within)
+        warm, _ = run(["-m", "bench.batch", function, "1", str(2 * extent.batches)], own, within=within)
     milliseconds = median(warm["clock"]) * 1000
     return {
         "memory_mb": memory,
