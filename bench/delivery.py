@@ -51,6 +51,7 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
         "workers": workers,
         "batch": size,
         "waits_ms": waits * 1000,
+        "share_of_nominal": rate / (min(workers, size) / _nominal(agent)),
         "ideal_a_second": ideal,
         "one_at_a_time_a_second": one_by_one,
         "cpu_ms": median(taken["processor"]) / size * 1000,
@@ -64,6 +65,11 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
     }
     note = f"alone {one_by_one:.0f}/s, {more['cpu_ms']:.1f} ms of processor"
     return Row("delivery", agent, rate, "/s", "ideal", share, f"≥ {TARGET:g}", share >= TARGET, more, note)
+
+
+def _nominal(agent: str) -> float:
+    """The waits of a delivery in seconds as the stub is told them, without what the exchanges themselves take."""
+    return (AWS_MS * (3 if agent in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(agent, 1)) / 1000
 
 
 def _seconds(outside: Outside, path: str, headers: Mapping[str, str] | None = None) -> float:

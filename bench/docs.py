@@ -62,11 +62,12 @@ def _mapping(told: Found) -> Iterator[str]:
             f"{row['value']:.0f} µs",
             f"{row['more']['json_us']:.0f} µs",
             *_judged(row),
+            f"{row['more']['one_by_one_ratio']:.2f}",
             f"{row['more']['naive_ratio']:.0f}",
         ]
         for row in told["parts"]["mapping"]
     ]
-    return _table(["agent", "ours", "json", "ratio (≤ 4)", "", "naive, ratio"], lines)
+    return _table(["agent", "ours", "json", "ratio (≤ 4)", "", "one by one, ratio", "naive, ratio"], lines)
 
 
 def _ingest(told: Found) -> Iterator[str]:
@@ -118,13 +119,14 @@ def _delivery(told: Found) -> Iterator[str]:
             f"{row['value']:.0f}/s",
             f"{row['more']['ideal_a_second']:.0f}/s",
             *_judged(row),
+            f"{row['more']['share_of_nominal']:.2f}",
             f"{row['more']['one_at_a_time_a_second']:.0f}/s",
             f"{row['more']['cpu_ms']:.1f} ms",
             f"{row['more']['log_bytes']:.0f}, {row['more']['log_bytes_alone']:.0f}",
         ]
         for row in told["parts"]["delivery"]
     ]
-    own = ["one at a time", "processor each", "log bytes each, alone"]
+    own = ["of 50 and 5 ms", "one at a time", "processor each", "log bytes each, alone"]
     head = ["agent", "ours", "ideal", "share (≥ 0.85)", "", *own]
     return _table(head, lines)
 
