@@ -28,7 +28,7 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
     """A row for each function and memory size; none where a share of the processor cannot be given."""
     sizes = MEMORIES[:: len(MEMORIES) - 1] if extent.nth > 1 else MEMORIES
     functions = FUNCTIONS[:1] if extent.nth > 1 else FUNCTIONS
-    if not _is_able():
+    if not is_able():
         say("memory: left out, since no cgroup with a share of the processor can be made here (it takes root)")
         return
     build = None if from_sources else built(say)
@@ -74,7 +74,8 @@ def share_of(memory: int) -> Iterator[Path]:
         group.rmdir()
 
 
-def _is_able() -> bool:
+def is_able() -> bool:
+    """Whether a process can be given a share of a processor here."""
     try:
         with share_of(FULL_MEMORY):
             return True
