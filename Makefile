@@ -58,8 +58,8 @@ fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or f
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
 
-bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts
-	@exec $(DEV)/python -m bench $(BENCH)
+bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts, AGAINST a commit
+	@exec $(DEV)/python -m bench $(if $(AGAINST),--against "$(AGAINST)") $(BENCH)
 
 pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)
 	@exec $(DEV)/python -m local.pictures

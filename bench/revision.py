@@ -135,15 +135,15 @@ class Warm:
         self._process.kill()
         self._process.communicate()
 
-    def invoke(self, events: Sequence[object], is_done: Callable[[Any], bool], *, evict: bool = False) -> list[float]:
-        """The processor's seconds of an invocation with each event; `evict` the caches before each.
+    def invoke(self, events: Sequence[object], is_done: Callable[[Any], bool], between: object = None) -> list[float]:
+        """The processor's seconds of an invocation with each event; `between` is invoked before each, unmeasured.
 
         Raises:
             AssertionError: the function returned what `is_done` does not take for its work.
         """
         if self._process.stdin is None or self._process.stdout is None:
             raise TypeError("pipes were asked for")
-        self._process.stdin.write(json.dumps({"events": events, "evict": evict}) + "\n")
+        self._process.stdin.write(json.dumps({"events": events, "between": between}) + "\n")
         self._process.stdin.flush()
         response = json.loads(self._process.stdout.readline())
         for answer in response["answers"]:

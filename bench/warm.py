@@ -1,9 +1,9 @@
 """A function kept warm in an interpreter of its own, for measuring it by turns with another revision's.
 
 `python -S -m bench.warm` with the function's folder and layer on PYTHONPATH. Each line of standard input is a JSON
-document `{"events": [...], "evict": bool}`; the response is one line, `{"processor": [...], "answers": [...]}`: the
-processor's seconds of each invocation, threads included, and what the handler returned. With `evict` the processor's
-caches are filled with something else before each invocation, as they are where invocations are seconds apart.
+document `{"events": [...], "between": event}`; the response is one line, `{"processor": [...], "answers": [...]}`: the
+processor's seconds of each invocation, threads included, and what the handler returned. Unless it is null, the handler
+is invoked with `between` before each of them, unmeasured: so the processor's caches hold other work.
 """
 
 import json
@@ -16,9 +16,6 @@ from typing import Any
 
 from bench.first import Context
 
-_ELSEWHERE = bytearray(16 << 20)
-"""More than a processor's own caches hold."""
-
 
 def main() -> None:
     """Serves standard input until it is closed; what the function logs goes nowhere."""
@@ -27,15 +24,15 @@ def main() -> None:
     handler = import_module("app").handler
     for line in sys.stdin:
         request = json.loads(line)
-        responses.write(json.dumps(_measured(handler, request["events"], evict=request["evict"])) + "\n")
+        responses.write(json.dumps(_measured(handler, request["events"], request["between"])) + "\n")
         responses.flush()
 
 
-def _measured(handler: Callable[..., Any], events: list[Any], *, evict: bool) -> dict[str, list[Any]]:
+def _measured(handler: Callable[..., Any], events: list[Any], between: object) -> dict[str, list[Any]]:
     seconds, answers = [], []
     for event in events:
-        if evict:
-            bytes(_ELSEWHERE)
+        if between is not None:
+            handler(between, Context())
         began = time.process_time()
         answers.append(handler(event, Context()))
         seconds.append(time.process_time() - began)
