@@ -11,11 +11,11 @@ from ops.faults import WRONG
 from ops.probes import TRIALS, Probe
 from ops.show import Row, Show
 from ops.stage import Stage
-from relay.agent import Agent
-from relay.authorization import Attempt, Send
+from relay.agent.auth import Attempt, Send
+from relay.agent.definition import Agent
+from relay.agent.http import Response
+from relay.delivery.transport import send, send_anywhere
 from relay.errors import CredentialsRefused, SettingsUnavailable, Unreachable
-from relay.http import Response
-from relay.sending import send, send_anywhere
 
 
 def check(

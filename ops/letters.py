@@ -11,9 +11,9 @@ from ops.queues import received
 from ops.show import Row
 from ops.stage import Parts, Stage, client
 from relay.errors import InvalidEvent, LedgerUnavailable
-from relay.event import Event
-from relay.ledger import Ledger, Standing
-from relay.order import UNORDERED
+from relay.event.model import Event
+from relay.ledger.device_order import UNORDERED
+from relay.ledger.ledger import Ledger, Standing
 
 MOST = 1000
 """Messages that are looked at."""

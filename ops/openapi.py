@@ -16,10 +16,10 @@ from functions.identity.app import TokenCall
 from functions.ingest.app import CALLS, MAX_BATCH_BYTES, MAX_EVENT_BYTES
 from ops import openapi_answers as answers
 from ops import openapi_examples as examples
-from relay import text
-from relay.batch_call import MAX_EVENTS
-from relay.event import EVENT_TYPES, MAX_PROPERTIES, REQUIRED, Call, Count, EventType, PropertyValue, PushToken
-from relay.pointer import ROOT
+from relay.api.batch import MAX_EVENTS
+from relay.event import types
+from relay.event.faults import ROOT
+from relay.event.model import EVENT_TYPES, MAX_PROPERTIES, REQUIRED, Call, Count, EventType, PropertyValue, PushToken
 
 HOME = Path(__file__).resolve().parent.parent
 DOCUMENT = HOME / "docs/openapi.json"
@@ -36,16 +36,16 @@ _SUMMARIES: dict[EventType, str] = {
     "push_token": "Push was accepted, declined or renewed",
 }
 _TEXTS: dict[str, Any] = {
-    "Text": text.Text,
-    "LongText": text.LongText,
-    "PropertyName": text.PropertyName,
-    "EventId": text.EventId,
-    "CustomerId": text.CustomerId,
-    "DeviceId": text.DeviceId,
-    "Email": text.Email,
-    "Phone": text.Phone,
-    "Language": text.Language,
-    "Moment": text.Moment,
+    "Text": types.Text,
+    "LongText": types.LongText,
+    "PropertyName": types.PropertyName,
+    "EventId": types.EventId,
+    "CustomerId": types.CustomerId,
+    "DeviceId": types.DeviceId,
+    "Email": types.Email,
+    "Phone": types.Phone,
+    "Language": types.Language,
+    "Moment": types.Moment,
     "PushToken": PushToken,
     "PropertyValue": PropertyValue,
     "Count": Count,

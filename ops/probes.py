@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops import product
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Meaning
 from relay.encoding import encode
-from relay.event import Event
-from relay.http import Request, Response
-from relay.verdict import Meaning
+from relay.event.model import Event
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay import apps, aws, headers
-from relay.environment import apps_path, snapshotted, stage
-from relay.log import logger
+from relay.api import headers, keys
+from relay.aws import clients
+from relay.aws.environment import apps_path, snapshotted, stage
+from relay.aws.log import logger
 
 PUBLIC_CALLS = tuple(
     f"POST/{call}" for call in ("login", "logout", "open", "signup", "identify", "track", "push-token", "batch")
@@ -22,7 +23,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     Raises:
         Exception: with the text `Unauthorized`, which API Gateway turns into 401, for any key that is not valid.
     """
-    known = apps.holder(_key(event), apps_path())
+    known = keys.holder(_key(event), apps_path())
     if known is None:
         logger().info("refused", extra={"source": "key"})
         raise Exception("Unauthorized")  # noqa: TRY002 - the text is API Gateway's protocol for 401
@@ -42,7 +43,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
             ],
         },
         "context": {"appId": app_id, "kind": kind, "identity": app.identity},
-        "usageIdentifierKey": apps.usage_key(stage(), app_id),
+        "usageIdentifierKey": keys.usage_key(stage(), app_id),
     }
 
 
@@ -54,4 +55,4 @@ def _key(event: Mapping[str, Any]) -> str:
 
 if snapshotted():
     # A client is without connections until its first call, and reads its credentials anew when these have ended.
-    aws.ssm()
+    clients.ssm()

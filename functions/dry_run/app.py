@@ -10,13 +10,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from relay import aws
-from relay.body import Body
-from relay.body import read as read_body
-from relay.catalogue import Entry, deployed
+from relay.api.batch import typed
+from relay.api.body import Body
+from relay.api.body import read as read_body
+from relay.api.registry import Entry, deployed
+from relay.api.responses import REFUSALS, Answer, answer, faults_in_words, problem, refusal
+from relay.aws import clients
 from relay.errors import InvalidEvent
-from relay.event import Call, Event, typed
-from relay.problem import REFUSALS, Answer, answer, faults_in_words, problem, refusal
+from relay.event.model import Call, Event
 
 MAX_BODY_BYTES = 32 * 1024
 
@@ -47,7 +48,7 @@ def _shown(agent: Entry, event: Event) -> dict[str, Any]:
     if not agent.hears(event.type):
         return {"skipped": f"no use for {event.type}"}
     try:
-        told = aws.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
+        told = clients.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
     except (BotoCoreError, ClientError) as fault:
         return {"unavailable": type(fault).__name__}
     document = json.loads(told["Payload"].read())

@@ -10,15 +10,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
-from relay import settings
-from relay.body import read as read_body
-from relay.environment import identity_path
+from relay.api.body import read as read_body
+from relay.api.identity_tokens import IdentityKeys, Lifetime, mint
+from relay.api.responses import REFUSALS, Answer, answer, problem, refusal
+from relay.aws import parameters
+from relay.aws.environment import identity_path
+from relay.aws.log import count, logger
 from relay.errors import InvalidEvent, SettingsUnavailable
-from relay.identity import IdentityKeys, Lifetime, mint
-from relay.log import count, logger
-from relay.part import Part
-from relay.problem import REFUSALS, Answer, answer, problem, refusal
-from relay.text import CustomerId
+from relay.event.types import CustomerId, Part
 
 MAX_BODY_BYTES = 4096
 
@@ -71,7 +70,7 @@ def _answered(event: Mapping[str, Any], *, over_http: bool) -> Answer:
         text = read_body(event, MAX_BODY_BYTES).sound()
         return _minted(event["requestContext"]["authorizer"]["appId"], TokenCall.model_validate_json(text))
     except ValidationError as invalid:
-        from relay.faults import faults_of  # noqa: PLC0415 - see its first line
+        from relay.event.explain import faults_of  # noqa: PLC0415 - see its first line
 
         found = InvalidEvent(faults_of(invalid))
         return refusal(found, f"No token was minted. {found}")
@@ -82,7 +81,7 @@ def _answered(event: Mapping[str, Any], *, over_http: bool) -> Answer:
 def _minted(app_id: str, call: TokenCall) -> Answer:
     name = f"{identity_path()}/{app_id}"
     try:
-        settings.read(name)
+        parameters.read(name)
     except SettingsUnavailable as fault:
         return _without_key(app_id, name, fault)
     try:
@@ -100,10 +99,10 @@ def _minted(app_id: str, call: TokenCall) -> Answer:
 
 def _keys(name: str) -> IdentityKeys:
     try:
-        return settings.load(IdentityKeys, name)
+        return parameters.load(IdentityKeys, name)
     except SettingsUnavailable:
         # A key that has been mended counts at once, not when the old text's five minutes are over.
-        return settings.load(IdentityKeys, name, fresh=True)
+        return parameters.load(IdentityKeys, name, fresh=True)
 
 
 def _without_key(app_id: str, name: str, fault: SettingsUnavailable) -> Answer:

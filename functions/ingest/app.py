@@ -7,19 +7,20 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from relay import aws, topic
-from relay.batch_call import listed, one_after_the_other
-from relay.body import MAX_FAULTS, Body, too_large
-from relay.body import read as read_body
-from relay.caller import Caller
-from relay.environment import snapshotted, table
+from relay.api import topic
+from relay.api.batch import listed, one_after_the_other, typed
+from relay.api.body import Body, too_large
+from relay.api.body import read as read_body
+from relay.api.caller import Caller
+from relay.api.cors import admit, preflight
+from relay.api.responses import REFUSALS, Answer, answer, faults_in_words, refusal, refusal_document, status_of
+from relay.aws import clients
+from relay.aws.environment import snapshotted, table
+from relay.aws.log import count, logger, measured
+from relay.aws.trace import annotate, traced
 from relay.errors import Fault, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
-from relay.event import EVENT_TYPES, Call, Event, EventType, typed
-from relay.ledger import Ledger
-from relay.log import count, logger, measured
-from relay.origin import admit, preflight
-from relay.problem import REFUSALS, Answer, answer, faults_in_words, refusal, refusal_document, status_of
-from relay.trace import annotate, traced
+from relay.event.model import EVENT_TYPES, Call, Event, EventType
+from relay.ledger.ledger import Ledger
 from relay.uuid7 import uuid7
 
 CALLS: dict[str, EventType] = {event_type.replace("_", "-"): event_type for event_type in EVENT_TYPES}
@@ -74,7 +75,7 @@ def _batch(body: Body, caller: Caller) -> Answer:
 def _item(item: object, faults: list[Fault], caller: Caller) -> Outcome:
     try:
         if faults:
-            raise InvalidEvent(faults[:MAX_FAULTS])
+            raise InvalidEvent(faults)
         event_type, text = typed(item)
         if len(text) > MAX_EVENT_BYTES:
             raise TooLarge(too_large(MAX_EVENT_BYTES))
@@ -155,6 +156,6 @@ def _detail(refused: RelayError) -> str:
 
 if snapshotted():
     # Clients are without connections until their first call, and read their credentials anew when these have ended.
-    aws.sns()
-    aws.dynamodb()
+    clients.sns()
+    clients.dynamodb()
     Call.model_rebuild()

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from relay.catalogue import deployed
-from relay.environment import table
+from relay.api.registry import deployed
+from relay.api.responses import Answer, answer, problem
+from relay.aws.environment import table
 from relay.errors import LedgerUnavailable, SettingsUnavailable
-from relay.ledger import Ledger
-from relay.problem import Answer, answer, problem
-from relay.text import EVENT_ID
+from relay.event.types import EVENT_ID
+from relay.ledger.ledger import Ledger
 
 _UNKNOWN = "No event of this app has that id, or it is older than 15 days."
 

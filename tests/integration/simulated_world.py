@@ -18,18 +18,18 @@ from local.sandbox import exchange
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
-from relay.agent import Agent
-from relay.batch import deliver
-from relay.circuit import Circuit
-from relay.delivery import Runtime
-from relay.environment import AgentEnvironment
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict
+from relay.aws.environment import AgentEnvironment
+from relay.delivery.batch import deliver
+from relay.delivery.circuit import Circuit
+from relay.delivery.pipeline import Runtime
+from relay.delivery.queue import MAX_POSTPONE_SECONDS, Queue, Record
+from relay.delivery.report import Report
 from relay.errors import CircuitOpen, SettingsUnavailable, Unreachable
-from relay.event import Event
-from relay.http import Request, Response
-from relay.ledger import Ledger
-from relay.queue import MAX_POSTPONE_SECONDS, Queue, Record
-from relay.report import Report
-from relay.verdict import Verdict
+from relay.event.model import Event
+from relay.ledger.ledger import Ledger
 from tests.integration.simulated_dynamodb import Crash, SimulatedDynamoDB
 
 START = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)

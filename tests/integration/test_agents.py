@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from functions.agents.eitri_push import app as eitri_push
-from relay.handler import handler_of
-from relay.http import Request, Response
+from relay.agent.http import Request, Response
+from relay.delivery.handler import handler_of
 
 SETTINGS = {
     "url": "https://push.example.com/hooks/session",

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.authorizer.app import handler
-from relay import aws
-from relay.apps import STRANGERS_KEPT, Acquaintance, holder, new_key, usage_key
-from relay.hashing import sha256
+from relay.api.keys import STRANGERS_KEPT, Acquaintance, holder, new_key, usage_key
+from relay.aws import clients
+from relay.encoding import sha256
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/v1/POST/login"
 
@@ -154,7 +154,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> tuple[str, Ssm]:
     """A key of the one app that there is, and the SSM that is asked for it."""
     key = new_key("shop", "public")
     ssm = Ssm(json.dumps({"keys": [{"kind": "public", "sha256": sha256(key)}]}))
-    monkeypatch.setattr(aws, "ssm", lambda: ssm)
+    monkeypatch.setattr(clients, "ssm", lambda: ssm)
     return key, ssm
 
 

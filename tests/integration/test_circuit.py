@@ -8,11 +8,12 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
 from botocore.exceptions import ClientError
 
-from relay import aws, breaker, circuit
-from relay.breaker import FAILURES_THAT_OPEN
-from relay.circuit import Circuit
+from relay.agent.verdict import Meaning, Verdict
+from relay.aws import clients
+from relay.delivery import breaker, circuit
+from relay.delivery.breaker import FAILURES_THAT_OPEN
+from relay.delivery.circuit import Circuit
 from relay.errors import CircuitOpen
-from relay.verdict import Meaning, Verdict
 
 DOWN = Verdict(Meaning.RETRY, "HTTP 503", status=503)
 SILENT = Verdict(Meaning.RETRY, "no answer: ConnectTimeout")
@@ -108,5 +109,5 @@ def test_who_cannot_ask_for_the_state_goes_on(agent: Circuit, monkeypatch: pytes
     def throttled(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetItem")
 
-    monkeypatch.setattr(aws.dynamodb(), "get_item", throttled)
+    monkeypatch.setattr(clients.dynamodb(), "get_item", throttled)
     assert agent.guard(Exchange(WELL)) == WELL

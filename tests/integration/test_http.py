@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from relay import sending
+from relay.agent.http import Request
+from relay.delivery import transport
+from relay.delivery.transport import is_public, send, send_anywhere
 from relay.errors import AddressRefused, SettingsUnavailable, Unreachable
-from relay.http import Request
-from relay.sending import is_public, send, send_anywhere
 
 Serve = Callable[[Callable[[socket.socket], None]], str]
 
@@ -123,7 +123,7 @@ def test_a_connection_that_is_cut_may_have_been_sent(serve: Serve) -> None:
 
 
 def test_an_answer_that_comes_too_late_may_have_been_sent(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
     released = threading.Event()
     try:
         assert _silent(serve(lambda _connection: (released.wait(5), None)[1])).sent
@@ -209,7 +209,7 @@ def test_an_answer_that_drips_is_given_up_when_the_exchange_is_to_end(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, head: bytes, drop: bytes
 ) -> None:
     # Every drop comes well within READ_SECONDS: silence alone would never end this.
-    monkeypatch.setattr(sending, "EXCHANGE_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "EXCHANGE_SECONDS", 0.5)
     released = threading.Event()
     try:
         assert _silent(serve(_dripping(head, drop, released))).sent
@@ -377,7 +377,7 @@ def _over_tls(certificate: Path, speak: Callable[[socket.socket], None]) -> Call
 @pytest.fixture
 def serve_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Starts a server of one TLS connection, which counts as a public address here; gives its URL."""
-    monkeypatch.setattr(sending, "is_public", lambda _address: True)
+    monkeypatch.setattr(transport, "is_public", lambda _address: True)
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -398,7 +398,7 @@ def test_a_request_over_tls_is_sent_and_answered(serve_tls: Serve) -> None:
 
 
 def test_an_answer_that_drips_over_tls_is_given_up_too(serve_tls: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "EXCHANGE_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "EXCHANGE_SECONDS", 0.5)
     released = threading.Event()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"
     try:

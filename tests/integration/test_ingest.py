@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 from functions.ingest.app import handler
-from relay import environment
-from relay.identity import IdentityKeys, mint
-from relay.ledger import Ledger
+from relay.api.identity_tokens import IdentityKeys, mint
+from relay.aws import environment
+from relay.ledger.ledger import Ledger
 
 KEY = "an-identity-key-of-at-least-32-bytes"
 

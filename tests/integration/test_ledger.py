@@ -8,10 +8,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from relay import aws
+from relay.aws import clients
 from relay.errors import LedgerUnavailable
-from relay.event import Device, Event
-from relay.ledger import Claim, Ledger, Settlement, Standing
+from relay.event.model import Device, Event
+from relay.ledger.ledger import Claim, Ledger, Settlement, Standing
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def test_a_claim_is_ours_alone_until_it_is_settled(ledger: Ledger) -> None:
 
 
 def test_a_claim_whose_answer_was_lost_is_still_ours(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = aws.dynamodb()
+    client = clients.dynamodb()
     insert = client.batch_execute_statement
     # botocore asks again when an answer is lost, and the row is there by then.
     monkeypatch.setattr(client, "batch_execute_statement", lambda **named: [insert(**named), insert(**named)][1])
@@ -59,7 +59,7 @@ def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
     known = _event("evt_1")
     _claimed(ledger, known)
     _settle(ledger, known, "delivered")
-    client, asked = aws.dynamodb(), list[int]()
+    client, asked = clients.dynamodb(), list[int]()
     insert = client.batch_execute_statement
 
     def counted(**named: Any) -> Any:
@@ -232,7 +232,7 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
 
     for call in ("update_item", "batch_execute_statement", "batch_get_item", "batch_write_item"):
-        monkeypatch.setattr(aws.dynamodb(), call, throttled)
+        monkeypatch.setattr(clients.dynamodb(), call, throttled)
     with pytest.raises(LedgerUnavailable):
         ledger.settle([Settlement(_event(), "delivered", {})])
     two = [_event(), _event("b", customer_id="bob")]
@@ -244,7 +244,7 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
 def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = aws.dynamodb()
+    client = clients.dynamodb()
     write, read, told = client.batch_write_item, client.batch_get_item, list[str]()
 
     def write_all_but_one(RequestItems: Any) -> Any:  # noqa: N803 - botocore's own name
@@ -288,7 +288,7 @@ def test_a_claim_that_answers_twice_is_in_order_still(ledger: Ledger) -> None:
 
 
 def test_a_delivery_of_several_writes_its_devices_order_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, made = aws.dynamodb(), list[str]()
+    client, made = clients.dynamodb(), list[str]()
 
     def noted(name: str) -> Callable[..., Any]:
         call = getattr(client, name)

@@ -31,8 +31,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from local import story
-from relay import aws
-from relay.event import Call, Event, EventType
+from relay.aws import clients
+from relay.event.model import Call, Event, EventType
 from tests.integration.simulated_dynamodb import Fault as LedgerFault
 from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
 
@@ -204,7 +204,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
         self.on_the_way: list[Event] = []
         self.settled = 0
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(aws, "dynamodb", lambda: self.world.table)
+        self.patch.setattr(clients, "dynamodb", lambda: self.world.table)
 
     @rule(way=ways, shifts=shifts)
     def logs_in(self, way: Way, shifts: list[Shift]) -> None:

@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from functions.receipts.app import handler
-from relay.event import Event
-from relay.ledger import Ledger, Settlement
+from relay.event.model import Event
+from relay.ledger.ledger import Ledger, Settlement
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 EVENT = Event.model_construct(

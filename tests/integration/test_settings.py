@@ -5,7 +5,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, SecretStr
 
-from relay import aws, settings
+from relay.aws import clients, parameters
 from relay.errors import SettingsUnavailable
 
 NAME = "/session-relay/test/agents/example"
@@ -22,7 +22,7 @@ def _store(text: str) -> None:
 
 
 def _key(*, fresh: bool = False) -> str:
-    return settings.load(Settings, NAME, fresh=fresh).key.get_secret_value()
+    return parameters.load(Settings, NAME, fresh=fresh).key.get_secret_value()
 
 
 def test_a_value_is_kept_until_it_is_wanted_afresh() -> None:
@@ -41,7 +41,7 @@ def test_the_last_good_value_serves_while_ssm_does_not_answer(monkeypatch: pytes
     def throttled(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParameter")
 
-    monkeypatch.setattr(aws.ssm(), "get_parameter", throttled)
+    monkeypatch.setattr(clients.ssm(), "get_parameter", throttled)
     assert _key(fresh=True) == "first"
 
 

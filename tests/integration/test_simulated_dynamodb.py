@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay import aws
-from relay.event import Device, Event, EventType
-from relay.ledger import Claim, Ledger, Settlement
+from relay.aws import clients
+from relay.event.model import Device, Event, EventType
+from relay.ledger.ledger import Claim, Ledger, Settlement
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -78,9 +78,9 @@ def test_it_answers_as_moto_does(table: str, monkeypatch: pytest.MonkeyPatch) ->
     @given(asked=calls)
     def agree(asked: list[Any]) -> None:
         shop, simulated = f"{table}-{next(_shops)}", SimulatedDynamoDB()
-        monkeypatch.setattr(aws, "dynamodb", lambda: simulated)
+        monkeypatch.setattr(clients, "dynamodb", lambda: simulated)
         answered = _answers(asked, shop)
-        monkeypatch.setattr(aws, "dynamodb", lambda: of_moto)
+        monkeypatch.setattr(clients, "dynamodb", lambda: of_moto)
         assert answered == _answers(asked, shop)
 
     agree()

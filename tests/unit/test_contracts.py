@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
 from relay.errors import Skip
-from relay.event import Event
-from relay.http import Request, Response
+from relay.event.model import Event
 
 FOLDERS = sorted(Path("functions/agents").glob("*/contract.json"))
 

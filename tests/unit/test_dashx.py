@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from functions.agents.dashx.app import Settings, build_requests, classify
 from relay import __version__
-from relay.event import Event
-from relay.http import Response
-from relay.verdict import Meaning
+from relay.agent.http import Response
+from relay.agent.verdict import Meaning
+from relay.event.model import Event
 
 WORKING = {"public_key": "pub_example", "private_key": "prv_example", "target_environment": "staging"}
 LOGIN = {

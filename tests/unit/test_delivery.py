@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from relay.agent import Agent
-from relay.batch import CREW, MARGIN_MILLISECONDS, deliver
-from relay.circuit import Circuit
-from relay.delivery import Runtime
-from relay.environment import AgentEnvironment
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict
+from relay.aws.environment import AgentEnvironment
+from relay.delivery.batch import CREW, MARGIN_MILLISECONDS, deliver
+from relay.delivery.circuit import Circuit
+from relay.delivery.pipeline import Runtime
+from relay.delivery.queue import Queue, Record
+from relay.delivery.report import Report
 from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
-from relay.event import Event, Purpose
-from relay.http import Request, Response
-from relay.ledger import FINAL, Claim, Ledger, Settlement, Standing
-from relay.queue import Queue, Record
-from relay.report import Report
-from relay.rows import WRITTEN_AT_ONCE
-from relay.verdict import Verdict
+from relay.event.model import Event, Purpose
+from relay.ledger.ledger import FINAL, Claim, Ledger, Settlement, Standing
+from relay.ledger.rows import WRITTEN_AT_ONCE
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)

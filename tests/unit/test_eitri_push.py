@@ -7,9 +7,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from functions.agents.eitri_push.app import Settings, authorize
-from relay.authorization import Attempt
+from relay.agent.auth import Attempt
+from relay.agent.http import Request, Response
 from relay.errors import CredentialsRefused, Unreachable
-from relay.http import Request, Response
 
 SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="
 OTHER = "whsec_YW5vdGhlci1leGFtcGxlLXNpZ25pbmcta2V5LTMyYg=="

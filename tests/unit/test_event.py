@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import InvalidEvent
-from relay.event import Call, Event, EventType
+from relay.event.model import Call, Event, EventType
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, 318000, tzinfo=UTC)
 MOMENT = "must be a time of the year 2000 or later, as in 2026-11-20T09:15:42Z"

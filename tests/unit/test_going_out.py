@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from local.settings import agents
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, revealed
 from relay.errors import Skip
-from relay.event import Event
-from relay.http import Request, revealed
+from relay.event.model import Event
 
 AGENTS = sorted(folder.parent.name for folder in Path("functions/agents").glob("*/contract.json"))
 TOLD_IN_CLEAR = ["appsflyer", "facebook", "google"]

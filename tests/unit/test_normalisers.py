@@ -18,10 +18,10 @@ from functions.agents.dashx import app as dashx
 from functions.agents.emarsys import app as emarsys
 from functions.agents.facebook import app as facebook
 from functions.agents.google import app as google
-from relay.address import own_address
+from relay.agent.privacy import own_address
+from relay.encoding import sha256
 from relay.errors import InvalidEvent
-from relay.event import Call, Event
-from relay.hashing import sha256
+from relay.event.model import Call, Event
 
 NOTHING = {
     hashlib.sha256(nothing).hexdigest()

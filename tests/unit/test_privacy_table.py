@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from local.settings import agents
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import revealed
 from relay.errors import Skip
-from relay.event import Event
-from relay.http import revealed
+from relay.event.model import Event
 
 DOCUMENT = Path("docs/privacy.md").read_text()
 AGENTS = ["appsflyer", "facebook", "google", "eitri_push", "emarsys", "dashx"]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.personal import _EMAIL, _decoded, has_address, is_contact
-from relay.properties import named, shared, withheld
+from relay.agent.privacy import named, shared, withheld
+from relay.event.pii import _EMAIL, _decoded, has_address, is_contact
 
 LOCAL = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789.!#$&'*+/=?^_`{|}~-ãéñß日", min_size=1, max_size=20)
 LABEL = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789-éß日", min_size=1, max_size=12)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from relay import report
-from relay.event import Event
-from relay.log import count
-from relay.outcome import Outcome
-from relay.report import Report
+from relay.aws.log import count
+from relay.delivery import report
+from relay.delivery.outcome import Outcome
+from relay.delivery.report import Report
+from relay.event.model import Event
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from functions.agents.facebook import app as facebook
-from relay.agent import Agent, Together
-from relay.batch import MARGIN_MILLISECONDS, deliver
-from relay.delivery import Runtime
+from relay.agent.definition import Agent, Together
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict, by_status
+from relay.delivery.batch import MARGIN_MILLISECONDS, deliver
+from relay.delivery.pipeline import Runtime
+from relay.delivery.queue import Record
+from relay.delivery.report import Report
 from relay.errors import SettingsUnavailable
-from relay.event import Event
-from relay.http import Request, Response
-from relay.queue import Record
-from relay.report import Report
-from relay.verdict import Verdict, by_status
+from relay.event.model import Event
 from tests.unit.test_delivery import (
     ENVIRONMENT,
     NOW,

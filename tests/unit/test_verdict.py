@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.http import Response
-from relay.verdict import by_status
+from relay.agent.http import Response
+from relay.agent.verdict import by_status
 
 
 @pytest.mark.parametrize(

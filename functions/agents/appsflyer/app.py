@@ -8,17 +8,15 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.address import own_address
-from relay.agent import Agent
-from relay.encoding import encode
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, Value
+from relay.agent.privacy import Allowed, own_address, shared, withheld, without_addresses
+from relay.agent.verdict import Meaning, Verdict, by_status
+from relay.delivery.handler import handler_of
+from relay.encoding import encode, sha256
 from relay.errors import Skip
-from relay.event import Consent, Device, Event, PropertyValue
-from relay.handler import handler_of
-from relay.hashing import sha256
-from relay.http import Request, Response, Value
-from relay.personal import has_address, is_contact, no_contact
-from relay.properties import Allowed, shared, withheld, without_addresses
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Consent, Device, Event, PropertyValue
+from relay.event.pii import has_address, is_contact, no_contact
 
 MAX_BODY_BYTES = 1024
 """AppsFlyer takes at most 1 KB of JSON (server-to-server specification, 2026-08)."""

@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from relay import __version__
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, named
+from relay.agent.verdict import Meaning, Verdict, by_status, retry_after
+from relay.delivery.handler import handler_of
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.properties import Allowed, named
-from relay.verdict import Meaning, Verdict, by_status, retry_after
+from relay.event.model import Event
 
 _PRINTABLE = r"^[\x21-\x7e]+$"
 

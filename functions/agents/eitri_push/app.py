@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from relay.agent import Agent
-from relay.authorization import Attempt, ClientCredentials, bearer, signed, with_headers
+from relay.agent.auth import Attempt, ClientCredentials, bearer, signed, with_headers
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.verdict import Meaning, Verdict, by_status
+from relay.delivery.handler import handler_of
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Event
 
 SCHEMA = "eitri-session/1"
 MIN_SECRET_BYTES = 24

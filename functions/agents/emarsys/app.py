@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.agent import Agent
-from relay.authorization import basic
+from relay.agent.auth import basic
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, named
+from relay.agent.verdict import Meaning, Verdict, by_status
+from relay.delivery.handler import handler_of
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.properties import Allowed, named
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Event
 
 MAX_CONTACT_VALUE = 60
 """What a short-text contact field holds (Emarsys, field types, 2026): a whole SHA-256 in hex would be cut."""

@@ -11,17 +11,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from relay.address import own_address
-from relay.agent import Agent, Together
-from relay.encoding import encode
+from relay.agent.definition import Agent, Together
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, own_address, shared, withheld, without_addresses
+from relay.agent.verdict import Meaning, Verdict, by_status
+from relay.delivery.handler import handler_of
+from relay.encoding import encode, sha256
 from relay.errors import Skip
-from relay.event import Device, Event
-from relay.handler import handler_of
-from relay.hashing import sha256
-from relay.http import Request, Response, json_request
-from relay.personal import is_contact, no_contact
-from relay.properties import Allowed, shared, withheld, without_addresses
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Device, Event
+from relay.event.pii import is_contact, no_contact
 
 
 def _unpadded(secret: SecretStr) -> SecretStr:

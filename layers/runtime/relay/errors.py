@@ -18,6 +18,9 @@ RelayError
 
 from typing import NamedTuple
 
+MAX_ERRORS = 25
+"""How many faults of one event are named."""
+
 
 class RelayError(Exception):
     """Anything that session-relay itself raises."""
@@ -34,8 +37,8 @@ class InvalidEvent(RelayError):
     """A caller's event has faults; none of them quotes what the caller sent."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        self.faults = faults
-        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+        self.faults = faults[:MAX_ERRORS]
+        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in self.faults))
 
 
 class Forbidden(RelayError):
