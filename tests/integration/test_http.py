@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from relay.agent.http import Request
 from relay.delivery import transport
-from relay.delivery.transport import is_public, send, send_anywhere
+from relay.delivery.transport import is_public, send, send_unrestricted
 from relay.errors import AddressRefused, SettingsUnavailable, Unreachable
 
 Serve = Callable[[Callable[[socket.socket], None]], str]
@@ -74,25 +74,25 @@ def _answering(answer: bytes) -> Callable[[socket.socket], None]:
 
 def _silent(url: str) -> Unreachable:
     with pytest.raises(Unreachable) as unreachable:
-        send_anywhere(Request(url, b"{}", query={"api_secret": SecretStr("s3cret-value")}))
+        send_unrestricted(Request(url, b"{}", query={"api_secret": SecretStr("s3cret-value")}))
     assert "s3cret-value" not in str(unreachable.value)
     return unreachable.value
 
 
 def test_an_answer_is_its_status_headers_in_lower_case_and_body(serve: Serve) -> None:
     answer = b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nlate"
-    response = send_anywhere(Request(serve(_answering(answer)), b"{}"))
+    response = send_unrestricted(Request(serve(_answering(answer)), b"{}"))
     assert (response.status, response.headers["retry-after"], response.body) == (429, "7", b"late")
 
 
 def test_a_redirect_is_not_followed(serve: Serve) -> None:
     answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
-    assert send_anywhere(Request(serve(_answering(answer)), b"{}")).status == 302
+    assert send_unrestricted(Request(serve(_answering(answer)), b"{}")).status == 302
 
 
 def test_an_answer_is_read_to_64_kib_at_most(serve: Serve) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"
-    response = send_anywhere(Request(serve(_answering(head + b"x" * 200_000)), b"{}"))
+    response = send_unrestricted(Request(serve(_answering(head + b"x" * 200_000)), b"{}"))
     assert len(response.body) == 65536
 
 
@@ -107,7 +107,7 @@ def test_a_cookie_is_not_kept_for_the_next_person(serve: Serve) -> None:
 
     url = serve(twice)
     for _ in range(2):
-        send_anywhere(Request(url, b"{}"))
+        send_unrestricted(Request(url, b"{}"))
     assert b"POST" in heard[0]
     assert b"ookie" not in heard[0]
 
@@ -146,7 +146,7 @@ def test_a_connection_is_used_again_for_the_next_request() -> None:
         server = threading.Thread(target=run, daemon=True)
         server.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert [send_anywhere(Request(url, b"{}")).body for _ in range(2)] == [b"ok", b"ok"]
+        assert [send_unrestricted(Request(url, b"{}")).body for _ in range(2)] == [b"ok", b"ok"]
         server.join(5)
 
 
@@ -170,7 +170,7 @@ def test_a_compressed_bomb_is_cut_at_64_kib_and_never_unpacked_further(
     url = serve(_answering(bomb))
     tracemalloc.start()
     try:
-        response = send_anywhere(Request(url, b"{}"))
+        response = send_unrestricted(Request(url, b"{}"))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -21,8 +21,8 @@ def _store(text: str) -> None:
     boto3.client("ssm").put_parameter(Name=NAME, Value=text, Type="SecureString", Overwrite=True)
 
 
-def _key(*, fresh: bool = False) -> str:
-    return parameters.load(Settings, NAME, fresh=fresh).key.get_secret_value()
+def _key(*, force_refresh: bool = False) -> str:
+    return parameters.load(Settings, NAME, force_refresh=force_refresh).key.get_secret_value()
 
 
 def test_a_value_is_kept_until_it_is_wanted_afresh() -> None:
@@ -30,7 +30,7 @@ def test_a_value_is_kept_until_it_is_wanted_afresh() -> None:
     assert _key() == "first"
     _store('{"key":"second"}')
     assert _key() == "first"
-    assert _key(fresh=True) == "second"
+    assert _key(force_refresh=True) == "second"
     assert _key() == "second"
 
 
@@ -42,7 +42,7 @@ def test_the_last_good_value_serves_while_ssm_does_not_answer(monkeypatch: pytes
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParameter")
 
     monkeypatch.setattr(clients.ssm(), "get_parameter", throttled)
-    assert _key(fresh=True) == "first"
+    assert _key(force_refresh=True) == "first"
 
 
 def test_what_is_not_there_is_said_to_be_missing() -> None:

@@ -26,7 +26,7 @@ class RelayError(Exception):
     """Anything that session-relay itself raises."""
 
 
-class Fault(NamedTuple):
+class FieldError(NamedTuple):
     """One thing wrong with a caller's event: where (JSON Pointer, `#/device/platform`) and what to do about it."""
 
     pointer: str
@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 class InvalidEvent(RelayError):
     """A caller's event has faults; none of them quotes what the caller sent."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[FieldError]) -> None:
         self.faults = faults[:MAX_ERRORS]
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in self.faults))
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from standardwebhooks import Webhook
 
 from relay.agent.http import Request, Response, Value, json_request
-from relay.agent.verdict import Meaning, by_status
+from relay.agent.verdict import VerdictKind, by_status
 from relay.encoding import sha256
 from relay.errors import CredentialsRefused, Unreachable
 
@@ -21,11 +21,11 @@ TOKEN_MARGIN = timedelta(seconds=60)
 
 
 class Attempt(NamedTuple):
-    """What a request's authorization may depend on besides its content; `fresh` after a refusal of credentials."""
+    """What the authorization of a request may depend on; `force_refresh` after the agent refused the credentials."""
 
     now: datetime
     send: Send
-    fresh: bool
+    force_refresh: bool
 
 
 def with_headers(request: Request, headers: Mapping[str, Value]) -> Request:
@@ -79,7 +79,7 @@ def bearer(client: ClientCredentials, attempt: Attempt) -> SecretStr:
     """
     key = sha256(client.model_dump_json() + client.client_secret.get_secret_value())
     token, ends = _tokens.get(key, (None, datetime.min.replace(tzinfo=UTC)))
-    if token is None or attempt.fresh or ends - TOKEN_MARGIN <= attempt.now:
+    if token is None or attempt.force_refresh or ends - TOKEN_MARGIN <= attempt.now:
         token, lasts = _granted(attempt.send(_token_request(client)))
         _tokens[key] = (token, attempt.now + lasts)
     return token
@@ -100,8 +100,8 @@ def _token_request(client: ClientCredentials) -> Request:
 
 
 def _granted(response: Response) -> tuple[SecretStr, timedelta]:
-    meaning = by_status(response).meaning
-    if meaning is Meaning.RETRY:
+    kind = by_status(response).kind
+    if kind is VerdictKind.RETRY:
         raise Unreachable(f"token endpoint: HTTP {response.status}")
     document = response.json() if response.ok else None
     if not isinstance(document, dict) or not document.get("access_token"):

@@ -17,15 +17,15 @@ from relay.event.model import Event, Purpose
 S = TypeVar("S", bound=BaseModel)
 
 
-class Together(NamedTuple):
+class BatchSpec(NamedTuple):
     """How an agent is told many events by one request: at most so many, their requests joined, and the answer read.
 
     `classify` is given the answer and how many events the request told of. Only requests of one URL and with the same
     headers are joined.
     """
 
-    most: int
-    join: Callable[[Sequence[Request]], Request]
+    max_events: int
+    merge: Callable[[Sequence[Request]], Request]
     classify: Callable[[Response, int], Verdict]
 
 
@@ -38,7 +38,7 @@ class Agent(Generic[S]):
     state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
     twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
     pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
-    `together` where one request can tell of many events; `withheld` counts the properties of an event that the settings
+    `batching` where one request can tell of many events; `withheld` counts the properties of an event that the settings
     let through and that are personal data.
     """
 
@@ -52,7 +52,7 @@ class Agent(Generic[S]):
     ordered: bool = False
     repeatable: bool = True
     personal_logout: bool = False
-    together: Together | None = None
+    batching: BatchSpec | None = None
     withheld: Callable[[Event, S], int] | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Agent(Generic[S]):
         Raises:
             ValueError: an ordered agent is not repeatable, or would be told many events at once.
         """
-        if self.ordered and (self.together or not self.repeatable):
+        if self.ordered and (self.batching or not self.repeatable):
             raise ValueError("an ordered agent is told one event at a time, and again when in doubt")
 
 
@@ -77,7 +77,7 @@ def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool)
         return {"skipped": skip.reason}
     withheld = agent.withheld(event, current) if agent.withheld else 0
     return {
-        "requests": [http.shown(_authorized(agent, request, current)) for request in requests],
+        "requests": [http.masked(_authorized(agent, request, current)) for request in requests],
         **({"withheld": withheld} if withheld else {}),
     }
 
@@ -89,7 +89,7 @@ def _authorized(agent: Agent[S], request: Request, current: S) -> Request:
     if agent.authorize is None:
         return request
     try:
-        return agent.authorize(request, current, Attempt(datetime.now(UTC), send, fresh=False))
+        return agent.authorize(request, current, Attempt(datetime.now(UTC), send, force_refresh=False))
     except Unreachable:
         # The token would be fetched when sending.
         return request

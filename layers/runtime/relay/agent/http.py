@@ -65,7 +65,7 @@ def json_request(
     return Request(url, encode(document), {"content-type": "application/json", **(headers or {})}, query or {})
 
 
-def shown(request: Request) -> dict[str, Any]:
+def masked(request: Request) -> dict[str, Any]:
     """A request as a person may see it: secrets masked, the body as JSON."""
     query = {"query": {name: str(value) for name, value in request.query.items()}} if request.query else {}
     return {
@@ -77,6 +77,6 @@ def shown(request: Request) -> dict[str, Any]:
     }
 
 
-def revealed(values: Mapping[str, Value]) -> dict[str, str]:
+def unmasked(values: Mapping[str, Value]) -> dict[str, str]:
     """Headers or query with their secrets in clear, for the moment of sending."""
     return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in values.items()}

@@ -8,13 +8,13 @@ from typing import NamedTuple
 from relay.agent.http import Response
 
 
-class Meaning(StrEnum):
+class VerdictKind(StrEnum):
     """What to do with a delivery after an answer."""
 
     DELIVERED = "delivered"
     UNCONFIRMED = "unconfirmed"
     RETRY = "retry"
-    CREDENTIALS = "credentials"
+    UNAUTHORIZED = "credentials"
     REJECTED = "rejected"
 
 
@@ -24,15 +24,15 @@ class Verdict(NamedTuple):
     `status` is the runtime's to fill in: the HTTP status of the answer, None where there was none.
     """
 
-    meaning: Meaning
+    kind: VerdictKind
     reason: str = ""
     wait: int | None = None
     status: int | None = None
 
 
-def is_ill(verdict: Verdict) -> bool:
+def is_outage(verdict: Verdict) -> bool:
     """Whether an answer, or silence, says that the agent is down; being told to slow down is a healthy one's answer."""
-    return verdict.meaning is Meaning.RETRY and (verdict.status is None or verdict.status >= 500)  # noqa: PLR2004
+    return verdict.kind is VerdictKind.RETRY and (verdict.status is None or verdict.status >= 500)  # noqa: PLR2004
 
 
 _TRANSIENT = {408, 425, 429}
@@ -43,12 +43,12 @@ def by_status(response: Response) -> Verdict:
     """The verdict of an answer whose HTTP status says it all (DESIGN: delivery rule 4)."""
     reason = f"HTTP {response.status}"
     if response.ok:
-        return Verdict(Meaning.DELIVERED, reason)
+        return Verdict(VerdictKind.DELIVERED, reason)
     if response.status in _TRANSIENT or response.status >= 500:  # noqa: PLR2004
-        return Verdict(Meaning.RETRY, reason, retry_after(response))
+        return Verdict(VerdictKind.RETRY, reason, retry_after(response))
     if response.status in _REFUSED:
-        return Verdict(Meaning.CREDENTIALS, reason)
-    return Verdict(Meaning.REJECTED, reason)
+        return Verdict(VerdictKind.UNAUTHORIZED, reason)
+    return Verdict(VerdictKind.REJECTED, reason)
 
 
 def retry_after(response: Response) -> int | None:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from relay.api import headers
-from relay.errors import Fault, InvalidEvent, TooLarge, UnsupportedMedia
-from relay.event.faults import NOT_JSON, ROOT, TOO_DEEP, below
+from relay.errors import FieldError, InvalidEvent, TooLarge, UnsupportedMedia
+from relay.event.faults import NOT_JSON, ROOT, TOO_DEEP, child
 
 MAX_DIGITS = 4300
 """Of one whole number: Python reads no longer ones."""
@@ -24,9 +24,9 @@ class Body(NamedTuple):
 
     text: str
     document: Any
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[FieldError, ...] = ()
 
-    def sound(self) -> str:
+    def valid_text(self) -> str:
         """The text of a body without such faults.
 
         Raises:
@@ -37,17 +37,17 @@ class Body(NamedTuple):
         return self.text
 
 
-class _Unclear(ValueError):
+class _DuplicateKeyError(ValueError):
     """An object has a name twice."""
 
 
-class _Twice(dict[str, Any]):
+class _DuplicateKeys(dict[str, Any]):
     """An object that has names twice; `names` are they."""
 
     names: list[str]
 
 
-class _Long:
+class _HugeInteger:
     """Where a number stands that has too many digits."""
 
 
@@ -66,9 +66,9 @@ def read(request: Mapping[str, Any], limit: int) -> Body:
     try:
         document = _CLEAR.decode(text)
     except (ValueError, RecursionError):
-        return _examined(text)
+        return _locate_errors(text)
     # JSON can write half a surrogate pair, which no UTF-8 can carry on.
-    return _examined(text) if _HALF.search(text) else Body(text, document)
+    return _locate_errors(text) if _HALF.search(text) else Body(text, document)
 
 
 def too_large(limit: int) -> str:
@@ -84,7 +84,7 @@ def _text(request: Mapping[str, Any], limit: int) -> str:
             raise TooLarge(too_large(limit))
         return body if isinstance(body, str) and not request.get("isBase64Encoded") else raw.decode()
     except ValueError:
-        raise InvalidEvent([Fault(ROOT, NOT_JSON)]) from None
+        raise InvalidEvent([FieldError(ROOT, NOT_JSON)]) from None
 
 
 def _check_media(request: Mapping[str, Any]) -> None:
@@ -109,37 +109,37 @@ def _instead_of(media_type: str) -> str | None:
     return None
 
 
-def _examined(text: str) -> Body:
+def _locate_errors(text: str) -> Body:
     """The same again, slower: with marks in place of what is wrong, so that each fault has its place."""
     try:
         document = _MARKING.decode(text)
     except RecursionError:
-        raise InvalidEvent([Fault(ROOT, TOO_DEEP)]) from None
+        raise InvalidEvent([FieldError(ROOT, TOO_DEEP)]) from None
     except ValueError:
-        raise InvalidEvent([Fault(ROOT, NOT_JSON)]) from None
+        raise InvalidEvent([FieldError(ROOT, NOT_JSON)]) from None
     return Body(text, document, tuple(_faults(document)))
 
 
-def _faults(document: object) -> Iterator[Fault]:
+def _faults(document: object) -> Iterator[FieldError]:
     # By a list of our own rather than by recursion: what could be parsed may be deeper than what can be called.
     left: list[tuple[str, object]] = [(ROOT, document)]
     while left:
         place, value = left.pop()
         if isinstance(value, dict):
-            if isinstance(value, _Twice):
-                yield from (Fault(below(place, name), "is given twice; send it once") for name in value.names)
-            if any(_is_half(name) for name in value):
-                yield Fault(place, "has a name with half a surrogate pair in it")
-            left += [(below(place, name), part) for name, part in reversed(value.items())]
+            if isinstance(value, _DuplicateKeys):
+                yield from (FieldError(child(place, name), "is given twice; send it once") for name in value.names)
+            if any(_has_lone_surrogate(name) for name in value):
+                yield FieldError(place, "has a name with half a surrogate pair in it")
+            left += [(child(place, name), part) for name, part in reversed(value.items())]
         elif isinstance(value, list):
-            left += [(below(place, position), part) for position, part in reversed(list(enumerate(value)))]
-        elif isinstance(value, str) and _is_half(value):
-            yield Fault(place, "has half a surrogate pair in it; a character beyond U+FFFF is written with both")
-        elif isinstance(value, _Long):
-            yield Fault(place, f"must be a number of at most {MAX_DIGITS} digits")
+            left += [(child(place, position), part) for position, part in reversed(list(enumerate(value)))]
+        elif isinstance(value, str) and _has_lone_surrogate(value):
+            yield FieldError(place, "has half a surrogate pair in it; a character beyond U+FFFF is written with both")
+        elif isinstance(value, _HugeInteger):
+            yield FieldError(place, f"must be a number of at most {MAX_DIGITS} digits")
 
 
-def _is_half(text: str) -> bool:
+def _has_lone_surrogate(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -147,24 +147,24 @@ def _is_half(text: str) -> bool:
     return False
 
 
-def _clear(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _strict_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _Unclear
+        raise _DuplicateKeyError
     return members
 
 
-def _marked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = _Twice(pairs)
+def _mark_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = _DuplicateKeys(pairs)
     if len(members) == len(pairs):
         return dict(members)
     members.names = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     return members
 
 
-def _whole(digits: str) -> int | _Long:
-    return _Long() if len(digits) > MAX_DIGITS else int(digits)
+def _whole(digits: str) -> int | _HugeInteger:
+    return _HugeInteger() if len(digits) > MAX_DIGITS else int(digits)
 
 
-_CLEAR = json.JSONDecoder(object_pairs_hook=_clear)
-_MARKING = json.JSONDecoder(object_pairs_hook=_marked, parse_int=_whole)
+_CLEAR = json.JSONDecoder(object_pairs_hook=_strict_pairs)
+_MARKING = json.JSONDecoder(object_pairs_hook=_mark_pairs, parse_int=_whole)

@@ -8,7 +8,7 @@ from relay.api import headers
 from relay.aws import parameters
 from relay.aws.environment import identity_path
 from relay.errors import Forbidden, IncorrectToken, SettingsUnavailable
-from relay.event.model import Call, Context
+from relay.event.model import Context, EventInput
 
 MAX_USER_AGENT = 4096
 
@@ -18,9 +18,9 @@ class Caller(NamedTuple):
 
     app_id: str
     kind: str
-    must_prove: bool
-    proven: str | None
-    seen: Mapping[str, str | None]
+    token_required: bool
+    verified_customer_id: str | None
+    connection: Mapping[str, str | None]
 
     @classmethod
     def of(cls, request: Mapping[str, Any], now: datetime) -> Self:
@@ -35,29 +35,29 @@ class Caller(NamedTuple):
         return cls(
             app_id=known["appId"],
             kind=known["kind"],
-            must_prove=known["kind"] == "public" and known["identity"] == "required",
-            proven=_proven(tokens, known["appId"], now) if tokens else None,
-            seen={
+            token_required=known["kind"] == "public" and known["identity"] == "required",
+            verified_customer_id=_proven(tokens, known["appId"], now) if tokens else None,
+            connection={
                 "ip": connection.get("sourceIp"),
                 "user_agent": (connection.get("userAgent") or "")[:MAX_USER_AGENT] or None,
             },
         )
 
-    def bind(self, call: Call) -> Call:
+    def apply_identity(self, call: EventInput) -> EventInput:
         """The call, bound to the person who is proven to make it.
 
         Raises:
             Forbidden: it speaks for another person.
             IncorrectToken: it speaks for a person, and there is no proof where one is needed.
         """
-        if call.customer_id is not None and call.customer_id != self.proven:
-            if self.proven is not None:
+        if call.customer_id is not None and call.customer_id != self.verified_customer_id:
+            if self.verified_customer_id is not None:
                 raise Forbidden("The identity token is another customer's than customerId.")
-            if self.must_prove:
+            if self.token_required:
                 raise IncorrectToken("Missing; a public key needs X-Identity-Token to speak for a customer")
         if self.kind == "public":
             # A public key speaks from the person's own device, so the connection says more than the body could.
-            return call.model_copy(update={"context": (call.context or Context()).model_copy(update=self.seen)})
+            return call.model_copy(update={"context": (call.context or Context()).model_copy(update=self.connection)})
         return call
 
 

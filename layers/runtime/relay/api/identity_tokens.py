@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from relay.errors import IncorrectToken
-from relay.event.types import CustomerId, whole
+from relay.event.types import CustomerId, integral
 
 ALGORITHM = "HS256"
 MIN_KEY_BYTES = 32
@@ -40,7 +40,7 @@ def _usable(key: SecretStr) -> SecretStr:
     return key
 
 
-Lifetime = Annotated[int, Field(strict=True, ge=1, le=MAX_LIFETIME_SECONDS), BeforeValidator(whole)]
+Lifetime = Annotated[int, Field(strict=True, ge=1, le=MAX_LIFETIME_SECONDS), BeforeValidator(integral)]
 """How long a token is good for, in seconds."""
 
 

@@ -27,11 +27,11 @@ from relay.errors import SettingsUnavailable
 
 Kind = Literal["public", "secret"]
 
-STRANGERS_KEPT = 1000
+NEGATIVE_CACHE_SIZE = 1000
 """How many apps that were not there an instance remembers."""
 
-STRANGER_SECONDS = 60
-LOOKS_A_SECOND = 4
+NEGATIVE_CACHE_SECONDS = 60
+MAX_UNKNOWN_LOOKUPS_PER_SECOND = 4
 """How many apps that it does not know an instance looks for in a second."""
 
 _KEY = re.compile(r"(pk|sk)_([a-z][a-z0-9-]{0,31})_([A-Za-z0-9]{32,64})")
@@ -65,45 +65,48 @@ class App(BaseModel):
 
 
 @dataclass(slots=True)
-class Acquaintance:
+class AppLookupLimiter:
     """The apps that a function instance knows, and those it knows not to be; how many more it may look up at once."""
 
     known: set[str] = field(default_factory=set)
-    strangers: OrderedDict[str, float] = field(default_factory=OrderedDict)
-    looks: float = LOOKS_A_SECOND
+    missing_apps: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    looks: float = MAX_UNKNOWN_LOOKUPS_PER_SECOND
     counted_at: float = 0.0
 
-    def may_look(self, app_id: str, now: float) -> bool:
+    def allow(self, app_id: str, now: float) -> bool:
         """Whether to ask SSM for an app at a time (epoch seconds)."""
         if app_id in self.known:
             return True
-        if self.strangers.get(app_id, 0.0) > now:
+        if self.missing_apps.get(app_id, 0.0) > now:
             return False
-        self.looks = min(LOOKS_A_SECOND, self.looks + max(0.0, now - self.counted_at) * LOOKS_A_SECOND)
+        self.looks = min(
+            MAX_UNKNOWN_LOOKUPS_PER_SECOND,
+            self.looks + max(0.0, now - self.counted_at) * MAX_UNKNOWN_LOOKUPS_PER_SECOND,
+        )
         self.counted_at = now
         if self.looks < 1:
             return False
         self.looks -= 1
         return True
 
-    def met(self, app_id: str) -> None:
+    def found(self, app_id: str) -> None:
         """The app was there."""
         self.known.add(app_id)
-        self.strangers.pop(app_id, None)
+        self.missing_apps.pop(app_id, None)
 
-    def missed(self, app_id: str, now: float) -> None:
+    def not_found(self, app_id: str, now: float) -> None:
         """The app was not there; the one remembered longest is forgotten if they become too many."""
         self.known.discard(app_id)
-        self.strangers.pop(app_id, None)
-        self.strangers[app_id] = now + STRANGER_SECONDS
-        if len(self.strangers) > STRANGERS_KEPT:
-            self.strangers.popitem(last=False)
+        self.missing_apps.pop(app_id, None)
+        self.missing_apps[app_id] = now + NEGATIVE_CACHE_SECONDS
+        if len(self.missing_apps) > NEGATIVE_CACHE_SIZE:
+            self.missing_apps.popitem(last=False)
 
 
 @cache
-def acquaintance() -> Acquaintance:
+def app_lookup_limiter() -> AppLookupLimiter:
     """This function instance's own."""
-    return Acquaintance()
+    return AppLookupLimiter()
 
 
 def new_key(app_id: str, kind: Kind) -> str:
@@ -117,7 +120,7 @@ def usage_key(stage: str, app_id: str) -> str:
     return sha256(f"session-relay/{stage}/{app_id}")
 
 
-def holder(key: str, apps_path: str, now: datetime | None = None) -> tuple[str, Kind, App] | None:
+def authenticate(key: str, apps_path: str, now: datetime | None = None) -> tuple[str, Kind, App] | None:
     """Whose key this is: app id, kind and record, or None for a key that is malformed, unknown, expired or revoked.
 
     Raises:
@@ -139,14 +142,14 @@ def holder(key: str, apps_path: str, now: datetime | None = None) -> tuple[str, 
 
 
 def _record(app_id: str, apps_path: str, now: float) -> App | None:
-    if not acquaintance().may_look(app_id, now):
+    if not app_lookup_limiter().allow(app_id, now):
         return None
     try:
         app = parameters.load(App, f"{apps_path}/{app_id}")
     except SettingsUnavailable as fault:
         if fault.missing:
-            acquaintance().missed(app_id, now)
+            app_lookup_limiter().not_found(app_id, now)
             return None
         raise
-    acquaintance().met(app_id)
+    app_lookup_limiter().found(app_id)
     return app

@@ -12,16 +12,16 @@ class Entry(BaseModel):
     function: str
     events: str
 
-    def hears(self, event_type: str) -> bool:
+    def accepts(self, event_type: str) -> bool:
         """Whether the agent is told of events of this type."""
         return event_type in self.events.split(",")
 
 
-def deployed() -> dict[str, Entry]:
+def deployed_agents() -> dict[str, Entry]:
     """The deployed agents by name, at most five minutes old.
 
     Raises:
         SettingsUnavailable: the catalogue cannot be read.
     """
-    entries = parameters.under(catalogue_path())
+    entries = parameters.load_path(catalogue_path())
     return {name: Entry.model_validate_json(text) for name, text in sorted(entries.items())}

@@ -7,7 +7,7 @@ from typing import Any
 from relay.encoding import encode
 from relay.errors import (
     MAX_ERRORS,
-    Fault,
+    FieldError,
     Forbidden,
     IncorrectToken,
     InvalidEvent,
@@ -19,7 +19,7 @@ from relay.errors import (
     UnsupportedMedia,
 )
 
-Answer = dict[str, Any]
+ProxyResponse = dict[str, Any]
 """What a Lambda function answers API Gateway's proxy integration."""
 
 RETRY_AFTER_SECONDS = 2
@@ -34,7 +34,7 @@ _STATUSES: dict[type[RelayError], HTTPStatus] = {
     LedgerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     TopicUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-REFUSALS = tuple(_STATUSES)
+HANDLED_ERRORS = tuple(_STATUSES)
 """What a caller is told as a problem."""
 
 _HEADERS: dict[HTTPStatus, dict[str, str]] = {
@@ -43,7 +43,7 @@ _HEADERS: dict[HTTPStatus, dict[str, str]] = {
 }
 
 
-def answer(status: HTTPStatus, document: object, headers: Mapping[str, str] | None = None) -> Answer:
+def json_response(status: HTTPStatus, document: object, headers: Mapping[str, str] | None = None) -> ProxyResponse:
     """A JSON answer."""
     return {
         "statusCode": int(status),
@@ -52,13 +52,13 @@ def answer(status: HTTPStatus, document: object, headers: Mapping[str, str] | No
     }
 
 
-def problem(status: HTTPStatus, detail: str, faults: Sequence[Fault] = ()) -> Answer:
+def problem_response(status: HTTPStatus, detail: str, faults: Sequence[FieldError] = ()) -> ProxyResponse:
     """A problem: what is wrong, what to do about it, and where in the body each fault is (JSON Pointer)."""
     document = problem_document(status, detail, faults)
-    return answer(status, document, {"Content-Type": "application/problem+json", **_HEADERS.get(status, {})})
+    return json_response(status, document, {"Content-Type": "application/problem+json", **_HEADERS.get(status, {})})
 
 
-def problem_document(status: HTTPStatus, detail: str, faults: Sequence[Fault] = ()) -> dict[str, Any]:
+def problem_document(status: HTTPStatus, detail: str, faults: Sequence[FieldError] = ()) -> dict[str, Any]:
     """The JSON of a problem, to stand alone or among the results of a batch."""
     document: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
     if faults:
@@ -66,26 +66,26 @@ def problem_document(status: HTTPStatus, detail: str, faults: Sequence[Fault] = 
     return document
 
 
-def status_of(refused: RelayError) -> HTTPStatus:
+def status_of(error: RelayError) -> HTTPStatus:
     """The status that tells a caller of what went wrong."""
-    return next(status for kind, status in _STATUSES.items() if isinstance(refused, kind))
+    return next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
 
 
-def refusal(refused: RelayError, detail: str) -> Answer:
+def error_response(error: RelayError, detail: str) -> ProxyResponse:
     """What went wrong, as a problem in these words."""
-    return problem(status_of(refused), detail, _faults(refused))
+    return problem_response(status_of(error), detail, _faults(error))
 
 
-def refusal_document(refused: RelayError, detail: str) -> dict[str, Any]:
+def error_document(error: RelayError, detail: str) -> dict[str, Any]:
     """The same among the results of a batch."""
-    return problem_document(status_of(refused), detail, _faults(refused))
+    return problem_document(status_of(error), detail, _faults(error))
 
 
-def faults_in_words(invalid: InvalidEvent) -> str:
+def count_text(invalid: InvalidEvent) -> str:
     """How many faults an event has, as far as they are named."""
     number = len(invalid.faults)
     return "1 fault" if number == 1 else f"{number} faults{' or more' if number >= MAX_ERRORS else ''}"
 
 
-def _faults(refused: RelayError) -> Sequence[Fault]:
-    return refused.faults if isinstance(refused, InvalidEvent) else ()
+def _faults(error: RelayError) -> Sequence[FieldError]:
+    return error.faults if isinstance(error, InvalidEvent) else ()

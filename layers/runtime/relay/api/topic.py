@@ -11,22 +11,22 @@ from relay.aws.log import logger
 from relay.encoding import sha256
 from relay.event.model import Event
 
-ENTRIES_AT_ONCE = 10
-BYTES_AT_ONCE = 200 * 1024
+MAX_ENTRIES = 10
+MAX_BATCH_BYTES = 200 * 1024
 """SNS takes 256 KiB at a time; the attributes and ids need some of that."""
 
 
 def publish(events: list[Event]) -> set[str]:
     """Publishes events in their order; the ids of those that the topic did not take."""
     if len(events) == 1:
-        return _alone(events[0])
+        return _publish_one(events[0])
     failed: set[str] = set()
     for chunk in _chunks(events):
-        failed |= _together(chunk)
+        failed |= _publish_batch(chunk)
     return failed
 
 
-def _alone(event: Event) -> set[str]:
+def _publish_one(event: Event) -> set[str]:
     try:
         clients.sns().publish(TopicArn=topic_arn(), **_message(event))
     except (BotoCoreError, ClientError) as fault:
@@ -35,7 +35,7 @@ def _alone(event: Event) -> set[str]:
     return set()
 
 
-def _together(events: list[Event]) -> set[str]:
+def _publish_batch(events: list[Event]) -> set[str]:
     entries: Any = [{"Id": str(position), **_message(event)} for position, event in enumerate(events)]
     try:
         told = clients.sns().publish_batch(TopicArn=topic_arn(), PublishBatchRequestEntries=entries)
@@ -59,7 +59,7 @@ def _chunks(events: list[Event]) -> Iterator[list[Event]]:
     size = 0
     for event in events:
         length = len(event.dump().encode())
-        if chunk and (len(chunk) == ENTRIES_AT_ONCE or size + length > BYTES_AT_ONCE):
+        if chunk and (len(chunk) == MAX_ENTRIES or size + length > MAX_BATCH_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(event)

@@ -83,7 +83,7 @@ def allowed_origins() -> frozenset[str]:
 
 
 @cache
-def snapshotted() -> bool:
+def is_snapstart() -> bool:
     """Whether instances start from a snapshot of this one (Lambda SnapStart): what is made now need not be made then.
 
     Source: Lambda developer guide, defined runtime environment variables.

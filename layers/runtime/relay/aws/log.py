@@ -24,22 +24,22 @@ Metrics = Mapping[str, float | list[float]]
 @cache
 def logger() -> Logger:
     """The function's logger, whose level is POWERTOOLS_LOG_LEVEL; functions are told apart by their log groups."""
-    written = Logger(location=None, use_rfc3339=True, json_serializer=_written)
+    written = Logger(location=None, use_rfc3339=True, json_serializer=_to_json)
     written.remove_keys(["service"])
     return written
 
 
-def _written(line: dict[str, Any]) -> str:
+def _to_json(line: dict[str, Any]) -> str:
     return to_json(line, fallback=str).decode()
 
 
-def count(metric: str, value: int = 1, agent: str | None = None) -> None:
+def emit_metric(metric: str, value: int = 1, agent: str | None = None) -> None:
     """Adds to a metric of the stage, and to the agent's own where one is named, in a line of its own."""
     sets: dict[tuple[str, ...], Metrics] = {(): {metric: value}} | ({("agent",): {metric: value}} if agent else {})
-    print(_written(measured(sets, agent)))  # noqa: T201 - the format's way is standard output
+    print(_to_json(emf(sets, agent)))  # noqa: T201 - the format's way is standard output
 
 
-def measured(sets: Mapping[tuple[str, ...], Metrics], agent: str | None = None) -> dict[str, Any]:
+def emf(sets: Mapping[tuple[str, ...], Metrics], agent: str | None = None) -> dict[str, Any]:
     """What makes a log line carry metrics: each set's, by the stage and the set's own dimensions; nothing of zeros."""
     told = {dimensions: {n: v for n, v in metrics.items() if v} for dimensions, metrics in sets.items()}
     told = {dimensions: metrics for dimensions, metrics in told.items() if metrics}

@@ -12,7 +12,7 @@ from relay.aws import clients
 from relay.errors import SettingsUnavailable
 
 MAX_AGE_SECONDS = 300
-PATIENCE_SECONDS = 5
+STALE_SECONDS = 5
 """While SSM does not answer, the last good value serves for this long before SSM is asked again."""
 
 S = TypeVar("S", bound=BaseModel)
@@ -21,16 +21,16 @@ T = TypeVar("T")
 _last_good: dict[str, tuple[object, float]] = {}
 
 
-def load(model: type[S], name: str, *, fresh: bool = False) -> S:
+def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
     """The settings of the model's kind that the SSM parameter of this name holds as JSON.
 
     Raises:
         SettingsUnavailable: the parameter cannot be read or does not validate; never quotes its value.
     """
-    return cast("S", _validated(model, name, read(name, fresh=fresh)))
+    return cast("S", _validated(model, name, read(name, force_refresh=force_refresh)))
 
 
-def read(name: str, *, fresh: bool = False) -> str:
+def read(name: str, *, force_refresh: bool = False) -> str:
     """The decrypted text of a parameter, at most five minutes old; afresh if asked; else the last good one.
 
     Raises:
@@ -40,10 +40,10 @@ def read(name: str, *, fresh: bool = False) -> str:
     def ask() -> str:
         return clients.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
-    return _current(name, ask, fresh=fresh)
+    return _cached(name, ask, force_refresh=force_refresh)
 
 
-def under(path: str) -> dict[str, str]:
+def load_path(path: str) -> dict[str, str]:
     """The texts of the parameters right under a path by the rest of their names, as old as `read` lets them be.
 
     Raises:
@@ -55,12 +55,12 @@ def under(path: str) -> dict[str, str]:
         texts = (found for page in pages for found in page["Parameters"])
         return {found["Name"].removeprefix(f"{path}/"): found["Value"] for found in texts}
 
-    return _current(path, ask)
+    return _cached(path, ask)
 
 
-def _current(name: str, ask: Callable[[], T], *, fresh: bool = False) -> T:
+def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> T:
     kept, until = cast("tuple[T, float]", _last_good.get(name, (None, 0.0)))
-    if monotonic() < until and not fresh:
+    if monotonic() < until and not force_refresh:
         return kept
     try:
         found, lasts = ask(), MAX_AGE_SECONDS
@@ -71,7 +71,7 @@ def _current(name: str, ask: Callable[[], T], *, fresh: bool = False) -> T:
             _last_good.pop(name, None)
             reason = "does not exist" if missing else "cannot be read"
             raise SettingsUnavailable(f"{name} {reason}", missing=missing) from None
-        found, lasts = kept, PATIENCE_SECONDS
+        found, lasts = kept, STALE_SECONDS
     _last_good[name] = (found, monotonic() + lasts)
     return found
 

@@ -7,13 +7,13 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from relay.agent.verdict import Meaning, Verdict
+from relay.agent.verdict import Verdict, VerdictKind
 from relay.delivery.client import Answer
 from relay.delivery.outcome import Outcome
-from relay.delivery.pipeline import Delivery, Plan, Runtime
+from relay.delivery.pipeline import Delivery, DeliveryPipeline, Plan
 from relay.delivery.queue import Record
 from relay.errors import SettingsUnavailable
-from relay.ledger.rows import WRITTEN_AT_ONCE
+from relay.ledger.rows import MAX_WRITES
 
 MAX_WORKERS = 16
 """Deliveries of one batch under way at once."""
@@ -28,7 +28,7 @@ batch leaves three crews in doubt at most, of which sixteen were being sent.
 CREWS = 3
 """Crews at work at once: while one claims or settles, the others have their requests under way."""
 
-MARGIN_MILLISECONDS = 8_000
+MIN_REMAINING_MS = 8_000
 """No delivery is begun with less time left than this: a request may take its time-outs, 7 s, in full."""
 
 S = TypeVar("S", bound=BaseModel)
@@ -43,7 +43,7 @@ class LambdaContext(Protocol):
         """Milliseconds until the function is ended."""
 
 
-def deliver(runtime: Runtime[Any], records: Iterable[Record], context: LambdaContext) -> list[str]:
+def deliver(runtime: DeliveryPipeline[Any], records: Iterable[Record], context: LambdaContext) -> list[str]:
     """Delivers a batch; the ids of the messages that must stay queued.
 
     Devices go side by side, each in order; where the agent can be told many events at once, all go together.
@@ -60,7 +60,7 @@ def deliver(runtime: Runtime[Any], records: Iterable[Record], context: LambdaCon
 
 
 def _in_time(context: LambdaContext) -> bool:
-    return context.get_remaining_time_in_millis() >= MARGIN_MILLISECONDS
+    return context.get_remaining_time_in_millis() >= MIN_REMAINING_MS
 
 
 def _evenly(items: Sequence[In], size: int) -> list[Sequence[In]]:
@@ -69,22 +69,22 @@ def _evenly(items: Sequence[In], size: int) -> list[Sequence[In]]:
     return [items[first::number] for first in range(number)]
 
 
-def _side_by_side(kind: str, most: int, function: Callable[[In], Out], items: Sequence[In]) -> list[Out]:
+def _side_by_side(kind: str, max_events: int, function: Callable[[In], Out], items: Sequence[In]) -> list[Out]:
     """What a function makes of each item, so many at once; it is over for all before an error of one is raised."""
     if len(items) < 2:  # noqa: PLR2004 - one needs no thread
         return [function(item) for item in items]
-    made = [_threads(kind, most).submit(function, item) for item in items]
+    made = [_threads(kind, max_events).submit(function, item) for item in items]
     wait(made)
     return [one.result() for one in made]
 
 
 @cache
-def _threads(kind: str, most: int) -> ThreadPoolExecutor:
+def _threads(kind: str, max_events: int) -> ThreadPoolExecutor:
     # Kept for the life of the function: starting sixteen threads costs what delivering to two agents does.
-    return ThreadPoolExecutor(most, kind)
+    return ThreadPoolExecutor(max_events, kind)
 
 
-def _crew(runtime: Runtime[S], in_time: Callable[[], bool], lanes: Sequence[Sequence[Record]]) -> list[str]:
+def _crew(runtime: DeliveryPipeline[S], in_time: Callable[[], bool], lanes: Sequence[Sequence[Record]]) -> list[str]:
     """Delivers the first record of every device, then the second of those whose first did not have to stay, and on."""
     kept: list[str] = []
     while lanes:
@@ -98,25 +98,27 @@ def _crew(runtime: Runtime[S], in_time: Callable[[], bool], lanes: Sequence[Sequ
     return kept
 
 
-def _keep(runtime: Runtime[S], records: Sequence[Record], seconds: int) -> list[str]:
+def _keep(runtime: DeliveryPipeline[S], records: Sequence[Record], seconds: int) -> list[str]:
     # The rest of a device's messages come back together with the one that failed, and SQS keeps their order.
     for record in records:
-        runtime.queue.postpone(record, seconds)
+        runtime.queue.delay(record, seconds)
     return [record.message_id for record in records]
 
 
-def _round(runtime: Runtime[S], in_time: Callable[[], bool], records: Sequence[Record]) -> list[Outcome]:
+def _round(runtime: DeliveryPipeline[S], in_time: Callable[[], bool], records: Sequence[Record]) -> list[Outcome]:
     """What becomes of records that need not wait for each other, in their order."""
     begun = runtime.begin(records)
     ours = [one for one in begun if isinstance(one, Delivery)]
-    made = _outcomes(runtime, ours, in_time) if runtime.agent.together else _attempted(runtime, ours, in_time)
-    slices = [slice(start, start + WRITTEN_AT_ONCE) for start in range(0, len(ours), WRITTEN_AT_ONCE)]
+    made = _outcomes(runtime, ours, in_time) if runtime.agent.batching else _attempted(runtime, ours, in_time)
+    slices = [slice(start, start + MAX_WRITES) for start in range(0, len(ours), MAX_WRITES)]
     ended = _side_by_side("sender", MAX_WORKERS, lambda some: runtime.end(ours[some], made[some]), slices)
     outcomes = iter([outcome for some in ended for outcome in some])
     return [next(outcomes) if isinstance(one, Delivery) else one for one in begun]
 
 
-def _attempted(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]) -> Sequence[Outcome]:
+def _attempted(
+    runtime: DeliveryPipeline[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]
+) -> Sequence[Outcome]:
     """What becomes of deliveries by telling the agent of each, but for those that were overtaken; in their order."""
     overtaken = runtime.overtaken(deliveries)
     others = [delivery for delivery, outcome in zip(deliveries, overtaken, strict=True) if outcome is None]
@@ -124,10 +126,12 @@ def _attempted(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Call
     return [outcome or next(made) for outcome in overtaken]
 
 
-def _outcomes(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]) -> list[Outcome]:
+def _outcomes(
+    runtime: DeliveryPipeline[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]
+) -> list[Outcome]:
     """What becomes of deliveries by telling the agent of as many as it takes at a time; in their order."""
     found: dict[int, Outcome] = {}
-    for alike in _alike(deliveries, runtime.agent.together.most if runtime.agent.together else 1):
+    for alike in _alike(deliveries, runtime.agent.batching.max_events if runtime.agent.batching else 1):
         answers = _answers(runtime, [deliveries[at] for at in alike], in_time)
         for at, answer in zip(alike, answers, strict=True):
             one = deliveries[at]
@@ -135,42 +139,42 @@ def _outcomes(runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Calla
     return [found[at] for at in range(len(deliveries))]
 
 
-def _alike(deliveries: Sequence[Delivery[S]], most: int) -> Iterator[list[int]]:
+def _alike(deliveries: Sequence[Delivery[S]], max_events: int) -> Iterator[list[int]]:
     """The positions of deliveries whose requests go to the same place in the same way, so many at a time."""
     alike: dict[object, list[int]] = {}
     for position, delivery in enumerate(deliveries):
         (request,) = delivery.plan.requests
         alike.setdefault((request.url, *request.headers.items(), *request.query.items()), []).append(position)
     for positions in alike.values():
-        for start in range(0, len(positions), most):
-            yield positions[start : start + most]
+        for start in range(0, len(positions), max_events):
+            yield positions[start : start + max_events]
 
 
 def _answers(
-    runtime: Runtime[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]
+    runtime: DeliveryPipeline[S], deliveries: list[Delivery[S]], in_time: Callable[[], bool]
 ) -> Sequence[Answer | Outcome]:
     answers = _ask(runtime, deliveries, [one.plan for one in deliveries], in_time)
-    if not all(isinstance(answer, Verdict) and answer.meaning is Meaning.CREDENTIALS for answer in answers):
+    if not all(isinstance(answer, Verdict) and answer.kind is VerdictKind.UNAUTHORIZED for answer in answers):
         return answers
     # Read afresh once; the others find what was read then.
-    again = [runtime.plan(one.event, one.record, fresh=one is deliveries[0]) for one in deliveries]
-    return _ask(runtime, deliveries, again, in_time, fresh=True)
+    again = [runtime.plan(one.event, one.record, force_refresh=one is deliveries[0]) for one in deliveries]
+    return _ask(runtime, deliveries, again, in_time, force_refresh=True)
 
 
 def _ask(
-    runtime: Runtime[S],
+    runtime: DeliveryPipeline[S],
     deliveries: list[Delivery[S]],
     plans: Sequence[Plan[S] | Outcome],
     in_time: Callable[[], bool],
     *,
-    fresh: bool = False,
+    force_refresh: bool = False,
 ) -> Sequence[Answer | Outcome]:
     made = [plan for plan in plans if isinstance(plan, Plan)]
     if not made:
         return [plan for plan in plans if isinstance(plan, Outcome)]
-    line = runtime.line(made[0], fresh=fresh)
+    line = runtime.line(made[0], force_refresh=force_refresh)
     try:
-        told = iter(line.tell_together([plan.requests[0] for plan in made], in_time))
+        told = iter(line.send_batch([plan.requests[0] for plan in made], in_time))
     except SettingsUnavailable as fault:
         hold = runtime.environment.hold
         return [runtime.patience.held(one.record, one.before, str(fault), hold) for one in deliveries]

@@ -12,16 +12,16 @@ from aws_lambda_powertools.utilities.circuit_breaker import (
 )
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
 
-from relay.agent.verdict import Verdict, is_ill
+from relay.agent.verdict import Verdict, is_outage
 from relay.aws import clients
-from relay.aws.log import count, logger
+from relay.aws.log import emit_metric, logger
 from relay.errors import CircuitOpen
 
 FAILURES_THAT_OPEN = 5
 """In a row, as one function instance sees them."""
 
 
-def guard(agent: str, table: str, seconds: int, exchange: Callable[[], Verdict]) -> Verdict:
+def call(agent: str, table: str, seconds: int, exchange: Callable[[], Verdict]) -> Verdict:
     """Makes an exchange unless the agent's circuit is open, and counts what it shows of the agent's health.
 
     Raises:
@@ -45,7 +45,7 @@ class _IllError(Exception):
 
 def _healthy(exchange: Callable[[], Verdict]) -> Verdict:
     verdict = exchange()
-    if is_ill(verdict):
+    if is_outage(verdict):
         raise _IllError(verdict)
     return verdict
 
@@ -77,4 +77,4 @@ def _guarded(agent: str, table: str, seconds: int) -> Callable[[Callable[[], Ver
 def _noted(change: CircuitTransition) -> None:
     logger().warning("circuit", extra={"agent": change.circuit_name, "from": change.from_state, "to": change.to_state})
     if change.to_state == CircuitState.OPEN:
-        count("CircuitOpen", agent=change.circuit_name)
+        emit_metric("CircuitOpen", agent=change.circuit_name)

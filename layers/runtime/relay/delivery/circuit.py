@@ -5,14 +5,14 @@ from time import monotonic
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from relay.agent.verdict import Verdict, is_ill
+from relay.agent.verdict import Verdict, is_outage
 from relay.aws import clients
 
 SEEN_SECONDS = 5
 """How old this instance's knowledge of the shared state may be."""
 
-_ill: set[str] = set()
-_seen_well: dict[str, float] = {}
+_failing: set[str] = set()
+_healthy_until: dict[str, float] = {}
 
 
 class Circuit:
@@ -25,34 +25,34 @@ class Circuit:
     def __init__(self, agent: str, table: str, seconds: int) -> None:
         self.agent, self.table, self.seconds = agent, table, seconds
 
-    def guard(self, exchange: Callable[[], Verdict]) -> Verdict:
+    def call(self, exchange: Callable[[], Verdict]) -> Verdict:
         """Makes an exchange unless the circuit is open.
 
         Raises:
             CircuitOpen: nothing was sent.
         """
-        if self._is_quiet():
+        if self._known_closed():
             verdict = exchange()
-            if not is_ill(verdict):
+            if not is_outage(verdict):
                 return verdict
-            _ill.add(self.agent)
+            _failing.add(self.agent)
             return self._break(lambda: verdict)
         return self._break(exchange)
 
     def _break(self, exchange: Callable[[], Verdict]) -> Verdict:
         from relay.delivery import breaker  # noqa: PLC0415 - see its first line
 
-        return breaker.guard(self.agent, self.table, self.seconds, exchange)
+        return breaker.call(self.agent, self.table, self.seconds, exchange)
 
-    def _is_quiet(self) -> bool:
-        if self.agent in _ill:
+    def _known_closed(self) -> bool:
+        if self.agent in _failing:
             return False
-        if monotonic() - _seen_well.get(self.agent, -SEEN_SECONDS) < min(SEEN_SECONDS, self.seconds):
+        if monotonic() - _healthy_until.get(self.agent, -SEEN_SECONDS) < min(SEEN_SECONDS, self.seconds):
             return True
         if self._shared_state() not in {"", "CLOSED"}:
-            _ill.add(self.agent)
+            _failing.add(self.agent)
             return False
-        _seen_well[self.agent] = monotonic()
+        _healthy_until[self.agent] = monotonic()
         return True
 
     def _shared_state(self) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from relay.agent.auth import Attempt, Send
 from relay.agent.definition import Agent
 from relay.agent.http import Request
-from relay.agent.verdict import Meaning, Verdict
+from relay.agent.verdict import Verdict, VerdictKind
 from relay.delivery.circuit import Circuit
 from relay.delivery.outcome import TOLD
 from relay.errors import CircuitOpen, CredentialsRefused, Unreachable
@@ -21,43 +21,43 @@ Answer = Verdict | CircuitOpen
 """What an agent's answer means, or that it was not asked."""
 
 
-class Line(NamedTuple, Generic[S]):
-    """The line to one agent; `settings` are those that its requests were built with, `fresh` if read again just now."""
+class AgentClient(NamedTuple, Generic[S]):
+    """The line to one agent; `settings` are those that its requests were built with, `force_refresh` if read again just now."""
 
     agent: Agent[S]
     circuit: Circuit
     send: Send
     now: Callable[[], datetime]
     settings: S
-    fresh: bool = False
+    force_refresh: bool = False
 
     def tell(self, requests: Sequence[Request], done: int) -> tuple[Answer, int]:
         """Makes one event's requests, but for those done before, until one fails; its answer, and how many are done."""
-        answer: Answer = Verdict(Meaning.DELIVERED, "nothing was left to send")
+        answer: Answer = Verdict(VerdictKind.DELIVERED, "nothing was left to send")
         for position, request in enumerate(requests[done:], done):
             answer = self._ask(request, 1)
-            if isinstance(answer, CircuitOpen) or answer.meaning not in TOLD:
+            if isinstance(answer, CircuitOpen) or answer.kind not in TOLD:
                 return answer, position
         return answer, len(requests)
 
-    def tell_together(self, requests: Sequence[Request], in_time: Callable[[], bool]) -> list[Answer]:
+    def send_batch(self, requests: Sequence[Request], in_time: Callable[[], bool]) -> list[Answer]:
         """Makes one request of many events'; if the agent refuses it for good, of each half, down to the culprit.
 
         What there is no time left for is to be tried later.
         """
-        if self.agent.together is None:
+        if self.agent.batching is None:
             raise TypeError(f"{self.agent.name} is told one event at a time")
         if not in_time():
-            return [Verdict(Meaning.RETRY, "no time left")] * len(requests)
-        answer = self._ask(self.agent.together.join(requests), len(requests))
-        if len(requests) == 1 or isinstance(answer, CircuitOpen) or answer.meaning is not Meaning.REJECTED:
+            return [Verdict(VerdictKind.RETRY, "no time left")] * len(requests)
+        answer = self._ask(self.agent.batching.merge(requests), len(requests))
+        if len(requests) == 1 or isinstance(answer, CircuitOpen) or answer.kind is not VerdictKind.REJECTED:
             return [answer] * len(requests)
         middle = len(requests) // 2
-        return self.tell_together(requests[:middle], in_time) + self.tell_together(requests[middle:], in_time)
+        return self.send_batch(requests[:middle], in_time) + self.send_batch(requests[middle:], in_time)
 
     def _ask(self, request: Request, number: int) -> Answer:
         try:
-            return self.circuit.guard(partial(self._verdict, request, number))
+            return self.circuit.call(partial(self._verdict, request, number))
         except CircuitOpen as held:
             return held
 
@@ -65,13 +65,13 @@ class Line(NamedTuple, Generic[S]):
         agent = self.agent
         try:
             if agent.authorize:
-                request = agent.authorize(request, self.settings, Attempt(self.now(), self.send, self.fresh))
+                request = agent.authorize(request, self.settings, Attempt(self.now(), self.send, self.force_refresh))
             response = self.send(request)
         except Unreachable as fault:
             if fault.sent and not agent.repeatable:
-                return Verdict(Meaning.UNCONFIRMED, f"in doubt: no answer: {fault}")
-            return Verdict(Meaning.RETRY, f"no answer: {fault}")
+                return Verdict(VerdictKind.UNCONFIRMED, f"in doubt: no answer: {fault}")
+            return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
         except CredentialsRefused as fault:
-            return Verdict(Meaning.CREDENTIALS, str(fault))
-        told = agent.together.classify(response, number) if agent.together else agent.classify(response)
+            return Verdict(VerdictKind.UNAUTHORIZED, str(fault))
+        told = agent.batching.classify(response, number) if agent.batching else agent.classify(response)
         return told._replace(status=response.status)

@@ -14,7 +14,7 @@ from relay.aws.trace import traced
 from relay.delivery import transport
 from relay.delivery.batch import LambdaContext, deliver
 from relay.delivery.circuit import Circuit
-from relay.delivery.pipeline import Runtime
+from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.queue import Queue, Record
 from relay.delivery.report import Report
 from relay.errors import SettingsUnavailable
@@ -24,7 +24,7 @@ from relay.ledger.ledger import Ledger
 S = TypeVar("S", bound=BaseModel)
 
 
-def handler_of(
+def lambda_handler(
     agent: Agent[S], send: Send | None = None
 ) -> Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]:
     """The handler of an agent: an SQS batch in, a partial batch response out; or a dry run of one event.
@@ -37,7 +37,7 @@ def handler_of(
         load = partial(_load, agent.settings, environment.settings_parameter)
         if "dryRun" in event:
             return _dry_run(agent, event["dryRun"], load, default_consent=environment.default_consent)
-        runtime = Runtime(
+        runtime = DeliveryPipeline(
             agent,
             environment,
             Queue(environment.queue_url, environment.dead_letter_queue_url),
@@ -45,7 +45,7 @@ def handler_of(
             Circuit(agent.name, environment.table, environment.circuit),
             load,
             Report(agent.name),
-            send or (transport.send_anywhere if environment.allow_insecure else transport.send),
+            send or (transport.send_unrestricted if environment.allow_insecure else transport.send),
         )
         unsettled = deliver(runtime, map(Record.read, event["Records"]), context)
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in unsettled]}
@@ -60,5 +60,5 @@ def _dry_run(agent: Agent[S], message: str, load: Callable[[bool], S], *, defaul
         return {"held": str(fault)}
 
 
-def _load(model: type[S], name: str, fresh: bool) -> S:  # noqa: FBT001 - the runtime's own question
-    return parameters.load(model, name, fresh=fresh)
+def _load(model: type[S], name: str, force_refresh: bool) -> S:  # noqa: FBT001 - the runtime's own question
+    return parameters.load(model, name, force_refresh=force_refresh)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from relay.agent.verdict import Meaning, Verdict
+from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.delivery.queue import Record
 from relay.errors import CircuitOpen
 
-HELD_AT_MOST = timedelta(days=9)
+MAX_HOLD = timedelta(days=9)
 """A delivery that is still held then is parked with the reason, before SQS would move its message without one."""
 
 MAX_REASON = 250
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
         return {name: value for name, value in known.items() if value is not None}
 
 
-class Patience(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How long a delivery waits for its next attempt, and when it has waited long enough."""
 
     environment: AgentEnvironment
@@ -68,21 +68,21 @@ class Patience(NamedTuple):
             return self.held(record, before, str(answer), self._spread(self.environment.circuit))
         attempts = (before.attempts or 0) + 1
         made = before._replace(reason=answer.reason, attempts=attempts, status=answer.status, tried=True)
-        match answer.meaning:
-            case Meaning.DELIVERED | Meaning.UNCONFIRMED:
-                return made._replace(state=str(answer.meaning))
-            case Meaning.CREDENTIALS:
+        match answer.kind:
+            case VerdictKind.DELIVERED | VerdictKind.UNCONFIRMED:
+                return made._replace(state=str(answer.kind))
+            case VerdictKind.UNAUTHORIZED:
                 # Waiting for a credential to be mended costs no attempt.
                 free = made._replace(attempts=before.attempts, refused=True)
                 return self.held(record, free, answer.reason, self.environment.hold)
-            case Meaning.REJECTED:
+            case VerdictKind.REJECTED:
                 return made._replace(state="parked")
-            case Meaning.RETRY:
+            case VerdictKind.RETRY:
                 return self.later(record, answer, made)
 
     def held(self, record: Record, before: Outcome, reason: str, wait: int) -> Outcome:
         """A delivery that waits for something to be mended; parked when it has waited for too long."""
-        if self.now() - record.sent_at > HELD_AT_MOST:
+        if self.now() - record.sent_at > MAX_HOLD:
             return before._replace(state="parked", reason=f"still held after nine days: {reason}")
         return before._replace(state="held", reason=reason, wait=wait)
 

@@ -11,17 +11,17 @@ from pydantic import BaseModel
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
 from relay.agent.http import Request
-from relay.agent.verdict import Meaning, Verdict
+from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
 from relay.delivery.circuit import Circuit
-from relay.delivery.client import Line
-from relay.delivery.outcome import MAX_REASON, Outcome, Patience
+from relay.delivery.client import AgentClient
+from relay.delivery.outcome import MAX_REASON, Outcome, RetryPolicy
 from relay.delivery.queue import Queue, Record
 from relay.delivery.report import Report
 from relay.errors import InvalidEvent, LedgerUnavailable, SettingsUnavailable, Skip
 from relay.event.model import Event
-from relay.ledger.ledger import Claim, Ledger, Settlement, Standing
+from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -79,7 +79,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Runtime(NamedTuple, Generic[S]):
+class DeliveryPipeline(NamedTuple, Generic[S]):
     """One agent at work: the agent, its queue, its settings (afresh or not), and the world that it acts on."""
 
     agent: Agent[S]
@@ -94,9 +94,9 @@ class Runtime(NamedTuple, Generic[S]):
     draw: Callable[[float, float], float] = random.uniform
 
     @property
-    def patience(self) -> Patience:
+    def patience(self) -> RetryPolicy:
         """How long deliveries wait."""
-        return Patience(self.environment, self.now, self.draw)
+        return RetryPolicy(self.environment, self.now, self.draw)
 
     def begin(self, records: Sequence[Record]) -> list[Delivery[S] | Outcome]:
         """Deliveries that are ours; or, noted and reported, the outcomes of those that are not, or are settled already.
@@ -121,26 +121,26 @@ class Runtime(NamedTuple, Generic[S]):
     def _planned(self, record: Record, event: Event, began: float) -> _Planned[S] | Outcome:
         planned = self.plan(event, record)
         try:
-            if self._leaves_another(event, planned):
-                event = event.model_copy(update=_NOBODY)
+            if self._must_log_out_previous(event, planned):
+                event = event.model_copy(update=_AS_LOGOUT)
                 planned = self.plan(event, record, remark="consent denied, so the last person was logged out: ")
             # One that needs no attempt is noted at once, which saves claiming it; what is parked moves before its note.
             if (
                 isinstance(planned, Outcome)
                 and planned.state != "parked"
-                and self.ledger.note(self._note(event, planned))
+                and self.ledger.note(self._update(event, planned))
             ):
                 return self._told(event, planned, began)
         except LedgerUnavailable as fault:
             return self._told(event, self._waiting(record, fault), began)
         return _Planned(record, event, planned, began)
 
-    def _leaves_another(self, event: Event, planned: Plan[S] | Outcome) -> bool:
+    def _must_log_out_previous(self, event: Event, planned: Plan[S] | Outcome) -> bool:
         """Whether somebody comes of whom the agent may not be told, to a device where it goes on reaching another."""
         if isinstance(planned, Plan) or not self.agent.ordered or self.agent.personal_logout:
             return False
         denied = not event.allows(self.agent.purpose, default=self.environment.default_consent)
-        return denied and bool(event.device.id and event.customer_id) and self.ledger.is_anothers(event)
+        return denied and bool(event.device.id and event.customer_id) and self.ledger.belongs_to_another(event)
 
     def _claims(self, events: Sequence[Event]) -> Sequence[Claim | LedgerUnavailable]:
         if not events:
@@ -149,30 +149,30 @@ class Runtime(NamedTuple, Generic[S]):
             return self.ledger.claim(events, self.now())
         # What may be told twice need not be claimed: reading costs a fifth of writing. Devices are read where that lets
         # their order be written by one call; that of a single one is written unread.
-        return self.ledger.look(events, devices=self.agent.ordered and len(events) > 1)
+        return self.ledger.read_claims(events, devices=self.agent.ordered and len(events) > 1)
 
     def _claimed(self, one: _Planned[S], claim: Claim | LedgerUnavailable) -> Delivery[S] | Outcome:
         record, event, planned, began = one
         if isinstance(claim, LedgerUnavailable):
             return self._told(event, self._waiting(record, claim), began)
         match claim.standing:
-            case Standing.SETTLED:
+            case ClaimStatus.SETTLED:
                 return self._told(event, Outcome("repeated"), began)
-            case Standing.BUSY:
+            case ClaimStatus.IN_PROGRESS:
                 return self._told(event, Outcome("busy", wait=claim.wait), began)
-            case Standing.OURS if claim.in_doubt:
+            case ClaimStatus.ACQUIRED if claim.in_doubt:
                 doubt = _before(claim, 0)._replace(state="unconfirmed", reason=_DOUBT)
                 return self._told(event, self._settled([(record, event, doubt)])[0], began)
-            case Standing.OURS if isinstance(planned, Outcome):
+            case ClaimStatus.ACQUIRED if isinstance(planned, Outcome):
                 known = planned._replace(attempts=planned.attempts or claim.attempts, done=claim.done)
                 return self._told(event, self._settled([(record, event, known)])[0], began)
-            case Standing.OURS:
+            case ClaimStatus.ACQUIRED:
                 return Delivery(record, event, claim, planned, began)
 
     def _waiting(self, record: Record, fault: LedgerUnavailable) -> Outcome:
         return Outcome("waiting", f"ledger: {fault}", self.patience.wait(record.receives))
 
-    def plan(self, event: Event, record: Record, *, fresh: bool = False, remark: str = "") -> Plan[S] | Outcome:
+    def plan(self, event: Event, record: Record, *, force_refresh: bool = False, remark: str = "") -> Plan[S] | Outcome:
         """The requests that are to be made, or what becomes of the delivery without any."""
         agent = self.agent
         try:
@@ -180,7 +180,7 @@ class Runtime(NamedTuple, Generic[S]):
                 return Outcome("skipped", f"consent: {agent.purpose}")
             if agent.max_age and self.now() - event.occurred_at > agent.max_age:
                 return Outcome("expired", f"older than {agent.max_age}")
-            current = self.load(fresh)
+            current = self.load(force_refresh)
             withheld = agent.withheld(event, current) if agent.withheld else 0
             return Plan(current, agent.build_requests(event, current), withheld, remark)
         except Skip as skip:
@@ -198,13 +198,13 @@ class Runtime(NamedTuple, Generic[S]):
         if not self.agent.ordered:
             return [None] * len(deliveries)
         events, devices = [one.event for one in deliveries], [one.claim.device for one in deliveries]
-        in_order = self.ledger.in_order(events, devices)
-        return [self._placed(delivery, place) for delivery, place in zip(deliveries, in_order, strict=True)]
+        advance_sequences = self.ledger.advance_sequences(events, devices)
+        return [self._placed(delivery, place) for delivery, place in zip(deliveries, advance_sequences, strict=True)]
 
     def _placed(self, delivery: Delivery[S], place: bool | LedgerUnavailable) -> Outcome | None:  # noqa: FBT001 - the ledger's word
         fault = place if isinstance(place, LedgerUnavailable) else None
         try:
-            if not fault and (place or self._parts(delivery.event)):
+            if not fault and (place or self._is_pending_logout(delivery.event)):
                 return None
         except LedgerUnavailable as unavailable:
             fault = unavailable
@@ -217,7 +217,7 @@ class Runtime(NamedTuple, Generic[S]):
         """What becomes of a delivery by making its requests."""
         record, event, before = delivery.record, delivery.event, delivery.before
         if not in_time():
-            return before._replace(state="retrying", reason=NO_TIME, wait=0)
+            return before._replace(state="retrying", reason=OUT_OF_TIME, wait=0)
         try:
             outcome = self._exchange(delivery)
         except SettingsUnavailable as fault:
@@ -228,24 +228,24 @@ class Runtime(NamedTuple, Generic[S]):
 
     def _exchange(self, delivery: Delivery[S]) -> Outcome:
         answer, done = self.line(delivery.plan).tell(delivery.plan.requests, delivery.claim.done)
-        if isinstance(answer, Verdict) and answer.meaning is Meaning.CREDENTIALS:
-            again = self.plan(delivery.event, delivery.record, fresh=True)
+        if isinstance(answer, Verdict) and answer.kind is VerdictKind.UNAUTHORIZED:
+            again = self.plan(delivery.event, delivery.record, force_refresh=True)
             if isinstance(again, Outcome):
                 return again._replace(attempts=delivery.claim.attempts, done=done)
-            answer, done = self.line(again, fresh=True).tell(again.requests, done)
+            answer, done = self.line(again, force_refresh=True).tell(again.requests, done)
         return self.patience.read(delivery.record, answer, delivery.before._replace(done=done))
 
-    def line(self, plan: Plan[S], *, fresh: bool = False) -> Line[S]:
+    def line(self, plan: Plan[S], *, force_refresh: bool = False) -> AgentClient[S]:
         """The line to the agent by a plan's settings."""
-        return Line(self.agent, self.circuit, self.send, self.now, plan.settings, fresh)
+        return AgentClient(self.agent, self.circuit, self.send, self.now, plan.settings, force_refresh)
 
-    def _parts(self, event: Event) -> bool:
+    def _is_pending_logout(self, event: Event) -> bool:
         """Whether an older event is the logout of somebody who has not come back since: without it the pushes go on."""
-        return self.agent.personal_logout and event.type == "logout" and self.ledger.moved_on(event)
+        return self.agent.personal_logout and event.type == "logout" and self.ledger.has_new_owner(event)
 
     def _fault(self, event: Event, record: Record, bug: Exception, tried: Outcome) -> Outcome:
         logger().error("fault", extra={"agent": self.agent.name, "event_id": event.event_id, **_where(bug)})
-        return self.patience.later(record, Verdict(Meaning.RETRY, f"fault: {type(bug).__name__}"), tried)
+        return self.patience.later(record, Verdict(VerdictKind.RETRY, f"fault: {type(bug).__name__}"), tried)
 
     def end(self, deliveries: Sequence[Delivery[S]], outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of deliveries, noted and reported; those that could not be noted are to be looked at again."""
@@ -260,7 +260,7 @@ class Runtime(NamedTuple, Generic[S]):
                 self._park(record, outcome, event.received_at)
         fault = "too many writes at once"
         try:
-            noted = self.ledger.settle([self._note(event, outcome) for _, event, outcome in known])
+            noted = self.ledger.settle([self._update(event, outcome) for _, event, outcome in known])
         except LedgerUnavailable as unavailable:
             noted, fault = [False] * len(known), str(unavailable)
         # Our claim must run out before anybody can look at such a delivery again.
@@ -270,11 +270,11 @@ class Runtime(NamedTuple, Generic[S]):
             for (_, _, outcome), written in zip(known, noted, strict=True)
         ]
 
-    def _note(self, event: Event, outcome: Outcome) -> Settlement:
-        return Settlement(event, outcome.state, outcome.notes(self.now()))
+    def _update(self, event: Event, outcome: Outcome) -> ReceiptUpdate:
+        return ReceiptUpdate(event, outcome.state, outcome.notes(self.now()))
 
     def _park(self, record: Record, outcome: Outcome, first_seen: datetime) -> None:
-        self.queue.park(
+        self.queue.dead_letter(
             record,
             {
                 "agent": self.agent.name,
@@ -290,11 +290,11 @@ class Runtime(NamedTuple, Generic[S]):
         return outcome
 
 
-NO_TIME = "no time left"
+OUT_OF_TIME = "no time left"
 """Why a delivery is tried again whose function was about to be ended."""
 
 _DOUBT = "in doubt: an earlier attempt ended without a word"
-_NOBODY = {"type": "logout", "customer_id": None, "anonymous_id": None, "email": None, "phone": None}
+_AS_LOGOUT = {"type": "logout", "customer_id": None, "anonymous_id": None, "email": None, "phone": None}
 """What makes an event say that nobody is on its device any more."""
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from relay.aws import clients
 from relay.aws.log import logger
 
-MAX_POSTPONE_SECONDS = 43_000
+MAX_DELAY_SECONDS = 43_000
 """SQS keeps a message invisible for 12 hours at most, counted from its receipt; a little less leaves time to work."""
 
 
@@ -47,12 +47,12 @@ class Queue:
     def __init__(self, url: str, dead_letter_url: str) -> None:
         self.url, self.dead_letter_url = url, dead_letter_url
 
-    def postpone(self, record: Record, seconds: int) -> None:
+    def delay(self, record: Record, seconds: int) -> None:
         """Hides a message that stays in the queue for this long (0 to 43,000 s) from now.
 
         Where SQS refuses, the message comes back when the queue's own visibility timeout ends, which is as safe.
         """
-        hidden = min(max(seconds, 0), MAX_POSTPONE_SECONDS)
+        hidden = min(max(seconds, 0), MAX_DELAY_SECONDS)
         try:
             clients.sqs().change_message_visibility(
                 QueueUrl=self.url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=hidden
@@ -60,7 +60,7 @@ class Queue:
         except (BotoCoreError, ClientError) as fault:
             logger().warning("not postponed", extra={"message_id": record.message_id, "kind": type(fault).__name__})
 
-    def park(self, record: Record, notes: Mapping[str, str]) -> None:
+    def dead_letter(self, record: Record, notes: Mapping[str, str]) -> None:
         """Puts a message into the dead-letter queue, the notes as its attributes; the caller acknowledges it after."""
         attributes = {name: {"DataType": "String", "StringValue": text} for name, text in notes.items() if text}
         order = {"MessageGroupId": record.group, "MessageDeduplicationId": record.message_id} if record.group else {}

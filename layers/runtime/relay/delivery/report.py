@@ -7,7 +7,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from relay.aws.log import MAX_VALUES, Metrics, logger, measured
+from relay.aws.log import MAX_VALUES, Metrics, emf, logger
 from relay.aws.trace import annotate
 from relay.delivery.outcome import SETTLED, TOLD, Outcome
 from relay.event.model import Event
@@ -66,9 +66,9 @@ class Report:
         if self._last:
             state, line = self._last
             first, *rest = self._metrics()
-            _write(state, {**line, **measured(first, self.agent)})
+            _write(state, {**line, **emf(first, self.agent)})
             for more in rest:
-                _write("more", measured(more, self.agent))
+                _write("more", emf(more, self.agent))
 
     def _metrics(self) -> Iterator[dict[tuple[str, ...], Metrics]]:
         """The metrics by their dimensions besides the stage, a line's worth at a time."""

@@ -19,7 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.util.connection import allowed_gai_family
 
 from relay import __version__
-from relay.agent.http import Request, Response, revealed
+from relay.agent.http import Request, Response, unmasked
 from relay.errors import AddressRefused, Unreachable
 
 CONNECT_SECONDS = 2.0
@@ -27,12 +27,12 @@ READ_SECONDS = 5.0
 EXCHANGE_SECONDS = CONNECT_SECONDS + READ_SECONDS
 """No exchange lasts longer, however slowly its answer drips; only the look-up of the name is not counted."""
 
-MAX_ANSWER_BYTES = 64 * 1024
-MAX_SENDERS = 32
+MAX_RESPONSE_BYTES = 64 * 1024
+POOL_SIZE = 32
 """Connections kept open to one host."""
 
 _NAME = f"session-relay/{__version__}"
-_ends: ContextVar[float] = ContextVar("_ends")
+_deadline: ContextVar[float] = ContextVar("_ends")
 
 
 def send(request: Request) -> Response:
@@ -44,28 +44,28 @@ def send(request: Request) -> Response:
     """
     if not request.url.lower().startswith("https://"):
         raise AddressRefused("the agent's URL must begin with https://")
-    return _exchanged(request, _adapter(anywhere=False))
+    return _exchanged(request, _adapter(unrestricted=False))
 
 
-def send_anywhere(request: Request) -> Response:
+def send_unrestricted(request: Request) -> Response:
     """Sends one request as `send` does, but by http as well and to any address: for the local cloud alone.
 
     Raises:
         Unreachable: no answer within the time-outs.
     """
-    return _exchanged(request, _adapter(anywhere=True))
+    return _exchanged(request, _adapter(unrestricted=True))
 
 
 def _exchanged(request: Request, adapter: HTTPAdapter) -> Response:
-    _ends.set(time.monotonic() + EXCHANGE_SECONDS)
+    _deadline.set(time.monotonic() + EXCHANGE_SECONDS)
     try:
-        headers = {"user-agent": _NAME, **revealed(request.headers)}
+        headers = {"user-agent": _NAME, **unmasked(request.headers)}
         # A text, even of nothing, is taken as it is; what kind of mapping another is, is asked at length.
-        query = urlencode(revealed(request.query))
+        query = urlencode(unmasked(request.query))
         made = requests.Request(request.method, request.url, headers, data=request.body, params=query)
         # By the adapter itself: a session would add cookies, proxies, netrc and redirects, at a third of the cost.
         with adapter.send(made.prepare(), stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
-            body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+            body = answer.raw.read(MAX_RESPONSE_BYTES, decode_content=True)
     except (requests.RequestException, HTTPError, OSError, ValueError) as fault:
         # The exception's own text holds the URL, and Google's URL holds a secret.
         raise Unreachable(type(fault).__name__, sent=not _never_sent(fault)) from None
@@ -79,9 +79,9 @@ def _never_sent(fault: Exception) -> bool:
 
 
 @cache
-def _adapter(*, anywhere: bool) -> HTTPAdapter:
-    adapter = HTTPAdapter(pool_maxsize=MAX_SENDERS)
-    adapter.poolmanager.pool_classes_by_scheme = _ANYWHERE if anywhere else _PUBLIC
+def _adapter(*, unrestricted: bool) -> HTTPAdapter:
+    adapter = HTTPAdapter(pool_maxsize=POOL_SIZE)
+    adapter.poolmanager.pool_classes_by_scheme = _ANYWHERE if unrestricted else _PUBLIC
     return adapter
 
 
@@ -104,25 +104,25 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address in _GLOBAL_UNICAST and address.is_global and not (hides or address.is_reserved)
 
 
-class _Answer(HTTPResponse):
+class _DeadlineResponse(HTTPResponse):
     """An answer whose every piece must come before the exchange is to end: a read time-out alone bounds silence."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - http.client's
         super().__init__(sock, *arguments, **named)
-        self.fp = io.BufferedReader(_Until(_ends.get(), sock, self.fp))
+        self.fp = io.BufferedReader(_DeadlineReader(_deadline.get(), sock, self.fp))
 
 
-class _Until(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """What a socket's file reads, until a moment of the monotonic clock."""
 
     def __init__(self, ends: float, connection: socket.socket, file: io.BufferedReader) -> None:
-        self._ends, self._connection, self._file = ends, connection, file
+        self._deadline, self._connection, self._file = ends, connection, file
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any writable buffer
-        left = self._ends - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the exchange has lasted too long")
         self._connection.settimeout(min(left, READ_SECONDS))
@@ -148,7 +148,7 @@ def _first_to_answer(connection: HTTPConnection, found: Sequence[tuple[Any, ...]
     ends, fault = time.monotonic() + CONNECT_SECONDS, OSError()
     for family, kind, protocol, _, address in found:
         try:
-            return _opened(socket.socket(family, kind, protocol), address, ends - time.monotonic())
+            return _connect(socket.socket(family, kind, protocol), address, ends - time.monotonic())
         except OSError as refused:
             fault = refused
     if isinstance(fault, TimeoutError):
@@ -156,7 +156,7 @@ def _first_to_answer(connection: HTTPConnection, found: Sequence[tuple[Any, ...]
     raise NewConnectionError(connection, "nobody takes the connection") from fault
 
 
-def _opened(opened: socket.socket, address: Any, seconds: float) -> socket.socket:  # noqa: ANN401 - of any family
+def _connect(opened: socket.socket, address: Any, seconds: float) -> socket.socket:  # noqa: ANN401 - of any family
     try:
         if seconds <= 0:
             raise TimeoutError
@@ -170,21 +170,21 @@ def _opened(opened: socket.socket, address: Any, seconds: float) -> socket.socke
 
 
 class _AnyHttp(HTTPConnection):
-    response_class = _Answer
+    response_class = _DeadlineResponse
 
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=False)
 
 
 class _AnyHttps(HTTPSConnection):
-    response_class = _Answer
+    response_class = _DeadlineResponse
 
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=False)
 
 
 class _PublicHttps(HTTPSConnection):
-    response_class = _Answer
+    response_class = _DeadlineResponse
 
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=True)

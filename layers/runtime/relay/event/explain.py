@@ -7,26 +7,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from relay.errors import MAX_ERRORS, Fault
-from relay.event.faults import NOT_AN_OBJECT, NOT_JSON, TOO_DEEP, pointer
+from relay.errors import MAX_ERRORS, FieldError
+from relay.event.faults import NOT_AN_OBJECT, NOT_JSON, TOO_DEEP, to_pointer
 
 
-def faults_of(invalid: ValidationError, text: str | bytes = b"") -> list[Fault]:
+def field_errors(invalid: ValidationError, text: str | bytes = b"") -> list[FieldError]:
     """Each fault once, at the place in the caller's JSON text that it is about; the first few, if there are many."""
     document = _document(text)
     faults: dict[str, list[str]] = {}
     for error in invalid.errors(include_url=False, include_context=False, include_input=False):
-        place = pointer(_steps(error["loc"], document))
-        said = faults.setdefault(place, [])
-        sentence = _sentence(error["type"], error["msg"])
+        pointer = to_pointer(_path(error["loc"], document))
+        said = faults.setdefault(pointer, [])
+        sentence = _message(error["type"], error["msg"])
         if sentence not in said:
             said.append(sentence)
-    return [Fault(place, ", or ".join(sentences)) for place, sentences in list(faults.items())[:MAX_ERRORS]]
+    return [FieldError(pointer, ", or ".join(messages)) for pointer, messages in list(faults.items())[:MAX_ERRORS]]
 
 
-def without_name(fault: Fault) -> Fault:
+def redact_property(fault: FieldError) -> FieldError:
     """A fault without the name of a property, which may be anything: it is told to an operator, not to the caller."""
-    return Fault("#/properties", fault.detail) if fault.pointer.startswith("#/properties/") else fault
+    return FieldError("#/properties", fault.detail) if fault.pointer.startswith("#/properties/") else fault
 
 
 def _document(text: str | bytes) -> object:
@@ -36,15 +36,15 @@ def _document(text: str | bytes) -> object:
         return None
 
 
-def _sentence(kind: str, message: str) -> str:
+def _message(kind: str, message: str) -> str:
     if kind == "json_invalid" and "recursion" in message:
         return TOO_DEEP
-    return _SENTENCES.get(kind) or _SUBJECT.sub("must", message)
+    return _MESSAGES.get(kind) or _SUBJECT.sub("must", message)
 
 
 _SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should")
 _BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
-_SENTENCES = {
+_MESSAGES = {
     "string_pattern_mismatch": "must be text that is not blank and has no control characters",
     "json_invalid": NOT_JSON,
     "model_type": NOT_AN_OBJECT,
@@ -53,9 +53,9 @@ _SENTENCES = {
 }
 
 
-def _steps(place: tuple[int | str, ...], document: Any) -> Iterator[str | int]:  # noqa: ANN401 - JSON
+def _path(pointer: tuple[int | str, ...], document: Any) -> Iterator[str | int]:  # noqa: ANN401 - JSON
     """The steps of pydantic's place that are the caller's, without the branches that pydantic tried."""
-    for step in place:
+    for step in pointer:
         inside = isinstance(document, dict) and step in document
         if inside or not (isinstance(step, str) and _BRANCH.match(step)):
             yield step

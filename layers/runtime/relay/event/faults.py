@@ -13,16 +13,16 @@ MAX_LENGTH = 512
 """A pointer that would be longer is its ancestor's: an answer never grows with what was sent."""
 
 
-def below(pointer: str, step: str | int) -> str:
+def child(to_pointer: str, step: str | int) -> str:
     """The pointer to a member or an item of what this one points to."""
     name = str(step)[:MAX_STEP].replace("~", "~0").replace("/", "~1")
-    further = f"{pointer}/{quote(name, safe='~!$&()*+,;=:@?', errors='replace')}"
-    return further if len(further) <= MAX_LENGTH else pointer
+    further = f"{to_pointer}/{quote(name, safe='~!$&()*+,;=:@?', errors='replace')}"
+    return further if len(further) <= MAX_LENGTH else to_pointer
 
 
-def pointer(steps: Iterable[str | int]) -> str:
+def to_pointer(path: Iterable[str | int]) -> str:
     """The pointer that these steps lead to, from the whole body on."""
-    place = ROOT
-    for step in steps:
-        place = below(place, step)
-    return place
+    pointer = ROOT
+    for step in path:
+        pointer = child(pointer, step)
+    return pointer

@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, Validati
 from pydantic_core import PydanticCustomError
 
 from relay.encoding import sha256
-from relay.errors import Fault, InvalidEvent
-from relay.event.faults import ROOT, below
+from relay.errors import FieldError, InvalidEvent
+from relay.event.faults import ROOT, child
 from relay.event.types import (
     CustomerId,
     DeviceId,
@@ -16,12 +16,12 @@ from relay.event.types import (
     EventId,
     Language,
     LongText,
-    Moment,
-    Part,
     Phone,
     PropertyName,
     Text,
-    whole,
+    Timestamp,
+    WireModel,
+    integral,
 )
 
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
@@ -42,22 +42,22 @@ def _declined(value: object) -> object:
 
 
 PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]
-Whole = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
-PropertyValue = LongText | bool | Whole | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
+SafeInteger = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
+PropertyValue = LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
 """Beyond these bounds a whole number would arrive as another one."""
 
-Count = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(whole)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(integral)]
 
 
-class Screen(Part):
+class Screen(WireModel):
     """The device's screen: width and height in pixels, density as a factor (3.0)."""
 
-    width: Count | None = None
-    height: Count | None = None
+    width: NonNegativeInt | None = None
+    height: NonNegativeInt | None = None
     density: float | None = Field(default=None, gt=0, le=100)
 
 
-class Device(Part):
+class Device(WireModel):
     """The installation that an event came from.
 
     `push_token` is False where push is declined or the token has ended; `previous_push_token` is the one it replaces.
@@ -81,12 +81,12 @@ class Device(Part):
     att_status: Literal["notDetermined", "restricted", "denied", "authorized"] | None = None
     carrier: Text | None = None
     screen: Screen | None = None
-    cpu_cores: Count | None = None
-    storage_gb: Count | None = None
-    free_storage_gb: Count | None = None
+    cpu_cores: NonNegativeInt | None = None
+    storage_gb: NonNegativeInt | None = None
+    free_storage_gb: NonNegativeInt | None = None
 
 
-class Ids(Part):
+class Ids(WireModel):
     """What the agents' own SDKs call this installation or visitor."""
 
     appsflyer_id: Text | None = None
@@ -98,16 +98,16 @@ class Ids(Part):
     fb_anon_id: Text | None = None
 
 
-class Tcf(Part):
+class Tcf(WireModel):
     """The IAB Transparency and Consent Framework's answer, as the consent dialog stored it on the device."""
 
-    policy_version: Count
-    cmp_sdk_id: Count
-    cmp_sdk_version: Count
+    policy_version: NonNegativeInt
+    cmp_sdk_id: NonNegativeInt
+    cmp_sdk_version: NonNegativeInt
     tc_string: LongText
 
 
-class Consent(Part):
+class Consent(WireModel):
     """What the person allowed, purpose by purpose; absent means that the deployment's default applies.
 
     `ad_personalization` narrows `advertising`; `sale_opt_out` is the opt-out of sale or sharing of US state laws.
@@ -122,7 +122,7 @@ class Consent(Part):
     tcf: Tcf | None = None
 
 
-class Traits(Part):
+class Traits(WireModel):
     """The person's profile, for signup and identify."""
 
     first_name: Text | None = None
@@ -130,7 +130,7 @@ class Traits(Part):
     name: Text | None = None
 
 
-class Context(Part):
+class Context(WireModel):
     """Where the event came from on the network: the person's own address and browser, never a server's."""
 
     ip: Text | None = None
@@ -138,7 +138,7 @@ class Context(Part):
     url: LongText | None = None
 
 
-class Call(Part):
+class EventInput(WireModel):
     """What a caller may send; strings under any other top-level name become properties (the seed's index signature)."""
 
     # Agents read events alone.
@@ -146,8 +146,8 @@ class Call(Part):
     __pydantic_extra__: dict[PropertyName, LongText | None] = Field(init=False)
 
     event_id: EventId | None = None
-    occurred_at: Moment | None = None
-    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE), BeforeValidator(whole)] | None = None
+    occurred_at: Timestamp | None = None
+    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE), BeforeValidator(integral)] | None = None
     customer_id: CustomerId | None = None
     anonymous_id: DeviceId | None = None
     email: Email | None = None
@@ -162,7 +162,7 @@ class Call(Part):
     context: Context | None = None
 
     @classmethod
-    def read(cls, body: str | bytes, event_type: EventType, proven: str | None = None) -> Self:
+    def read(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
         """A caller's JSON text as a call of this type; the customer, where it names none, is the one proven by a token.
 
         Raises:
@@ -171,18 +171,18 @@ class Call(Part):
         try:
             call = cls.model_validate_json(body)
         except ValidationError as invalid:
-            from relay.event.explain import faults_of  # noqa: PLC0415 - see its first line
+            from relay.event.explain import field_errors  # noqa: PLC0415 - see its first line
 
-            raise InvalidEvent(faults_of(invalid, body)) from None
+            raise InvalidEvent(field_errors(invalid, body)) from None
         faults = [*_missing(call, event_type), *_given_twice(call)]
         if faults:
             raise InvalidEvent(faults)
-        if call.customer_id is None and proven is not None:
-            return call.model_copy(update={"customer_id": proven})
+        if call.customer_id is None and verified_customer_id is not None:
+            return call.model_copy(update={"customer_id": verified_customer_id})
         return call
 
 
-class Event(Call):
+class Event(EventInput):
     """One thing that happened in an app, stamped by ingest: all that a delivery will ever know of it.
 
     `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
@@ -208,13 +208,20 @@ class Event(Call):
 
     @classmethod
     def stamp(  # noqa: PLR0913 - all that a call does not say itself
-        cls, call: Call, event_type: EventType, app_id: str, event_id: str, now: datetime, *, trusted: bool = False
+        cls,
+        call: EventInput,
+        event_type: EventType,
+        app_id: str,
+        event_id: str,
+        now: datetime,
+        *,
+        trusted: bool = False,
     ) -> "Event":
         """The event that a call becomes: ids, times and order filled in.
 
         A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
         """
-        given = {name: getattr(call, name) for name in Call.model_fields if getattr(call, name) is not None}
+        given = {name: getattr(call, name) for name in EventInput.model_fields if getattr(call, name) is not None}
         loose = {name: value for name, value in (call.__pydantic_extra__ or {}).items() if value is not None}
         milliseconds = int(now.timestamp() * 1000)
         return cls.model_construct(
@@ -241,9 +248,9 @@ class Event(Call):
         try:
             return cls.model_validate_json(message, extra="ignore")
         except ValidationError as invalid:
-            from relay.event.explain import faults_of, without_name  # noqa: PLC0415 - as above
+            from relay.event.explain import field_errors, redact_property  # noqa: PLC0415 - as above
 
-            raise InvalidEvent([without_name(fault) for fault in faults_of(invalid)]) from None
+            raise InvalidEvent([redact_property(fault) for fault in field_errors(invalid)]) from None
 
     @property
     def group(self) -> str:
@@ -279,19 +286,19 @@ REQUIRED: dict[EventType, list[tuple[str, ...]]] = {
 """What an event of a type must name beside what a token may say for it: of each group one."""
 
 
-def _missing(call: Call, event_type: EventType) -> list[Fault]:
+def _missing(call: EventInput, event_type: EventType) -> list[FieldError]:
     given = call.model_dump(by_alias=True, exclude_none=True, include={"customer_id", "anonymous_id", "name"})
     faults = [
-        Fault(f"#/{names[0]}", f"{' or '.join(names)} is required for {event_type}")
+        FieldError(f"#/{names[0]}", f"{' or '.join(names)} is required for {event_type}")
         for names in REQUIRED.get(event_type, [])
         if not any(name in given for name in names)
     ]
     if event_type == "push_token" and (call.device is None or call.device.push_token is None):
-        faults.append(Fault("#/device/pushToken", "the token, or false when push is declined, is required"))
+        faults.append(FieldError("#/device/pushToken", "the token, or false when push is declined, is required"))
     return faults
 
 
-def _given_twice(call: Call) -> list[Fault]:
+def _given_twice(call: EventInput) -> list[FieldError]:
     twice = (call.properties or {}).keys() & (call.__pydantic_extra__ or {}).keys()
     sentence = "is given at the top level and in properties; send it once"
-    return [Fault(below(ROOT, name), sentence) for name in sorted(twice)]
+    return [FieldError(child(ROOT, name), sentence) for name in sorted(twice)]

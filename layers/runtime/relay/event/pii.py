@@ -63,17 +63,17 @@ _ESCAPED_IN_HTML = re.compile(r"&(?:#|amp|commat|percnt|bsol|num|semi)", re.IGNO
 _WORTH_A_LOOK = re.compile(r"[@%&\\]|[^\x00-\x7f]|(?:[0-9][^0-9]*){7}")
 
 
-def is_personal(name: str, value: str | float) -> bool:
+def is_personal_data(name: str, value: str | float) -> bool:
     """Whether a property's name is on the deny list, or it is or contains an e-mail address or a phone number."""
     if _is_denied(name):
         return True
     if isinstance(value, str):
-        return not value.isalpha() and is_contact(value)
+        return not value.isalpha() and contains_contact(value)
     # A number of nine digits or more: 5511999887766.0 is a phone number, 0.30000000000000004 is none.
     return abs(float(value)) >= _FIRST_PHONE
 
 
-def may_hold_address(text: str) -> bool:
+def might_contain_email(text: str) -> bool:
     """Whether a text has a sign that may be, or hide, the one of an e-mail address: quick, and never wrongly False."""
     if "@" in text or not text.isascii():
         return True
@@ -85,12 +85,12 @@ def may_hold_address(text: str) -> bool:
     )
 
 
-def has_address(text: str) -> bool:
+def contains_email(text: str) -> bool:
     """Whether a text is or contains an e-mail address."""
-    return may_hold_address(text) and bool(_EMAIL.search(_decoded(text)))
+    return might_contain_email(text) and bool(_EMAIL.search(_decoded(text)))
 
 
-def is_contact(text: str) -> bool:
+def contains_contact(text: str) -> bool:
     """Whether a text is or contains an e-mail address or a phone number, in whatever digits, separators or encoding."""
     if not _WORTH_A_LOOK.search(text):
         return False
@@ -98,13 +98,13 @@ def is_contact(text: str) -> bool:
     return bool(_EMAIL.search(clear)) or (not _is_no_phone(clear.strip()) and _has_phone(clear))
 
 
-def no_contact(text: str) -> str:
+def reject_contact(text: str) -> str:
     """A text of an operator's that goes out as it stands.
 
     Raises:
         PydanticCustomError: it is or contains an e-mail address or a phone number.
     """
-    if is_contact(text):
+    if contains_contact(text):
         raise PydanticCustomError("contact", "must not be or contain an e-mail address or a phone number")
     return text
 
@@ -154,5 +154,5 @@ def _is_denied(name: str) -> bool:
         bool(_STEMS.search(joined) or _JOINED.fullmatch(joined))
         or not _WORDS.isdisjoint(words)
         or (not _OF_A_PERSON.isdisjoint(words) and all(word in _OF_A_PERSON | _WHOSE for word in words))
-        or is_contact(name)
+        or contains_contact(name)
     )

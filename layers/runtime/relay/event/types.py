@@ -23,7 +23,7 @@ _UNSEEN = re.compile(
 _UNSEEN_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 
 
-class Form:
+class FullMatch:
     """A text of one pattern, matched as a whole, and the sentence for any other; ECMAScript reads the pattern alike."""
 
     def __init__(self, pattern: str, sentence: str) -> None:
@@ -45,7 +45,7 @@ class Form:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
-class OwnId:
+class VisibleId:
     """An id that is somebody's own: it names one person or one device, and looks like no other.
 
     Two ids that look alike on a screen would be two people there, or one: so what cannot be seen is refused, and so are
@@ -54,7 +54,7 @@ class OwnId:
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Checks the id after its length."""
-        return core_schema.no_info_after_validator_function(_own_id, handler(source))
+        return core_schema.no_info_after_validator_function(_check_id, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Says what JSON Schema can say; `own-id` stands for the rest, which the description tells."""
@@ -69,7 +69,7 @@ class OwnId:
         }
 
 
-def _own_id(value: str) -> str:
+def _check_id(value: str) -> str:
     if value != value.strip() or value.lower() in NOBODY:
         raise PydanticCustomError("own_id", "must be an id of its own, not blank, padded, 'null' or 'undefined'")
     if value.isascii():
@@ -91,12 +91,12 @@ _RFC3339 = re.compile(
 )
 
 
-class MomentText:
+class Rfc3339:
     """A time as RFC 3339 writes it, with an offset, from the year 2000 on."""
 
     def __get_pydantic_core_schema__(self, _source: type, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Reads the text; a datetime is one already."""
-        return core_schema.no_info_plain_validator_function(_moment)
+        return core_schema.no_info_plain_validator_function(_timestamp)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Says the pattern, whose last part is not optional."""
@@ -104,7 +104,7 @@ class MomentText:
         return {"type": "string", "format": "date-time", "pattern": f"^{pattern}$"}
 
 
-def _moment(value: object) -> datetime:
+def _timestamp(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     written = _RFC3339.fullmatch(value) if isinstance(value, str) else None
@@ -122,25 +122,25 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PR
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=WITHOUT_NUL)]
 PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
 EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-EventId = Annotated[str, Form(EVENT_ID.pattern, "must be 1 to 64 letters, digits, '_' or '-'")]
-CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), OwnId()]
-DeviceId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), OwnId()]
-Moment = Annotated[datetime, MomentText()]
+EventId = Annotated[str, FullMatch(EVENT_ID.pattern, "must be 1 to 64 letters, digits, '_' or '-'")]
+CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId()]
+DeviceId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId()]
+Timestamp = Annotated[datetime, Rfc3339()]
 _IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufffe\uffff]+"
 Email = Annotated[
     str,
     StringConstraints(max_length=254),
-    Form(rf"{_IN_ADDRESS}@{_IN_ADDRESS}\.{_IN_ADDRESS}", "must be an e-mail address, as in ana@example.com"),
+    FullMatch(rf"{_IN_ADDRESS}@{_IN_ADDRESS}\.{_IN_ADDRESS}", "must be an e-mail address, as in ana@example.com"),
 ]
 Phone = Annotated[
-    str, Form(r"\+[1-9][0-9]{6,14}", "must be in E.164: '+', country code and digits only, as in +5511999887766")
+    str, FullMatch(r"\+[1-9][0-9]{6,14}", "must be in E.164: '+', country code and digits only, as in +5511999887766")
 ]
 Language = Annotated[
-    str, Form(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "must be a language tag, as in pt or pt-BR")
+    str, FullMatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "must be a language tag, as in pt or pt-BR")
 ]
 
 
-class Part(BaseModel):
+class WireModel(BaseModel):
     """A piece of an event on the wire: camelCase names, no guessing of types, nothing unknown."""
 
     model_config = ConfigDict(
@@ -154,6 +154,6 @@ class Part(BaseModel):
     )
 
 
-def whole(value: object) -> object:
+def integral(value: object) -> object:
     """A number as JSON knows it: 5.0 is the whole number 5."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

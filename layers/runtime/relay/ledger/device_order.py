@@ -10,13 +10,13 @@ from relay.encoding import sha256
 from relay.errors import LedgerUnavailable
 from relay.event.model import Event
 from relay.ledger import rows
-from relay.ledger.rows import Change, Row, number, text
+from relay.ledger.rows import ConditionalWrite, Row, number, string
 
 UNORDERED = frozenset({"track", "identify"})
 """Events that leave no state on a device, so that their order is nobody's concern."""
 
 
-class Turn(NamedTuple):
+class SequenceUpdate(NamedTuple):
     """An event whose turn it is on its device, when its row expires, and the row that is there; None if not read."""
 
     event: Event
@@ -24,7 +24,7 @@ class Turn(NamedTuple):
     known: Row | None
 
 
-def applied(table: str, agent: str, turns: Sequence[Turn]) -> list[bool | LedgerUnavailable]:
+def advance(table: str, agent: str, turns: Sequence[SequenceUpdate]) -> list[bool | LedgerUnavailable]:
     """Applies the sequences of events, each of a device of its own; False where a newer one was applied there before.
 
     On a tie logout wins, else the later to arrive; an event is never older than itself.
@@ -46,20 +46,20 @@ def applied(table: str, agent: str, turns: Sequence[Turn]) -> list[bool | Ledger
 
 def key(agent: str, event: Event) -> Row:
     """The key of the row of an event's device."""
-    return {"event": text(f"{agent}#{event.group}"), "agent": text("order")}
+    return {"event": string(f"{agent}#{event.group}"), "agent": string("order")}
 
 
-def newest_person(table: str, agent: str, event: Event) -> str:
+def owner_digest(table: str, agent: str, event: Event) -> str:
     """The digest of who was on the event's device with the newest event there; "" where there was none."""
     return str(rows.get(table, key(agent, event)).get("person", {}).get("S", ""))
 
 
-def person(event: Event) -> str:
+def digest_owner(event: Event) -> str:
     """Who the event says is on the device, as a digest that is of use for this device alone."""
     return sha256(f"{event.group}\0{event.customer_id or event.anonymous_id or ''}")
 
 
-def _comes_after(turn: Turn) -> bool:
+def _comes_after(turn: SequenceUpdate) -> bool:
     """Whether an event comes after the newest of its device, or is that, as far as was read: no newer one goes away."""
     event, known = turn.event, turn.known
     if not known or event.type in UNORDERED or known["last"]["S"] == event.event_id:
@@ -69,18 +69,18 @@ def _comes_after(turn: Turn) -> bool:
     return sequence < event.sequence or (sequence == event.sequence and tie_won)
 
 
-def _change(agent: str, turn: Turn) -> Change:
+def _change(agent: str, turn: SequenceUpdate) -> ConditionalWrite:
     newest = _newest(agent, turn)
     if not turn.known:
-        return Change(newest)
-    return Change(newest, '"sequence" = ? AND "last" = ?', [turn.known["sequence"], turn.known["last"]])
+        return ConditionalWrite(newest)
+    return ConditionalWrite(newest, '"sequence" = ? AND "last" = ?', [turn.known["sequence"], turn.known["last"]])
 
 
 def _applied_alone(table: str, event: Event, newest: Row) -> bool:
     tie = "#sequence = :sequence" if event.type == "logout" else "(#sequence = :sequence AND #type <> :logout)"
-    logout = {} if event.type == "logout" else {":logout": text("logout")}
-    own, values = rows.parted(newest)
-    applied = rows.update(
+    logout = {} if event.type == "logout" else {":logout": string("logout")}
+    own, values = rows.split_key(newest)
+    advance = rows.update(
         table,
         Key=own,
         UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
@@ -88,17 +88,17 @@ def _applied_alone(table: str, event: Event, newest: Row) -> bool:
         ExpressionAttributeNames={f"#{name}": name for name in values},
         ExpressionAttributeValues={**{f":{name}": value for name, value in values.items()}, **logout},
     )
-    return applied is not None
+    return advance is not None
 
 
-def _newest(agent: str, turn: Turn) -> Row:
+def _newest(agent: str, turn: SequenceUpdate) -> Row:
     """The row of a device whose newest event this is."""
     event = turn.event
     return {
         **key(agent, event),
         "sequence": number(event.sequence),
-        "last": text(event.event_id),
-        "type": text(event.type),
-        "person": text(person(event)),
+        "last": string(event.event_id),
+        "type": string(event.type),
+        "person": string(digest_owner(event)),
         "expires": turn.expires,
     }

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from relay.errors import LedgerUnavailable
 from relay.event.model import Event
 from relay.ledger import device_order, rows
-from relay.ledger.rows import Row, number, text
+from relay.ledger.rows import Row, number, string
 from relay.uuid7 import uuid7
 
-KEPT = timedelta(days=15)
+RETENTION = timedelta(days=15)
 """Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
 
 FINAL = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
@@ -26,15 +26,15 @@ _ACCEPTED = "*"
 
 # No claim stands: nothing has been written yet, or what was begun is to be tried again.
 _WAITS = "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)"
-_WAITING = {f":{state}": text(state) for state in ("retrying", "held", "parked")}
+_WAITING = {f":{state}": string(state) for state in ("retrying", "held", "parked")}
 
 
-class Standing(StrEnum):
+class ClaimStatus(StrEnum):
     """Where a delivery stands when somebody wants to make it."""
 
-    OURS = "ours"
+    ACQUIRED = "ours"
     SETTLED = "settled"
-    BUSY = "busy"
+    IN_PROGRESS = "busy"
 
 
 class Claim(NamedTuple):
@@ -45,7 +45,7 @@ class Claim(NamedTuple):
     that was asked for.
     """
 
-    standing: Standing
+    standing: ClaimStatus
     attempts: int = 0
     done: int = 0
     in_doubt: bool = False
@@ -53,7 +53,7 @@ class Claim(NamedTuple):
     device: Row | None = None
 
 
-class Settlement(NamedTuple):
+class ReceiptUpdate(NamedTuple):
     """What became of an event's delivery, and what the ledger keeps of it."""
 
     event: Event
@@ -78,7 +78,7 @@ class Ledger:
         """
         rows.write(self.table, [_accepted(event) for event in events])
 
-    def look(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
+    def read_claims(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
         """Where deliveries stand that may be made without a claim, because making one twice would do no harm.
 
         With `devices` the rows of their devices are read as well.
@@ -99,9 +99,9 @@ class Ledger:
         """
         # Who claims has a name, so that he knows a claim for his own whose answer was lost.
         taking = {
-            "state": text("sending"),
+            "state": string("sending"),
             "lease": number(int(now.timestamp()) + self.lease),
-            "by": text(str(uuid7(now))),
+            "by": string(str(uuid7(now))),
         }
         try:
             taken = rows.insert(self.table, [{**self._own(event), **taking} for event in events])
@@ -111,9 +111,9 @@ class Ledger:
         claims: list[Claim | LedgerUnavailable] = []
         for event, taken_now in zip(events, taken, strict=True):
             if taken_now:
-                claims.append(Claim(Standing.OURS))
+                claims.append(Claim(ClaimStatus.ACQUIRED))
             elif (event.app_id, event.event_id) in ours:
-                claims.append(Claim(Standing.BUSY, wait=1))
+                claims.append(Claim(ClaimStatus.IN_PROGRESS, wait=1))
             else:
                 claims.append(self._claim_known(event, now, taking))
                 ours.add((event.app_id, event.event_id))
@@ -121,7 +121,7 @@ class Ledger:
 
     def _own(self, event: Event) -> Row:
         """What every row of a delivery has."""
-        return {**self._delivery(event), "type": text(event.type), "expires": _expires(event)}
+        return {**self._delivery(event), "type": string(event.type), "expires": _expires(event)}
 
     def _claim_known(self, event: Event, now: datetime, taking: Row) -> Claim | LedgerUnavailable:
         """Claims a delivery of which there is a row."""
@@ -131,16 +131,16 @@ class Ledger:
                 return _ours(row)
             found = rows.get(self.table, self._delivery(event))
             if _text(found, "state") in FINAL:
-                return Claim(Standing.SETTLED)
+                return Claim(ClaimStatus.SETTLED)
             if _text(found, "by") == taking["by"]["S"]:
                 return _ours(found)
             held_until = _number(found, "lease")
             if held_until > now.timestamp():
-                return Claim(Standing.BUSY, wait=held_until - int(now.timestamp()) + 1)
+                return Claim(ClaimStatus.IN_PROGRESS, wait=held_until - int(now.timestamp()) + 1)
             row = self._take(event, taking, "#state = :state AND #lease = :old", {":old": number(held_until)})
         except LedgerUnavailable as fault:
             return fault
-        return _ours(row, in_doubt=True) if row is not None else Claim(Standing.BUSY, wait=1)
+        return _ours(row, in_doubt=True) if row is not None else Claim(ClaimStatus.IN_PROGRESS, wait=1)
 
     def _take(self, event: Event, taking: Row, condition: str, more: Row) -> Row | None:
         return self._change(event, taking, condition, more, ReturnValues="ALL_NEW")
@@ -157,7 +157,7 @@ class Ledger:
             **wanted,
         )
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    def settle(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
         """Writes what became of deliveries that are ours; whether each was written.
 
         Raises:
@@ -165,34 +165,38 @@ class Ledger:
         """
         return rows.write(self.table, [self._settled(one) for one in settlements])
 
-    def note(self, settlement: Settlement) -> bool:
+    def note(self, settlement: ReceiptUpdate) -> bool:
         """Writes what became of a delivery that was not claimed; False if it is another's, or settled."""
         row = self._settled(settlement)
         values = {name: value for name, value in row.items() if name not in self._delivery(settlement.event)}
         return self._change(settlement.event, values, _WAITS, _WAITING) is not None
 
-    def _settled(self, settlement: Settlement) -> Row:
+    def _settled(self, settlement: ReceiptUpdate) -> Row:
         told = {"state": settlement.state, **settlement.notes}
-        values = {name: number(value) if isinstance(value, int) else text(value) for name, value in told.items()}
+        values = {name: number(value) if isinstance(value, int) else string(value) for name, value in told.items()}
         return {**self._own(settlement.event), **values}
 
-    def in_order(self, events: Sequence[Event], devices: Sequence[Row | None]) -> list[bool | LedgerUnavailable]:
+    def advance_sequences(
+        self, events: Sequence[Event], devices: Sequence[Row | None]
+    ) -> list[bool | LedgerUnavailable]:
         """Applies the sequences of events, each of a device of its own; False where a newer one was applied before.
 
-        `devices` are the rows of these as `look` has seen them.
+        `devices` are the rows of these as `read_claims` has seen them.
         """
-        turns = [device_order.Turn(event, _expires(event), row) for event, row in zip(events, devices, strict=True)]
-        return device_order.applied(self.table, self.agent, turns)
+        turns = [
+            device_order.SequenceUpdate(event, _expires(event), row) for event, row in zip(events, devices, strict=True)
+        ]
+        return device_order.advance(self.table, self.agent, turns)
 
-    def moved_on(self, event: Event) -> bool:
+    def has_new_owner(self, event: Event) -> bool:
         """Whether the newest event of the device is another person's than this one, or nobody's."""
-        return device_order.newest_person(self.table, self.agent, event) != device_order.person(event)
+        return device_order.owner_digest(self.table, self.agent, event) != device_order.digest_owner(event)
 
-    def is_anothers(self, event: Event) -> bool:
+    def belongs_to_another(self, event: Event) -> bool:
         """Whether the newest event of the device is another person's than this one."""
         nobody = event.model_copy(update={"customer_id": None, "anonymous_id": None})
-        own = {"", device_order.person(event), device_order.person(nobody)}
-        return device_order.newest_person(self.table, self.agent, event) not in own
+        own = {"", device_order.digest_owner(event), device_order.digest_owner(nobody)}
+        return device_order.owner_digest(self.table, self.agent, event) not in own
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, Any]]:
         """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
@@ -201,36 +205,36 @@ class Ledger:
             KeyConditionExpression="event = :event",
             ExpressionAttributeValues={":event": _key(app_id, event_id, _ACCEPTED)["event"]},
         )
-        return {_text(row, "agent"): {name: rows.plain(value) for name, value in row.items()} for row in found}
+        return {_text(row, "agent"): {name: rows.to_python(value) for name, value in row.items()} for row in found}
 
     def _delivery(self, event: Event) -> Row:
         return _key(event.app_id, event.event_id, self.agent)
 
 
 def _as_seen(row: Row) -> Claim:
-    return Claim(Standing.SETTLED) if _text(row, "state") in FINAL else _ours(row)
+    return Claim(ClaimStatus.SETTLED) if _text(row, "state") in FINAL else _ours(row)
 
 
 def _ours(row: Row, *, in_doubt: bool = False) -> Claim:
-    return Claim(Standing.OURS, _number(row, "attempts"), _number(row, "done"), in_doubt)
+    return Claim(ClaimStatus.ACQUIRED, _number(row, "attempts"), _number(row, "done"), in_doubt)
 
 
 def _key(app_id: str, event_id: str, agent: str) -> Row:
-    return {"event": text(f"{app_id}#{event_id}"), "agent": text(agent)}
+    return {"event": string(f"{app_id}#{event_id}"), "agent": string(agent)}
 
 
 def _accepted(event: Event) -> Row:
     return {
         **_key(event.app_id, event.event_id, _ACCEPTED),
-        "state": text("accepted"),
-        "type": text(event.type),
+        "state": string("accepted"),
+        "type": string(event.type),
         "accepted": number(int(event.received_at.timestamp() * 1000)),
         "expires": _expires(event),
     }
 
 
 def _expires(event: Event) -> Row:
-    return number(int((event.received_at + KEPT).timestamp()))
+    return number(int((event.received_at + RETENTION).timestamp()))
 
 
 def _text(row: Row, name: str) -> str:
