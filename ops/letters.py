@@ -43,14 +43,14 @@ class Letter:
         except InvalidEvent:
             return cls(agent, message, None)
 
-    def note(self, name: str) -> str:
+    def settle_unclaimed(self, name: str) -> str:
         """What was noted when it was parked: `reason`, `status`, `attempts`; "" where SQS itself moved it."""
         return str(self.message.get("MessageAttributes", {}).get(name, {}).get("StringValue", ""))
 
     @property
     def reason(self) -> str:
         """Why it was parked."""
-        return self.note("reason") or "moved by SQS after too many receives"
+        return self.settle_unclaimed("reason") or "moved by SQS after too many receives"
 
     @property
     def first_seen(self) -> datetime:
@@ -73,8 +73,8 @@ class Letter:
             "type": event.type if event else None,
             "app": event.app_id if event else None,
             "reason": self.reason,
-            "status": self.note("status") or None,
-            "attempts": int(self.note("attempts") or 0),
+            "status": self.settle_unclaimed("status") or None,
+            "attempts": int(self.settle_unclaimed("attempts") or 0),
             "firstSeen": self.first_seen,
             "bytes": len(self.message["Body"].encode()),
         }
@@ -99,7 +99,7 @@ def forecast(stage: Stage, letter: Letter) -> str:
     (seen,) = ledger.read_claims([event])
     if isinstance(seen, LedgerUnavailable):
         raise seen
-    if seen.standing is ClaimStatus.SETTLED:
+    if seen.status is ClaimStatus.ALREADY_SETTLED:
         return SETTLED
     if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
         return EXPIRED
