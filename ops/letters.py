@@ -11,9 +11,9 @@ from ops.queues import received
 from ops.show import Row
 from ops.stage import Parts, Stage, client
 from relay.errors import InvalidEvent, LedgerUnavailable
-from relay.event import Event
-from relay.ledger import Ledger, Standing
-from relay.order import UNORDERED
+from relay.event.model import Event
+from relay.ledger.device_order import UNORDERED
+from relay.ledger.ledger import ClaimStatus, Ledger
 
 MOST = 1000
 """Messages that are looked at."""
@@ -43,14 +43,14 @@ class Letter:
         except InvalidEvent:
             return cls(agent, message, None)
 
-    def note(self, name: str) -> str:
+    def settle_unclaimed(self, name: str) -> str:
         """What was noted when it was parked: `reason`, `status`, `attempts`; "" where SQS itself moved it."""
         return str(self.message.get("MessageAttributes", {}).get(name, {}).get("StringValue", ""))
 
     @property
     def reason(self) -> str:
         """Why it was parked."""
-        return self.note("reason") or "moved by SQS after too many receives"
+        return self.settle_unclaimed("reason") or "moved by SQS after too many receives"
 
     @property
     def first_seen(self) -> datetime:
@@ -73,8 +73,8 @@ class Letter:
             "type": event.type if event else None,
             "app": event.app_id if event else None,
             "reason": self.reason,
-            "status": self.note("status") or None,
-            "attempts": int(self.note("attempts") or 0),
+            "status": self.settle_unclaimed("status") or None,
+            "attempts": int(self.settle_unclaimed("attempts") or 0),
             "firstSeen": self.first_seen,
             "bytes": len(self.message["Body"].encode()),
         }
@@ -96,15 +96,15 @@ def forecast(stage: Stage, letter: Letter) -> str:
     if event is None:
         return UNREADABLE
     ledger = Ledger(stage.resources["Receipts"], agent.name)
-    (seen,) = ledger.look([event])
+    (seen,) = ledger.read_claims([event])
     if isinstance(seen, LedgerUnavailable):
         raise seen
-    if seen.standing is Standing.SETTLED:
+    if seen.status is ClaimStatus.ALREADY_SETTLED:
         return SETTLED
     if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
         return EXPIRED
     if agent.ordered and event.type not in UNORDERED and _is_older(stage, event, agent.name):
-        parts = agent.personal_logout and event.type == "logout" and ledger.moved_on(event)
+        parts = agent.personal_logout and event.type == "logout" and ledger.has_new_owner(event)
         return AGAIN if parts else SUPERSEDED
     return AGAIN
 

@@ -16,7 +16,7 @@ from ops.events import COLUMNS, timeline
 from ops.faults import WRONG, Misused, Wrong
 from ops.show import Show, table
 from ops.stage import Stage
-from relay.outcome import SETTLED
+from relay.ledger.states import TERMINAL
 
 PATHS = {"push_token": "push-token"}
 LOOK_SECONDS = 1.0
@@ -80,7 +80,7 @@ def send(
         show.document(found)
     elif not show.console.is_terminal:
         show.rows(timeline(found), COLUMNS)
-    left = [agent for agent, receipt in found["agents"].items() if receipt["state"] not in SETTLED - {"parked"}]
+    left = [agent for agent, receipt in found["agents"].items() if receipt["state"] not in TERMINAL - {"parked"}]
     if left:
         show.say(f"Not settled well at {', '.join(left)}.", style="red")
         raise typer.Exit(WRONG)
@@ -136,7 +136,7 @@ def _followed(caller: Api, event_id: str, show: Show, patience: float) -> dict[s
     # A console that is quiet shows no table, and lives without a terminal.
     console = Console(highlight=False, quiet=show.as_json or not show.console.is_terminal)
     with Live(table(timeline(found), COLUMNS), console=console, auto_refresh=False) as shown:
-        while any(receipt["state"] not in SETTLED for receipt in found["agents"].values()) and time.monotonic() < ends:
+        while any(receipt["state"] not in TERMINAL for receipt in found["agents"].values()) and time.monotonic() < ends:
             time.sleep(LOOK_SECONDS)
             found = caller.receipts(event_id)
             shown.update(table(timeline(found), COLUMNS), refresh=True)

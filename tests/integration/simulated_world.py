@@ -18,18 +18,19 @@ from local.sandbox import exchange
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
-from relay.agent import Agent
-from relay.batch import deliver
-from relay.circuit import Circuit
-from relay.delivery import Runtime
-from relay.environment import AgentEnvironment
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict
+from relay.aws.environment import AgentEnvironment
+from relay.delivery.batch import process_batch
+from relay.delivery.circuit import Circuit
+from relay.delivery.pipeline import DeliveryPipeline
+from relay.delivery.queue import MAX_DELAY_SECONDS, Queue
+from relay.delivery.queue import Message as QueueMessage
+from relay.delivery.report import Report
 from relay.errors import CircuitOpen, SettingsUnavailable, Unreachable
-from relay.event import Event
-from relay.http import Request, Response
-from relay.ledger import Ledger
-from relay.queue import MAX_POSTPONE_SECONDS, Queue, Record
-from relay.report import Report
-from relay.verdict import Verdict
+from relay.event.model import Event
+from relay.ledger.ledger import Ledger
 from tests.integration.simulated_dynamodb import Crash, SimulatedDynamoDB
 
 START = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -109,7 +110,7 @@ class SimulatedQueue(Queue):
         """Takes a message on, as a new one."""
         self.waiting.append(Message(f"m{next(self.ids)}", body, group, self.clock.now, self.clock.now))
 
-    def receive(self, limit: int) -> list[Record]:
+    def receive(self, limit: int) -> list[QueueMessage]:
         """Hands over up to so many messages, in order, none of a group that has one under way or hidden."""
         hidden = {message.group for message in self.waiting if message.visible_at > self.clock.now}
         taken = [message for message in self.waiting if message.group not in hidden][:limit]
@@ -117,7 +118,7 @@ class SimulatedQueue(Queue):
             message.receives += 1
             message.visible_at = self.clock.now + timedelta(seconds=VISIBILITY_SECONDS)
         return [
-            Record(message.id, message.receipt, message.body, message.receives, message.sent_at, message.group)
+            QueueMessage(message.id, message.receipt, message.body, message.receives, message.sent_at, message.group)
             for message in taken
         ]
 
@@ -125,12 +126,12 @@ class SimulatedQueue(Queue):
         """Acknowledges messages."""
         self.waiting[:] = [message for message in self.waiting if message.id not in message_ids]
 
-    def postpone(self, record: Record, seconds: int) -> None:
+    def delay(self, record: QueueMessage, seconds: int) -> None:
         for message in self.waiting:
             if message.receipt == record.receipt_handle:
-                message.visible_at = self.clock.now + timedelta(seconds=min(max(seconds, 0), MAX_POSTPONE_SECONDS))
+                message.visible_at = self.clock.now + timedelta(seconds=min(max(seconds, 0), MAX_DELAY_SECONDS))
 
-    def park(self, record: Record, notes: Any) -> None:
+    def dead_letter(self, record: QueueMessage, notes: Any) -> None:
         assert notes["reason"]
         self.parked.append(Message(record.message_id, record.body, record.group or "", self.clock.now, self.clock.now))
 
@@ -155,7 +156,7 @@ class Switch(Circuit):
     seconds: int = 30
     troubles: set[Trouble] = field(default_factory=set)
 
-    def guard(self, exchange: Callable[[], Verdict]) -> Verdict:
+    def call(self, exchange: Callable[[], Verdict]) -> Verdict:
         if "circuit" in self.troubles:
             raise CircuitOpen("circuit open")
         return exchange()
@@ -191,7 +192,7 @@ class Vendor:
         self.sandbox = played[name](SETTINGS[name])
         self.met: Counter[str] = Counter()
         self.doubts = 0
-        self.runtime: Runtime[Any] = Runtime(
+        self.runtime: DeliveryPipeline[Any] = DeliveryPipeline(
             AGENTS[name],
             ENVIRONMENT,
             self.queue,
@@ -201,7 +202,7 @@ class Vendor:
             Report(name),
             send=self._send,
             now=lambda: clock.now,
-            draw=lambda _low, high: high,
+            jitter=lambda _low, high: high,
         )
 
     def work(self, limit: int = 10, *, left: int = 30_000, acknowledged: bool = True) -> bool:
@@ -209,7 +210,7 @@ class Vendor:
         records = self.queue.receive(limit)
         refusals = sum(fault is not None for fault in self.table.faults)
         try:
-            kept = deliver(self.runtime, records, Time(left))
+            kept = process_batch(self.runtime, records, Time(left))
         except Crash:
             return True
         finally:
@@ -258,12 +259,12 @@ class Vendor:
 
 
 def _arriving(request: Request, name: str) -> exchange.Request:
-    def revealed(value: str | SecretStr) -> str:
+    def unmasked(value: str | SecretStr) -> str:
         return value.get_secret_value() if isinstance(value, SecretStr) else value
 
-    headers = {name.lower(): revealed(value) for name, value in request.headers.items()}
+    headers = {name.lower(): unmasked(value) for name, value in request.headers.items()}
     path = urlsplit(request.url).path.removeprefix(f"/{name}")
-    query = {name: revealed(value) for name, value in request.query.items()}
+    query = {name: unmasked(value) for name, value in request.query.items()}
     return exchange.Request(request.method, path, query, {"user-agent": "session-relay/0.1.0", **headers}, request.body)
 
 
@@ -294,7 +295,7 @@ class World:
                     pass
                 if not vendor.queue.bodies:
                     break
-                self.clock.pass_(MAX_POSTPONE_SECONDS)
+                self.clock.pass_(MAX_DELAY_SECONDS)
 
     def receipts(self, event: Event) -> dict[str, Any]:
         """What became of an event at each agent."""

@@ -5,20 +5,19 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.address import own_address
-from relay.agent import Agent
-from relay.encoding import encode
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, Value
+from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
+from relay.encoding import encode, sha256
 from relay.errors import Skip
-from relay.event import Consent, Device, Event, PropertyValue
-from relay.handler import handler_of
-from relay.hashing import sha256
-from relay.http import Request, Response, Value
-from relay.personal import has_address, is_contact, no_contact
-from relay.properties import Allowed, shared, withheld, without_addresses
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Consent, Device, Event, PropertyValue
+from relay.event.pii import contains_contact, contains_email, reject_contact
 
 MAX_BODY_BYTES = 1024
 """AppsFlyer takes at most 1 KB of JSON (server-to-server specification, 2026-08)."""
@@ -59,19 +58,11 @@ def _ios_app_id(app_id: str) -> str:
     return app_id
 
 
-def _unpadded(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise PydanticCustomError("blank_or_padded_key", "must be printable, without blanks or line ends")
-    return secret
+EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(reject_contact)]
 
 
-EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(no_contact)]
-
-
-class EventNames(BaseModel):
+class EventNames(SettingsModel):
     """What events are called at AppsFlyer, which has predefined names for a login and a registration only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     login: EventName = "af_login"
     logout: EventName = "logout"
@@ -79,18 +70,16 @@ class EventNames(BaseModel):
     signup: EventName = "af_complete_registration"
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """The apps as AppsFlyer knows them, at least one, and the server-to-server key, which is not the SDK's dev key.
 
     `send_hashed_contact` lets the SHA-256 of e-mail address, phone number and names go along.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    s2s_key: Annotated[SecretStr, AfterValidator(_unpadded)]
+    s2s_key: PrintableSecret
     android_app_id: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+$")
     ios_app_id: Annotated[str, AfterValidator(_ios_app_id)] | None = None
-    base_url: str = Field(default="https://api3.appsflyer.com", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://api3.appsflyer.com"
     event_names: EventNames = EventNames()
     send_hashed_contact: bool = True
     properties: Allowed = "all"
@@ -108,11 +97,11 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: AppsFlyer has no use for the event, cannot tell the installation, or would not take the smallest form.
     """
-    event = without_addresses(event)
+    event = scrub_emails(event)
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
-    properties = shared(event.properties, settings.properties)
+    properties = shareable_properties(event.properties, settings.properties)
     for document in _ever_smaller(_body(event, name, settings), event, properties):
         body = encode(document)
         if len(body) <= MAX_BODY_BYTES:
@@ -125,7 +114,7 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if event.type == "track" and (not _is_name(name) or is_contact(name)):
+    if event.type == "track" and (not _is_name(name) or contains_contact(name)):
         raise Skip("event name not allowed by AppsFlyer")
     return str(name)
 
@@ -174,7 +163,7 @@ def _event_value(event: Event, properties: Mapping[str, PropertyValue]) -> str:
     if event.type in {"logout", "open"} and not properties:
         return ""
     joins = event.method and event.type in {"login", "signup"}
-    method = shared({"af_registration_method": event.method or ""}, "all") if joins else {}
+    method = shareable_properties({"af_registration_method": event.method or ""}, "all") if joins else {}
     return encode({**method, **properties, "event_id": event.event_id}).decode()
 
 
@@ -210,7 +199,7 @@ def _customer_user_id(customer_id: str | None) -> str | None:
     """The account where AppsFlyer may have it: not an e-mail address or phone number in clear, and not cut short."""
     if not customer_id or len(customer_id) > MAX_CUSTOMER_USER_ID:
         return None
-    return None if _IN_CLEAR.search(customer_id) or has_address(customer_id) else customer_id
+    return None if _IN_CLEAR.search(customer_id) or contains_email(customer_id) else customer_id
 
 
 _ATT = {"notDetermined": 0, "restricted": 1, "denied": 2, "authorized": 3}
@@ -242,7 +231,7 @@ def _identifier(value: str | None) -> str | None:
 
 def _ip_version_4(value: str | None) -> str | None:
     """The person's address in the one form that AppsFlyer's pattern admits; 0.0.0.0 is nobody's."""
-    address = own_address(value)
+    address = client_ip(value)
     return None if address and ":" in address else address
 
 
@@ -296,9 +285,9 @@ def classify(response: Response) -> Verdict:
     """
     reason = f"HTTP {response.status}"
     if response.status == 400 and _REFUSED.search(response.text):  # noqa: PLR2004
-        return Verdict(Meaning.CREDENTIALS, f"{reason}, key or app id refused")
+        return Verdict(VerdictKind.UNAUTHORIZED, f"{reason}, key or app id refused")
     if response.ok and response.text.strip().upper() != "OK":
-        return Verdict(Meaning.UNCONFIRMED, f"{reason} without OK")
+        return Verdict(VerdictKind.UNCONFIRMED, f"{reason} without OK")
     return by_status(response)
 
 
@@ -310,6 +299,6 @@ AGENT = Agent(
     classify=classify,
     # An event has no id at AppsFlyer: the same one twice counts twice, for ever.
     repeatable=False,
-    withheld=lambda event, settings: withheld(event.properties, settings.properties),
+    count_withheld=lambda event, settings: count_withheld(event.properties, settings.properties),
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

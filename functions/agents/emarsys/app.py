@@ -9,17 +9,18 @@ from typing import Annotated, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.agent import Agent
-from relay.authorization import basic
+from relay.agent.auth import basic
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, selected_properties
+from relay.agent.settings import BaseUrl, SettingsModel
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.properties import Allowed, named
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Event
 
 MAX_CONTACT_VALUE = 60
 """What a short-text contact field holds (Emarsys, field types, 2026): a whole SHA-256 in hex would be cut."""
@@ -41,19 +42,15 @@ def _unpadded(secret: SecretStr) -> SecretStr:
 Secret = Annotated[SecretStr, AfterValidator(_unpadded)]
 
 
-class Application(BaseModel):
+class Application(SettingsModel):
     """One Mobile Engage application: its code, which is the Basic user as well, and its password."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: str = Field(pattern=r"^[\x21-\x39\x3b-\x7e]+$")  # RFC 7617: a Basic user holds no colon
     password: Secret
 
 
-class Applications(BaseModel):
+class Applications(SettingsModel):
     """The applications of the Android and the iOS app; at least one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     android: Application | None = None
     ios: Application | None = None
@@ -65,7 +62,7 @@ class Applications(BaseModel):
         return self
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """The applications, and the contact field by which Emarsys knows a customer.
 
     `contact_value` says what that field holds: `keyed_hash`, the HMAC-SHA-256 of customerId under `contact_key` (hex in
@@ -73,15 +70,13 @@ class Settings(BaseModel):
     registered with while nobody is logged in: `false`, as the vendor's page wants, or its `token`, as its SDKs do.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     applications: Applications
     contact_field_id: int = Field(ge=1)
     contact_value: Literal["keyed_hash", "customer_id"] = "keyed_hash"
     contact_key: Secret | None = None
     anonymous_push_token: Literal["false", "token"] = "false"  # noqa: S105
     properties: Allowed = "all"
-    base_url: str = Field(default="https://push.eservice.emarsys.net", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://push.eservice.emarsys.net"
 
     @model_validator(mode="after")
     def _usable_contact(self) -> Self:
@@ -215,7 +210,10 @@ def _push_token(event: Event, settings: Settings) -> str | Literal[False]:
 
 
 def _attributes(event: Event, settings: Settings) -> dict[str, object]:
-    given = {**named(event.properties, settings.properties), **({"method": event.method} if event.method else {})}
+    given = {
+        **selected_properties(event.properties, settings.properties),
+        **({"method": event.method} if event.method else {}),
+    }
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
     return {"attributes": texts} if texts else {}
 
@@ -226,7 +224,7 @@ def classify(response: Response) -> Verdict:
     Source: app logout endpoint, `409 Hardware ID already exists`, without a word on what to do about it.
     """
     if response.status == 409:  # noqa: PLR2004
-        return Verdict(Meaning.RETRY, "HTTP 409")
+        return Verdict(VerdictKind.RETRY, "HTTP 409")
     return by_status(response)
 
 
@@ -238,4 +236,4 @@ AGENT = Agent(
     classify=classify,
     ordered=True,
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

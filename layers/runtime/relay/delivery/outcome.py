@@ -1,0 +1,45 @@
+"""The outcome of one look at a delivery."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from relay.ledger.states import DeliveryState
+
+MAX_REASON = 250
+"""Characters of a reason that are kept."""
+
+
+class Outcome(NamedTuple):
+    """What has become of a delivery: settled, or to be looked at again in `wait` seconds.
+
+    `attempts` were made so far and `done` of its requests need not be sent again; both are None where the ledger was
+    not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
+    is the last HTTP status; `withheld` counts the properties that are personal data.
+    """
+
+    state: DeliveryState
+    reason: str = ""
+    wait: int | None = None
+    attempts: int | None = None
+    done: int | None = None
+    status: int | None = None
+    withheld: int = 0
+    tried: bool = False
+    refused: bool = False
+
+    def with_prefix(self, prefix: str) -> "Outcome":
+        """The outcome with a sentence before its reason."""
+        return self._replace(reason=prefix + self.reason) if prefix else self
+
+    def attributes(self, now: datetime) -> dict[str, str | int]:
+        """What the ledger keeps of it; times in epoch milliseconds."""
+        values = {
+            "reason": self.reason[:MAX_REASON],
+            "attempts": self.attempts,
+            "done": self.done,
+            "at": int(now.timestamp() * 1000),
+            "status": self.status,
+            "wait": self.wait,
+            "withheld": self.withheld or None,
+        }
+        return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,64 @@
+"""emarsys: settings that could not work are refused when loaded, and odd time zones never raise."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from functions.agents.emarsys.app import Settings, build_requests
+from relay.errors import Skip
+from relay.event.model import Event
+
+ANDROID = {"android": {"code": "4F7AC-90B1D", "password": "example-only"}}
+WORKING = {"applications": ANDROID, "contact_field_id": 9127, "contact_key": "a-key-of-this-example-only"}
+
+
+def _open(timezone: str, occurred_at: str = "2026-11-20T09:15:42.318Z") -> Event:
+    device = {"id": "d1", "platform": "android", "model": "SM-S911B", "osVersion": "14", "appVersion": "3.4.0"}
+    event = {"type": "open", "appId": "shop", "eventId": "e1", "occurredAt": occurred_at, "sequence": 1}
+    event["receivedAt"] = "2026-11-20T09:15:42.318Z"
+    return Event.load(json.dumps({**event, "device": {**device, "language": "pt", "timezone": timezone}}))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"applications": {}}, "must have android, ios or both"),
+        ({"applications": {"ios": {"code": "a:b", "password": "p"}}}, "String should match pattern"),
+        ({"applications": {"ios": {"code": "a", "password": "p\n"}}}, "nor begin or end with a blank"),
+        ({"contact_key": None}, "needs a contact_key of 16 characters or more"),
+        ({"contact_key": "too-short"}, "needs a contact_key of 16 characters or more"),
+        ({"contact_key": "a-key-read-with-its-line-end\n"}, "nor begin or end with a blank"),
+        ({"contact_field_id": 3}, "contact_field_id 3 is the e-mail address"),
+        ({"base_url": "https://emarsys.example.com/"}, "String should match pattern"),
+        ({"contact_feild_id": 9127}, "Extra inputs are not permitted"),
+    ],
+)
+def test_settings_that_could_not_work_are_refused_when_loaded(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({**WORKING, **wrong})
+
+
+def test_a_customers_own_id_needs_no_key() -> None:
+    settings = Settings.model_validate({**WORKING, "contact_value": "customer_id", "contact_key": None})
+    assert settings.contact_key is None
+
+
+def test_printing_a_request_shows_no_password() -> None:
+    [request] = build_requests(_open("America/Sao_Paulo"), Settings.model_validate(WORKING))
+    assert "**********" in repr(request)
+    assert "NEY3QUMtOTBCMUQ6ZXhhbXBsZS1vbmx5" not in repr(request)
+
+
+@pytest.mark.parametrize(
+    "zone", ["America", "../etc/passwd", "/etc/localtime", "é", "z" * 256, "GMT+3", "+1500", "-0360"]
+)
+def test_a_time_zone_without_a_meaning_is_a_reason_to_skip(zone: str) -> None:
+    with pytest.raises(Skip, match=r"^lacks timezone$"):
+        build_requests(_open(zone), Settings.model_validate(WORKING))
+
+
+def test_so_is_a_time_before_the_calendar_begins() -> None:
+    with pytest.raises(Skip, match=r"^lacks timezone$"):
+        build_requests(_open("America/Sao_Paulo", "0001-01-01T00:00:00Z"), Settings.model_validate(WORKING))
