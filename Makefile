@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak fuzz openapi pictures bench build deploy lock clean
+.PHONY: help demo test check audit format up down soak fuzz coverage openapi pictures bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -54,6 +54,10 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 
 fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
+
+coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if they run less of relay and functions than the floor in pyproject.toml
+	@$(DEV)/python -m coverage run -m pytest -q tests/unit tests/integration
+	@exec $(DEV)/python -m coverage report
 
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
