@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from math import isnan, nan
 from typing import Any
 
 from bench import samples
@@ -12,6 +13,7 @@ from bench.measure import Row
 from bench.template import Deployed, deployed
 
 MILLION = 1_000_000
+US_EAST, SAO_PAULO = "us-east-1", "sa-east-1"
 TARGET, IDLE_TARGET = 20.0, 3.0
 
 FULL_MEMORY = 1769
@@ -23,6 +25,20 @@ MEMORIES = (FULL_MEMORY, 512, 256, 128)
 POLLERS, FEWEST_POLLERS = 5, 2
 """Receivers that Lambda keeps on a queue, each waiting 20 s at a time; fewer on a quiet standard queue, unless the
 event source has a MaximumConcurrency, as ours have (the same guide, configuring scaling of SQS event sources, 2026)."""
+
+RECEIVE_SECONDS = 0.02
+"""A receive that finds a message returns at once (SQS' developer guide, long polling, 2026): it brings what came
+within about this time, one message on a quiet queue."""
+
+STARTS = 0.01
+"""Of invocations that wait for a start, at most: "typically under 1 %" (AWS Compute Blog, 2025-04-29). Since
+2025-08-01 its INIT phase is billed like the invocation."""
+
+START_CPU_MS = 300
+"""What a start takes of a whole processor, where this run could not measure it by memory."""
+
+GATEWAY_BYTES = 400
+"""What API Gateway's own headers add to a response: request ids, trace, date, content type and length."""
 
 MONTH_SECONDS = 30 * 86_400
 HEADER_BYTES = 450
@@ -46,21 +62,38 @@ class Measured:
     """What one event costs in calls, bytes and time, as this run's own rows say.
 
     `agents` is what delivering was measured to take, by agent; `ingest_*` of one event alone; `warm_ms` what a warm
-    invocation takes, by function and memory, where that could be measured.
+    invocation takes and `cold_ms` a start with it, by function and memory, where that could be measured.
     """
 
     ingest_us: float
+    ingest_ten_us: float
     ingest_log_bytes: float
+    response_bytes: float
     agents: Mapping[str, Mapping[str, Any]]
     warm_ms: Mapping[tuple[str, int], float]
+    cold_ms: Mapping[tuple[str, int], float]
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Measured":
         """What rows of ingest, of delivery and of memory say."""
-        (ingest,) = (row for row in rows if row.part == "ingest" and row.name == "one event")
+        one, ten = (row for row in rows if row.part == "ingest")
         agents: dict[str, Mapping[str, Any]] = {row.name: row.more for row in rows if row.part == "delivery"}
-        warm = {(row.more["function"], row.more["memory_mb"]): row.value for row in rows if row.part == "memory"}
-        return cls(ingest.value, ingest.more["log_bytes"], agents, warm)
+        by_memory = {(row.more["function"], row.more["memory_mb"]): row for row in rows if row.part == "memory"}
+        return cls(
+            one.value,
+            ten.value,
+            one.more["log_bytes"],
+            one.more["response_bytes"],
+            agents,
+            {key: row.value for key, row in by_memory.items()},
+            {key: row.more["cold_ms"] for key, row in by_memory.items()},
+        )
+
+    def starting(self, function: str, memory: int) -> float:
+        """Milliseconds that a start adds to an invocation: as measured, or the processor at its share of one."""
+        if (function, memory) in self.cold_ms:
+            return self.cold_ms[function, memory] - self.milliseconds(function, memory)
+        return START_CPU_MS / _share(memory)
 
     def milliseconds(self, function: str, memory: int) -> float:
         """What a warm invocation takes alone: as measured, or the waits and the processor at its share of one."""
@@ -86,42 +119,57 @@ class Measured:
 class Traffic:
     """How events come: so many a second, steadily, each a call of its own that its caller makes with `http` or REST.
 
-    `pollers` are the receivers on a standard queue.
+    `pollers` are the receivers on a standard queue. With `per_call` a phone sends so many in one call: those of one
+    device, which an ordered agent is sent one after the other.
     """
 
     events_a_second: float = MILLION / 86_400
     http: bool = False
     pollers: int = POLLERS
+    per_call: int = 1
 
     def batch(self, agent: str, template: Deployed) -> float:
-        """Deliveries in an average invocation: what a receiver gathers in the window; alone where there is none."""
+        """Deliveries in an average invocation: what a receiver gathers in the window, a call's events at least."""
         gathered = self.events_a_second * template.windows[agent] / self.pollers
-        return min(max(1.0, gathered), template.batches[agent])
+        return min(max(float(self.per_call), gathered), template.batches[agent])
+
+    def received(self) -> float:
+        """Messages that a receive brings: ten at most."""
+        return min(max(float(self.per_call), self.events_a_second / self.pollers * RECEIVE_SECONDS), 10)
+
+    def are_alone(self, agent: str, template: Deployed) -> bool:
+        """Whether an agent's deliveries are made one by one, whether or not they come together."""
+        return self.batch(agent, template) <= 1 or (self.per_call > 1 and agent in samples.ORDERED)
 
 
 def rows(measured: Measured) -> Iterator[Row]:
     """The cost by part, the totals, and what would change them."""
     template, traffic = deployed(), Traffic()
     parts = per_million(measured, template, traffic)
-    yield from _table("cost", parts, TARGET)
+    yield from _table("cost", parts, TARGET, per_million(measured, template, traffic, SAO_PAULO))
     nothing = idle(template)
     free = -given(template, nothing[_WAITS])
     yield from _table("idle", nothing | {"What AWS gives every account": free}, IDLE_TARGET)
     yield from _changes(measured, template, traffic)
 
 
-def _table(kind: str, parts: Parts, target: float) -> Iterator[Row]:
+def _table(kind: str, parts: Parts, target: float, elsewhere: Mapping[str, float] | None = None) -> Iterator[Row]:
+    """A row for each part and the total; `elsewhere` are the parts in São Paulo, as far as their prices are known."""
     unit = "USD/M" if kind == "cost" else "USD/month"
+    known = {name: usd for name, usd in (elsewhere or {}).items() if not isnan(usd)}
     for name, usd in parts.items():
-        yield Row(kind, name, usd, unit)
+        there = known.get(name)
+        note = "" if there is None else f"{SAO_PAULO} {there:.2f}"
+        yield Row(kind, name, usd, unit, more={"sa_east_1": there}, note=note)
     total = sum(parts.values())
-    yield Row(kind, "total", total, unit, target=f"≤ {target:g}", met=total <= target)
+    yield Row(kind, "total", total, unit, target=f"≤ {target:g}", met=total <= target, more={"sa_east_1": None})
 
 
-def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Parts:
-    """US dollars for a million events, each a login that all six agents are told of."""
+def per_million(measured: Measured, template: Deployed, traffic: Traffic, region: str = US_EAST) -> Parts:
+    """US dollars for a million events, a login at six agents each; not a number where a price is missing."""
+    calls = MILLION / traffic.per_call
     invocations = {name: MILLION / traffic.batch(name, template) for name in samples.AGENTS}
-    price = prices()
+    price = prices(region)
     event_gb = len(samples.message()) / 1e9 * MILLION
     writes, reads = _units(measured, template, traffic)
     # Lambda's own lines, START, END and REPORT, are below the template's SystemLogLevel.
@@ -134,39 +182,53 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Par
     )
     gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"
     return {
-        "API Gateway": MILLION * price[gateway],
-        "Lambda, requests": (MILLION + sum(invocations.values())) * price["lambda_request"],
+        "API Gateway": calls * price[gateway],
+        "Lambda, requests": (calls + sum(invocations.values())) * price["lambda_request"],
         "Lambda, duration": _gb_seconds(measured, template, traffic, invocations) * price["lambda_gb_second"],
+        "Lambda, starts": _starting_gb_seconds(measured, template, calls, invocations) * price["lambda_gb_second"],
         "SNS": MILLION * (price["sns_fifo_publish"] + 6 * price["sns_fifo_delivery"])
         + event_gb * (price["sns_fifo_publish_gb"] + 6 * price["sns_fifo_delivery_gb"]),
-        "SQS": sum(_queue(name, invocations[name], price) for name in samples.AGENTS),
+        "SQS": sum(_queue(name, invocations[name], traffic, price) for name in samples.AGENTS),
         "DynamoDB": writes * price["dynamodb_write"]
         + reads * price["dynamodb_read"]
         + 10 * MILLION * ROW_BYTES / 1e9 * DAYS_KEPT / 30 * price["dynamodb_gb_month"],
         "Logs": logged / 1e9 * (price["logs_gb"] + price["logs_gb_month"] / 6),
         "SSM": price["ssm_standard"],
         "Transfer to the agents": (sent + requests * HEADER_BYTES) / 1e9 * price["transfer_gb"],
+        "Transfer to callers": (MILLION * measured.response_bytes + calls * GATEWAY_BYTES) / 1e9 * price["transfer_gb"],
     }
 
 
 def _gb_seconds(measured: Measured, template: Deployed, traffic: Traffic, invocations: Mapping[str, float]) -> float:
-    """Billed: what an invocation takes alone, and for the rest of its batch the processor's time."""
-    ingest = MILLION * measured.milliseconds("ingest", template.ingest_memory)
+    """Billed: what an invocation takes alone, and for the rest of its batch the processor's time, or each as alone."""
+    more_of_call = (measured.ingest_ten_us - measured.ingest_us) / 9 / 1e3 / _share(template.ingest_memory)
+    ingest = measured.milliseconds("ingest", template.ingest_memory) + (traffic.per_call - 1) * more_of_call
     agents = 0.0
     for name, times in invocations.items():
         alone = measured.milliseconds(name, template.agent_memory)
-        more = (traffic.batch(name, template) - 1) * measured.agents[name]["cpu_ms"] / _share(template.agent_memory)
-        agents += times * (alone + more)
-    return (ingest * template.ingest_memory + agents * template.agent_memory) / 1000 / 1024
+        more = measured.agents[name]["cpu_ms"] / _share(template.agent_memory)
+        each = alone if traffic.are_alone(name, template) else more
+        agents += times * (alone + (traffic.batch(name, template) - 1) * each)
+    calls = MILLION / traffic.per_call
+    return (calls * ingest * template.ingest_memory + agents * template.agent_memory) / 1000 / 1024
+
+
+def _starting_gb_seconds(
+    measured: Measured, template: Deployed, calls: float, invocations: Mapping[str, float]
+) -> float:
+    """Billed for starts, where as many invocations wait for one as AWS says at most."""
+    ingest = calls * measured.starting("ingest", template.ingest_memory) * template.ingest_memory
+    agents = sum(times * measured.starting(name, template.agent_memory) for name, times in invocations.items())
+    return STARTS * (ingest + agents * template.agent_memory) / 1000 / 1024
 
 
 def _share(memory: int) -> float:
     return min(1.0, memory / FULL_MEMORY)
 
 
-def _queue(agent: str, invocations: float, price: Mapping[str, float]) -> float:
-    """SNS puts each message in; Lambda receives and deletes ten at a time."""
-    requests = MILLION + 2 * max(invocations, MILLION / 10)
+def _queue(agent: str, invocations: float, traffic: Traffic, price: Mapping[str, float]) -> float:
+    """SNS sends each message; Lambda receives what is there, and deletes a batch's ten at a time."""
+    requests = MILLION + MILLION / traffic.received() + max(invocations, MILLION / 10)
     return requests * price[_request(agent)]
 
 
@@ -176,7 +238,7 @@ def _request(agent: str) -> str:
 
 def _units(measured: Measured, template: Deployed, traffic: Traffic) -> tuple[float, float]:
     """Rows written and read for a million events; a delivery that is alone in its batch does not read its device."""
-    alone = {name: traffic.batch(name, template) <= 1 for name in samples.AGENTS}
+    alone = {name: traffic.are_alone(name, template) for name in samples.AGENTS}
     told = [measured.told(name, "rows_alone" if is_alone else "rows") for name, is_alone in alone.items()]
     writes = 1 + sum(rows.get(f"dynamodb.{call}", 0) for rows in told for call in WRITES)
     # Of a batch's start only: the circuit is looked at every five seconds.
@@ -221,6 +283,7 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
         "an HTTP API instead of REST": (template, replace(traffic, http=True)),
         "a window of 20 s instead": (replace(template, windows=wider), traffic),
         "no limit of batches under way": (template, replace(traffic, pollers=FEWEST_POLLERS)),
+        "ten events a call, from a phone's queue": (template, replace(traffic, per_call=10)),
         "ten times the traffic": (template, replace(traffic, events_a_second=traffic.events_a_second * 10)),
         **{
             f"agents with {memory} MB": (replace(template, agent_memory=memory), traffic)
@@ -238,8 +301,6 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
     total = sum(per_million(measured, template, traffic).values())
     reserved = _saved_by_reserving(*_units(measured, template, traffic))
     yield Row("cost if", "reserved writes, 70 % used", total - reserved, "USD/M")
-    sends = MILLION * sum(prices()[_request(name)] for name in samples.AGENTS)
-    yield Row("cost if", "SNS' sends to SQS not billed", total - sends, "USD/M")
     http = sum(per_million(measured, template, replace(traffic, http=True)).values())
     yield Row("cost if", "HTTP API and reserved writes", http - reserved, "USD/M")
     yield from _month_if(template)
@@ -263,9 +324,11 @@ def _saved_by_reserving(writes: float, reads: float) -> float:
     return writes * (price["dynamodb_write"] - reserved) + reads * price["dynamodb_read"]
 
 
-def prices() -> Mapping[str, float]:
-    """US dollars by what is paid for, as prices.json dates and sources them."""
-    return {name: one["usd"] for name, one in _table_of_prices()["prices"].items()}
+def prices(region: str = US_EAST) -> Mapping[str, float]:
+    """US dollars by what is paid for, as prices.json dates and sources them; not a number where none was found."""
+    table = _table_of_prices()
+    own = table["prices"] if region == US_EAST else table[region]["prices"]
+    return {name: float(own[name]["usd"]) if name in own else nan for name in table["prices"]}
 
 
 @cache
