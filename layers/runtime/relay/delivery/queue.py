@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from relay.aws import clients
 from relay.aws.log import logger
 
@@ -57,7 +55,7 @@ class Queue:
             clients.sqs().change_message_visibility(
                 QueueUrl=self.url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=hidden
             )
-        except (BotoCoreError, ClientError) as fault:
+        except clients.AwsError as fault:
             logger().warning("not postponed", extra={"message_id": message.message_id, "kind": type(fault).__name__})
 
     def dead_letter(self, message: Message, attributes: Mapping[str, str]) -> None:
