@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from bench import against, cold, cost, delivery, end_to_end, ingest, mapping, memory, report, samples
 from bench.measure import Extent, Row, Say
 from bench.revision import UnknownRevisionError
+from bench.traffic import Measured
 
 PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "memory", "cost")
 
@@ -64,7 +65,7 @@ def _measured(parts: set[str], extent: Extent, say: Say, *, quick: bool) -> Iter
         "delivery": lambda: delivery.measure(extent, say),
         "end-to-end": lambda: iter(()) if quick else end_to_end.measure(extent, say),
         "memory": lambda: memory.measure(extent, say, from_sources=quick),
-        "cost": lambda: cost.rows(cost.Measured.of(rows)),
+        "cost": lambda: cost.rows(Measured.of(rows)),
     }
     for part, measure in measures.items():
         if part in needed:

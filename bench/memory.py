@@ -12,10 +12,11 @@ from tempfile import mkdtemp
 
 from bench import samples
 from bench.cold import paths, start
-from bench.cost import FULL_MEMORY, MEMORIES, MILLION, prices
+from bench.cost import MEMORIES, prices
 from bench.delivery import AGENT_MS, AWS_MS
 from bench.measure import Extent, Row, Say
 from bench.outside import answering, built, run
+from bench.traffic import FULL_MEMORY, MILLION
 
 FUNCTIONS = ("ingest", *samples.AGENTS)
 
