@@ -14,6 +14,7 @@ from bench.traffic import FEWEST_POLLERS, FULL_MEMORY, MILLION, POLLERS, Measure
 
 US_EAST, SAO_PAULO = "us-east-1", "sa-east-1"
 TARGET, IDLE_TARGET = 20.0, 3.0
+IDLE_AT_LIST_PRICE = "idle, in an account that uses up what AWS gives"
 
 MEMORIES = (FULL_MEMORY, 512, 256, 128)
 """What a function may be given: a whole processor, and less."""
@@ -206,7 +207,7 @@ def _month_if(template: Deployed) -> Iterator[Row]:
     price = prices()
     yield Row("cost if", "in use: custom metrics, besides", METRICS_IN_USE * price["metric_month"], "USD/month")
     usual, fewest = idle(template), idle(template, FEWEST_POLLERS)
-    yield Row("cost if", "idle, in an account that uses up what AWS gives", sum(usual.values()), "USD/month")
+    yield Row("cost if", IDLE_AT_LIST_PRICE, sum(usual.values()), "USD/month")
     left = sum(fewest.values()) - given(template, fewest[_WAITS])
     yield Row("cost if", "idle, no limit of batches under way", left, "USD/month")
     kept = 2 * template.ingest_memory / 1024 * MONTH_SECONDS * price["snapstart_kept_gb_second"]
