@@ -83,7 +83,7 @@ def test_an_alarm_tells_somebody_when_it_begins_and_when_it_is_over(name: str) -
 
 @every_alarm
 def test_an_alarm_names_a_page_of_the_runbook_that_is_there(name: str) -> None:
-    (anchor,) = re.findall(r"See docs/operations\.md#([a-z-]+)$", _description(ALARMS[name]))
+    (anchor,) = re.findall(r"See docs/runbook\.md#([a-z-]+)$", _description(ALARMS[name]))
     assert anchor in _anchors()
 
 
