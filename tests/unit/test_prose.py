@@ -23,7 +23,7 @@ WORDS = {
 """Each word that prose does without, in any inflection, with what to write instead."""
 
 NOT_YET = {"bench", "functions", "layers", "local", "ops", "tests"}
-"""Directories whose Python is still to be rewritten; a directory leaves the list once its docstrings and comments are."""
+"""Directories whose Python is still to be rewritten; each leaves the list once its docstrings and comments are."""
 
 WORD = re.compile(rf"\b({'|'.join(WORDS)})(s|ed|ing)?\b", re.IGNORECASE)
 
@@ -35,11 +35,11 @@ def _files(pattern: str) -> list[Path]:
 
 
 def _prose_of_markdown(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without code, targets of links, and the tables that `bench.docs` writes."""
+    """Lines without code, targets of links, and what `bench.docs` and `ops.reference` write from Python."""
     fence, generated = "", False
     for number, line in enumerate(text.splitlines(), 1):
         opening = re.match(r"\s*(```|~~~)", line)
-        generated = line.startswith("<!-- bench:") or (generated and not line.startswith("<!-- end"))
+        generated = line.startswith(("<!-- bench:", "<!-- cli:")) or (generated and not line.startswith("<!-- end"))
         if opening and fence in {"", opening[1]}:
             fence = "" if fence else opening[1]
         elif not fence and not generated:
