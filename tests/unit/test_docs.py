@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from local.sandbox import exchange
 from ops import reference
 from relay.agent.definition import Agent
+from relay.agent.http import Request, unmasked
 from relay.errors import Skip
 from relay.event.model import Event
 
@@ -65,7 +67,7 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: Path)
     assert broken == []
 
 
-@every_document
+@pytest.mark.parametrize("document", [page for page in _documents() if page.stem != "CHANGELOG"], ids=str)
 def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     named = re.findall(r"`((?:tests|docs|bench|local|ops|layers)/[\w./-]+\.\w+)`", _prose(document))
     named += [f"layers/runtime/{file}" for file in re.findall(r"`(relay/[\w/]+\.py)`", _prose(document))]
@@ -135,33 +137,50 @@ def test_every_command_has_its_task() -> None:
     assert [name for name, _ in reference.commands() if f"`relay {name}" not in tasks] == []
 
 
-def _recipe(language: str) -> str:
-    """The first code block of a language in the recipe for an agent."""
-    found = re.search(
-        rf"^```{language}\n(.*?)^```$", Path("docs/adding-an-agent.md").read_text(), re.MULTILINE | re.DOTALL
-    )
+def _recipe(file: str) -> str:
+    """The last code block that the recipe for an agent gives for a file."""
+    section = Path("docs/adding-an-agent.md").read_text().split(f"`{file}`")[1]
+    found = re.search(r"^```\w+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert found
     return found[1]
 
 
-def _example() -> tuple[Agent[Any], dict[str, Any]]:
+def _module(file: str) -> dict[str, Any]:
+    """The names that a module of the recipe defines."""
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(_recipe("python"), "docs/adding-an-agent.md", "exec"), names)  # noqa: S102 - our own document
-    return names["AGENT"], json.loads(_recipe("json"))
+    exec(compile(_recipe(file), file, "exec"), names)  # noqa: S102 - our own document
+    return names
 
 
-def test_the_agent_of_the_recipe_builds_the_requests_of_its_contract() -> None:
-    agent, contract = _example()
+def _requests(agent: Agent[Any], case: dict[str, Any]) -> list[Request]:
+    event, settings = Event.load(json.dumps(case["event"])), agent.settings.model_validate(case["settings"])
+    return agent.build_requests(event, settings)
+
+
+APP, CONTRACT, SANDBOX = (
+    *("functions/agents/example/app.py", "functions/agents/example/contract.json"),
+    "local/sandbox/example.py",
+)
+
+
+def test_the_agent_of_the_recipe_does_what_its_contract_says() -> None:
+    agent, contract = _module(APP)["AGENT"], json.loads(_recipe(CONTRACT))
     for case in contract["cases"]:
-        event, settings = Event.model_validate(case["event"]), agent.settings.model_validate(case["settings"])
         if "skip" in case:
             with pytest.raises(Skip, match=case["skip"]):
-                agent.build_requests(event, settings)
+                _requests(agent, case)
         else:
-            built = [(request.url, json.loads(request.body)) for request in agent.build_requests(event, settings)]
+            built = [(request.url, json.loads(request.body)) for request in _requests(agent, case)]
             assert built == [(request["url"], request["body"]) for request in case["requests"]]
-
-
-def test_the_recipes_contract_has_the_keys_of_every_other() -> None:
-    _, contract = _example()
     assert contract.keys() == json.loads(Path("functions/agents/emarsys/contract.json").read_text()).keys()
+
+
+def test_the_sandbox_of_the_recipe_accepts_what_its_agent_sends() -> None:
+    agent, case = _module(APP)["AGENT"], json.loads(_recipe(CONTRACT))["cases"][0]
+    sandboxed: exchange.Agent = _module(SANDBOX)["Example"](case["settings"])
+    (request,) = _requests(agent, case)
+    headers = unmasked(request.headers)
+    judgement = sandboxed.judge(exchange.Request(request.method, "/hook", {}, headers, request.body), 0.0)
+    assert (list(judgement.violations), judgement.work().status) == ([], 200)
+    sandboxed.forget()
+    assert sandboxed.state()
