@@ -71,7 +71,7 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: Path)
 def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     named = re.findall(r"`((?:tests|docs|bench|local|ops|layers)/[\w./-]+\.\w+)`", _prose(document))
     named += [f"layers/runtime/{file}" for file in re.findall(r"`(relay/[\w/]+\.py)`", _prose(document))]
-    example = {"tests/unit/test_sandbox_example.py", "local/sandbox/example.py"}
+    example = {"tests/unit/sandbox/test_sandbox_example.py", "local/sandbox/example.py"}
     assert [file for file in named if not Path(file).exists() and file not in example] == []
 
 
