@@ -181,6 +181,8 @@ def _memory(told: Found) -> Iterator[str]:
 def _usd(*parts: str) -> Callable[[Found], Iterator[str]]:
     def table(told: Found) -> Iterator[str]:
         rows = [row for part in parts for row in told["parts"][part]]
+        if not any(map(_elsewhere, rows)):
+            return _table(["", "USD", "of", ""], [_price(row) for row in rows])
         return _table(["", "USD", "of", "", "in sa-east-1"], [[*_price(row), _elsewhere(row)] for row in rows])
 
     return table
