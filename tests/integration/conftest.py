@@ -12,6 +12,7 @@ from moto.dynamodb.models import DynamoDBBackend
 
 from relay.api import keys
 from relay.aws import clients, environment, parameters
+from relay.delivery import refused
 from tests.integration import partiql
 
 
@@ -73,3 +74,4 @@ def forget() -> None:
                 cached.cache_clear()
     environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
     parameters._last_good.clear()  # noqa: SLF001
+    refused.forget()
