@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 import urllib.error
@@ -129,7 +130,9 @@ def _start_ministack(children: ExitStack, home: Path) -> str:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     scratch = home / "tmp"
-    scratch.mkdir(exist_ok=True)
+    # What a cloud that was killed has left there.
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
     own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(scratch)}
     own["EMULATOR_REFUSING"] = str(home / REFUSING)
     (home / REFUSING).unlink(missing_ok=True)
