@@ -12,7 +12,7 @@ import pytest
 from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
 from local.story import CONTACT, PHONE
-from tests.e2e.conftest import PATIENCE_SECONDS, Caller
+from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller
 
 Unique = Callable[[], str]
 
@@ -153,7 +153,7 @@ def test_an_agent_that_does_not_answer_moves_the_alarm_of_the_circuit_alone(
 def test_an_event_that_cannot_be_accepted_moves_the_alarm_of_ingest_alone(
     app: Caller, unique: Unique, watch: Watch
 ) -> None:
-    told = HOME / "test" / REFUSING
+    told = HOME / CLOUD / REFUSING
     told.write_text("sns")
     try:
         answer = app.call("/login", {"customerId": unique(), **PHONE})
