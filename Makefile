@@ -8,6 +8,8 @@ STAGE ?= prod
 # The stage's parameters stand in samconfig.toml; the agents among them are told to the build as well, which expands them.
 OVERRIDES = PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE) \
   $(or $(shell sed -n '/^\[$(STAGE)\.deploy/,/^\[[^.]*\.[^d]/s/^parameter_overrides = "\(.*\)"/\1/p' samconfig.toml),$(error samconfig.toml has no stage "$(STAGE)"))
+# Processes that run tests, each with a local cloud of its own; end-to-end tests mostly wait, so two for each core.
+WORKERS ?= $(if $(TESTS),0,4)
 DEV := .venv/dev/bin
 SAM := $(CURDIR)/.venv/sam/bin/sam
 export PYTHONPATH := layers/runtime:.
@@ -24,8 +26,8 @@ help: ## list the targets
 demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event
 	@exec $(DEV)/python -m local demo
 
-test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud)
-	@exec $(DEV)/python -m pytest $(TESTS)
+test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud); TESTS names files
+	@exec $(DEV)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, template, secrets, then the tests
 	$(DEV)/ruff format --check .

@@ -180,6 +180,14 @@ def store_app(stack: Stack, app_id: str, identity_keys: list[str] | None = None,
     return Caller(replace(stack, app_id=app_id, public_key=keys["public"], secret_key=keys["secret"]))
 
 
+def empty_dead_letters(stack: Stack) -> None:
+    """Drops what is parked, at every agent."""
+    queues = Cloud(stack.aws_endpoint, stack.region).client("sqs")
+    for url in queues.list_queues()["QueueUrls"]:
+        if "DeadLetterQueue" in url:
+            queues.purge_queue(QueueUrl=url)
+
+
 @pytest.fixture
 def unique() -> Callable[[], str]:
     """Makes ids that no other test uses."""

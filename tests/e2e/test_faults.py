@@ -290,7 +290,7 @@ def _kill(agent: str) -> int:
             command = process.read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if f".local/{CLOUD}/tmp/" in command and f"-{agent}Function-" in command:
+        if f".local/{CLOUD}/" in command and f"-{agent}Function-" in command:
             os.kill(int(process.parent.name), signal.SIGKILL)
             killed += 1
     return killed
