@@ -1,6 +1,13 @@
-"""The order in which processes take the tests: a file at a time, and those first that last longest."""
+"""How many examples properties are tried with, and in which order several processes take the tests."""
 
 import pytest
+from hypothesis import settings
+
+from tests.examples import examples
+
+# Time is no reason to fail: the machine may be busy. The profile in use is Hypothesis' own, another one in CI.
+settings.register_profile("tests", settings(), deadline=None, max_examples=examples(100))
+settings.load_profile("tests")
 
 LONGEST = (
     "e2e/test_personal_data.py",

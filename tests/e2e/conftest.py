@@ -181,10 +181,10 @@ def store_app(stack: Stack, app_id: str, identity_keys: list[str] | None = None,
 
 
 def empty_dead_letters(stack: Stack) -> None:
-    """Drops what is parked, at every agent."""
+    """Drops what is parked at any agent, and what the topic could not hand to one."""
     queues = Cloud(stack.aws_endpoint, stack.region).client("sqs")
     for url in queues.list_queues()["QueueUrls"]:
-        if "DeadLetterQueue" in url:
+        if "DeadLetterQueue" in url or "UndeliveredQueue" in url:
             queues.purge_queue(QueueUrl=url)
 
 

@@ -17,6 +17,9 @@ from functions.ingest.app import CALLS, handler
 from relay import aws, catalogue
 from relay.event import Event
 from relay.ledger import Ledger
+from tests.examples import examples
+
+pytestmark = pytest.mark.slow
 
 DEVICE = {"id": "d", "pushToken": "t", "screen": {"density": 2}}
 LEAST: dict[str, dict[str, Any]] = {
@@ -112,7 +115,7 @@ def _is_problem(document: Any) -> bool:
 
 
 @pytest.mark.parametrize("path", [*(f"/{call}" for call in CALLS), "/batch"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(body=BODIES, headers=HEADERS)
 @example(body=b"", headers={})
 @example(body=b"\x1f\x8b\x08", headers={"Content-Encoding": "gzip"})
@@ -135,7 +138,7 @@ def test_any_bytes_are_taken_or_a_problem(path: str, body: bytes, headers: dict[
         assert heard == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(body=BODIES, headers=HEADERS)
 def test_any_bytes_are_a_dry_run_or_a_problem(body: bytes, headers: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -144,14 +147,14 @@ def test_any_bytes_are_a_dry_run_or_a_problem(body: bytes, headers: dict[str, st
     assert answer["statusCode"] == 200 or _is_problem(json.loads(answer["body"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(body=BODIES, headers=HEADERS)
 def test_any_bytes_are_no_token(body: bytes, headers: dict[str, str]) -> None:
     assert _is_problem(json.loads(mint(_request("/identity-tokens", body, headers=headers), None)["body"]))
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     properties=PROPERTIES,
     loose=st.dictionaries(NAME, WORDS, max_size=3),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from relay import aws
 from relay.event import Device, Event, EventType
 from relay.ledger import Claim, Ledger, Settlement
+from tests.examples import examples
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -71,10 +72,17 @@ def _answers(asked: list[Any], shop: str) -> list[Any]:
     return [*answers, *({agent: {**row, "by": ""} for agent, row in rows.items()} for rows in kept)]
 
 
+@pytest.mark.hypothesis
 def test_it_answers_as_moto_does(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     of_moto = boto3.client("dynamodb")
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(25),
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(asked=calls)
     def agree(asked: list[Any]) -> None:
         shop, simulated = f"{table}-{next(_shops)}", SimulatedDynamoDB()

@@ -14,6 +14,8 @@ from bench.cost import WRITES
 from bench.measure import Extent
 from relay.batch import CREWS
 
+pytestmark = pytest.mark.slow
+
 PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
 
 
