@@ -1,4 +1,4 @@
-"""How many examples properties are tried with, and in which order several processes take the tests."""
+"""How often properties are tried, the order in which several processes take the tests, and what tests report."""
 
 import pytest
 from hypothesis import settings
@@ -9,28 +9,18 @@ from tests.examples import examples
 settings.register_profile("tests", settings(), deadline=None, max_examples=examples(100))
 settings.load_profile("tests")
 
-LONGEST = (
-    "e2e/test_personal_data.py",
-    "e2e/test_faults.py",
-    "e2e/test_fuzz.py",
-    "e2e/test_relay_agents.py",
-    "e2e/test_relay_parked.py",
-    "e2e/test_relay_events.py",
-    "e2e/test_alarms.py",
-    "integration/test_one_phone_two_people.py",
-    "unit/test_bench.py",
-)
-"""Files of 20 seconds and more, longest first; all others come after them in their usual order."""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Orders the tests for several processes (`make test`); one process alone keeps the usual order."""
-    if not config.pluginmanager.hasplugin("xdist") or not hasattr(config, "workerinput"):
-        return
-    place = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(_file(item), len(LONGEST)))
+    """Orders the tests for several processes, which take a file at a time: those first that last longest."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: (item.path not in slow, "e2e" not in item.path.parts))
 
 
-def _file(item: pytest.Item) -> str:
-    return item.path.relative_to(item.config.rootpath / "tests").as_posix()
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what tests recorded as their `report`, whichever process they ran in."""
+    for test in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in test.user_properties:
+            if name == "report" and test.when == "call":
+                terminalreporter.write_line(f"{test.nodeid}:\n{text}")

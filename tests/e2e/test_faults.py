@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from local import settings
@@ -16,6 +17,8 @@ from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
 from local.story import CONTACT, PHONE
 from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller
+
+pytestmark = pytest.mark.slow
 
 Unique = Callable[[], str]
 LONG_SECONDS = 100.0
