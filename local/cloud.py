@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 import urllib.error
@@ -61,8 +62,7 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")
         tools = environment(endpoint, home)
-        with only_one_at_a_time():
-            deploy.build(tools, say)
+        with _built(tools, say):
             api_id = deploy.deploy(tools, parameters or {}, say)
         cloud = deploy.Cloud(endpoint, REGION)
         cloud.apply_gateway_responses(api_id)
@@ -129,7 +129,9 @@ def _start_ministack(children: ExitStack, home: Path) -> str:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     scratch = home / "tmp"
-    scratch.mkdir(exist_ok=True)
+    # What a cloud that was killed has left there.
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
     own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(scratch)}
     own["EMULATOR_REFUSING"] = str(home / REFUSING)
     (home / REFUSING).unlink(missing_ok=True)
@@ -148,6 +150,20 @@ def _answers(url: str) -> bool:
         return True
     except OSError:
         return False
+
+
+@contextmanager
+def _built(tools: Mapping[str, str], say: Say) -> Iterator[None]:
+    """The build of today's sources, which no process changes while the block lasts; several may read it at once."""
+    with (HOME / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if deploy.is_built():
+            say("sam build: nothing has changed")
+        while not deploy.is_built():
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            deploy.build(tools, say)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 @contextmanager

@@ -18,6 +18,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".local/build"
+BUILT = ROOT / ".local/built.sha256"
+"""The digest of the sources that the build was made from."""
+SOURCES = [ROOT / name for name in ("functions", "layers", "template.yaml", "samconfig.toml", "locks/sam.txt")]
 SAM = ROOT / ".venv/sam/bin/sam"
 STACK_NAME = "session-relay"
 STAGE = "local"
@@ -42,13 +45,33 @@ class ToolFailedError(Exception):
     """A tool ended with an error; the message is what it printed last."""
 
 
+def is_built() -> bool:
+    """Whether the build is that of today's template, functions and layer."""
+    return BUILT.is_file() and BUILT.read_text() == digest()
+
+
 def build(environment: Mapping[str, str], say: Say) -> None:
-    """Runs `sam build`, which does again only what has changed."""
+    """Runs `sam build`, unless the build is that of today's sources."""
+    if is_built():
+        return
+    made_from = digest()
+    BUILT.unlink(missing_ok=True)
     _sam(environment, "build", "--build-dir", str(BUILD), "--cache-dir", str(ROOT / ".local/cache"), *_overrides({}))
     # The layer's Makefile compiles the layer; the functions' own code is compiled here, for the same Python.
     for folder in BUILD.glob("*Function"):
         compileall.compile_dir(folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    BUILT.write_text(made_from)
     say("sam build: done")
+
+
+def digest() -> str:
+    """The SHA-256 of all that a build is made from, in hexadecimal digits."""
+    content = hashlib.sha256(json.dumps([PARAMETERS, sys.version]).encode())
+    for source in SOURCES:
+        for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                content.update(f"\n{file.relative_to(ROOT)} {file.stat().st_size}\n".encode() + file.read_bytes())
+    return content.hexdigest()
 
 
 def deploy(environment: Mapping[str, str], parameters: Mapping[str, str], say: Say) -> str:
