@@ -161,7 +161,8 @@ def test_an_event_that_cannot_be_accepted_moves_the_alarm_of_ingest_alone(
         told.unlink()
     assert answer.status_code == 503
     assert watch.moves("IngestErrorsAlarm")
-    assert watch.moved() == {"IngestErrorsAlarm"}
+    assert watch.moves("ApiErrorsAlarm")
+    assert watch.moved() == {"IngestErrorsAlarm", "ApiErrorsAlarm"}
 
 
 def test_what_an_agents_deliveries_took_can_be_read_by_percentile(app: Caller, unique: Unique, watch: Watch) -> None:
