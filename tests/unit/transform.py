@@ -4,8 +4,8 @@
 values. It writes a list of the templates that CloudFormation would create, in the same order. EXPANDER names the code
 that applies AWS::LanguageExtensions, since AWS publishes none of its own. `samcli` is SAM CLI's, which follows the
 service's code and resolves every parameter of a resource; AWS' documentation says the same (Template Reference,
-"Using AWS::Serverless with AWS::LanguageExtensions"). `ministack` is MiniStack's, which follows what an account answered
-and resolves a parameter only inside the extensions' own functions. A template has to be right by both.
+"Using AWS::Serverless with AWS::LanguageExtensions"). `ministack` is MiniStack's, which follows the answers of an
+account and resolves a parameter only inside the extensions' own functions. A template has to be right by both.
 """
 
 import copy

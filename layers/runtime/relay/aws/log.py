@@ -34,14 +34,19 @@ def logger() -> Logger:
     return written
 
 
+def _standard() -> logging.Logger:
+    """The standard library's logger that Powertools' stands on, with its level and its handler."""
+    return logging.getLogger(logger().name)
+
+
 def _to_json(line: dict[str, Any]) -> str:
     return to_json(line, fallback=str).decode()
 
 
 def log_with_metrics(level: int, message: str, fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """Writes a line that carries metrics (of `emf`); the metrics alone where LogLevel leaves such a line out."""
-    if logger().isEnabledFor(level):
-        logger().log(level, message, extra={**fields, **metrics})
+    if _standard().isEnabledFor(level):
+        _standard().log(level, message, extra={**fields, **metrics})
     elif metrics:
         _write_metrics(metrics)
 
@@ -55,7 +60,7 @@ def emit_metric(metric: str, value: int = 1, agent: str | None = None) -> None:
 def _write_metrics(metrics: Mapping[str, Any]) -> None:
     # Lambda drops a line of a lower level than the function's, and takes one without a level or a time for INFO.
     # Source: Lambda developer guide, "Log-level filtering".
-    level = _LAMBDA_LEVELS.get(logger().level, "ERROR")
+    level = _LAMBDA_LEVELS.get(_standard().level, "ERROR")
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     print(_to_json({"level": level, "timestamp": now, "message": "metrics", **metrics}))  # noqa: T201 - the format's way
 
