@@ -13,6 +13,7 @@ import relay
 from relay.aws import log
 from relay.delivery.outcome import Outcome
 from relay.delivery.report import Report
+from relay.ledger.states import DeliveryState
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 every_level = pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARN", "ERROR"])
@@ -38,8 +39,8 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("_fresh_logger")
 def test_a_batchs_metrics_are_written_at_every_level(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     report = Report("emarsys")
-    report.add(None, Outcome("parked", "HTTP 400", attempts=1, tried=True), NOW, 42.0)
-    report.add(None, Outcome("delivered", "HTTP 200", attempts=1, tried=True), NOW, 42.0)
+    report.add(None, Outcome(DeliveryState.PARKED, "HTTP 400", attempts=1, tried=True), NOW, 42.0)
+    report.add(None, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True), NOW, 42.0)
     report.close()
     lines = _lines(capsys)
     metrics = [line for line in lines if "_aws" in line]
