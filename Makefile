@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-PYTHON_RUNTIME ?= 3.13
+PYTHON_RUNTIME ?= 3.14
 ARCHITECTURE ?= arm64
 STAGE ?= prod
 # The stage's parameters stand in samconfig.toml; the agents among them are told to the build as well, which expands them.
@@ -88,7 +88,7 @@ bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to
 pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)
 	@exec $(DEV)/python -m local.pictures
 
-build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
+build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.14 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
 	  $(SAM) build --parameter-overrides $(OVERRIDES)
@@ -97,7 +97,8 @@ build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 A
 	else echo "No python$(PYTHON_RUNTIME) here to compile layer and functions with: starts take twice as long."; fi
 
 deploy: build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
-	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES)
+	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES) \
+	  ReleaseDigest=$$($(DEV)/python -m ops.digest .aws-sam/build $(OVERRIDES))
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \

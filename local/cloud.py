@@ -65,7 +65,7 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         with _built(tools, say):
             api_id = deploy.deploy(tools, parameters or {}, say)
         cloud = deploy.Cloud(endpoint, REGION)
-        cloud.apply_gateway_responses(api_id)
+        cloud.apply_gateway_responses(api_id, parameters or {})
         cloud.make_topic_fifo()
         cloud.limit_concurrency(2)
         cloud.shorten_visibility(32)

@@ -77,7 +77,8 @@ def digest() -> str:
 def deploy(environment: Mapping[str, str], parameters: Mapping[str, str], say: Say) -> str:
     """Runs `sam deploy` with these parameters beside the local ones; the id of the REST API that it made."""
     template = ["--template-file", str(BUILD / "template.yaml")]
-    _sam(environment, "deploy", *template, "--no-confirm-changeset", "--no-progressbar", *_overrides(parameters))
+    named = {**parameters, "ReleaseDigest": _release_digest(environment, parameters)}
+    _sam(environment, "deploy", *template, "--no-confirm-changeset", "--no-progressbar", *_overrides(named))
     say("sam deploy: done")
     client = boto3.client("cloudformation", **_local(environment["AWS_ENDPOINT_URL"]))
     outputs = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Outputs"]
@@ -98,6 +99,14 @@ def _sam(environment: Mapping[str, str], *arguments: str) -> None:
     if run.returncode:
         tail = "\n".join(run.stdout.splitlines()[-30:])
         raise ToolFailedError(f"sam {arguments[0]} ended with {run.returncode}:\n{tail}")
+
+
+def _release_digest(environment: Mapping[str, str], parameters: Mapping[str, str]) -> str:
+    """The release's name, as `make deploy` makes it."""
+    _, *told = _overrides(parameters)
+    command = [sys.executable, "-m", "ops.digest", str(BUILD), *told]
+    run = subprocess.run(command, cwd=ROOT, env=dict(environment), stdout=subprocess.PIPE, text=True, check=True)
+    return run.stdout.strip()
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:
@@ -123,12 +132,17 @@ class Cloud:
         """A boto3 client of the local cloud."""
         return boto3.client(service, **self._local)  # type: ignore[call-overload]
 
-    def apply_gateway_responses(self, api_id: str) -> None:
+    def apply_gateway_responses(self, api_id: str, parameters: Mapping[str, str]) -> None:
         """Gives the API the template's gateway responses, which MiniStack 1.5.33 does not read from the API's body."""
+        pages_may_call = bool(parameters.get("AllowedOrigins"))
         template = yaml.safe_load((BUILD / "template.yaml").read_text())
         api = self.client("apigateway")
         for kind, response in template["Resources"]["Api"]["Properties"]["GatewayResponses"].items():
-            headers = response["ResponseParameters"]["Headers"]
+            headers = {
+                name: value["Fn::If"][1] if isinstance(value, dict) else value
+                for name, value in response["ResponseParameters"]["Headers"].items()
+                if pages_may_call or not isinstance(value, dict)
+            }
             api.put_gateway_response(
                 restApiId=api_id,
                 responseType=kind,

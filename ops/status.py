@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import logs
+from ops import logs, releases
 from ops.metrics import Metric, ours, totals
 from ops.queues import Depth
 from ops.show import Row, Show, ago, picture, table
@@ -44,10 +44,11 @@ def status(
     if svg:
         svg.write_text(picture(table(rows, COLUMNS, title), _sentence(found), "relay status"), encoding="utf-8")
     if show.as_json:
-        show.document(found)
+        show.document({**found, "releases": [one.document() for one in releases.of(stage)]})
         return
     show.rows(rows, COLUMNS, title)
     show.say(_sentence(found))
+    show.say(releases.sentence(releases.of(stage)))
 
 
 def of(stage: Stage) -> dict[str, Any]:

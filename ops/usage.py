@@ -22,7 +22,9 @@ class Usage:
         if not self.plan or app in self.apps():
             return
         api, name = client("apigateway"), self._name(app)
-        made = next((key for key in api.get_api_keys(nameQuery=name)["items"] if key["name"] == name), None)
+        # By the beginning of a name, and in pages: the keys of shop-1 and shop-2 come before that of shop.
+        pages = api.get_paginator("get_api_keys").paginate(nameQuery=name)
+        made = next((key for page in pages for key in page["items"] if key["name"] == name), None)
         made = made or api.create_api_key(name=name, value=usage_key(self.stage.name, app), enabled=True)
         api.create_usage_plan_key(usagePlanId=self.plan, keyId=made["id"], keyType="API_KEY")
 

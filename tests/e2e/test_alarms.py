@@ -143,7 +143,7 @@ def test_an_agent_that_does_not_answer_moves_the_alarm_of_the_circuit_alone(
         app.receipt(event_id, "google", "unconfirmed")
 
 
-def test_an_event_that_cannot_be_accepted_moves_the_alarm_of_ingest_alone(
+def test_an_event_that_cannot_be_accepted_moves_the_alarms_of_ingest_and_of_the_api_alone(
     app: Caller, unique: Unique, watch: Watch
 ) -> None:
     told = HOME / CLOUD / REFUSING
@@ -153,8 +153,9 @@ def test_an_event_that_cannot_be_accepted_moves_the_alarm_of_ingest_alone(
     finally:
         told.unlink()
     assert answer.status_code == 503
-    assert watch.moves("IngestErrorsAlarm")
-    assert watch.moved() == {"IngestErrorsAlarm"}
+    assert wait_for(lambda: watch.rings("IngestErrorsAlarm"), PATIENCE_SECONDS)
+    assert watch.moves("ApiErrorsAlarm")
+    assert watch.moved() == {"ApiErrorsAlarm"}
 
 
 def test_what_an_agents_deliveries_took_can_be_read_by_percentile(app: Caller, unique: Unique, watch: Watch) -> None:
