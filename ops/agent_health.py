@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator
 
-from ops import product
+from ops import agent_modules
 from ops.fields import faults_of
 from ops.findings import Finding, judged
 from ops.queues import Depth
-from ops.stage import Parts, Stage, client
+from ops.stage import AgentStack, Stage, client
 
 
-def agent_findings(stage: Stage, agent: Parts) -> Iterator[Finding]:
+def agent_findings(stage: Stage, agent: AgentStack) -> Iterator[Finding]:
     """Everything about an agent: its settings, its way in, its function, and what is parked."""
     deploy = f"make deploy STAGE={stage.name}"
     yield _settings(stage, agent)
@@ -21,19 +21,19 @@ def agent_findings(stage: Stage, agent: Parts) -> Iterator[Finding]:
     yield judged(agent.name, not parked, "nothing is parked", f"{parked} parked", f"relay parked list {agent.name}")
 
 
-def _settings(stage: Stage, agent: Parts) -> Finding:
+def _settings(stage: Stage, agent: AgentStack) -> Finding:
     text = stage.read("agents", agent.name)
     mend = f"relay agents set {agent.name} --stage {stage.name}"
     if text is None:
         return Finding(agent.name, "no settings are stored, so its deliveries are held", "wrong", mend)
     try:
-        faults = faults_of(product.agent(agent.name).settings, json.loads(text))
+        faults = faults_of(agent_modules.agent(agent.name).settings, json.loads(text))
     except ValueError:
         faults = ["not JSON"]
     return judged(agent.name, not faults, "its settings validate", f"settings: {'; '.join(faults)}", mend)
 
 
-def _queue(stage: Stage, agent: Parts, deploy: str) -> Iterator[Finding]:
+def _queue(stage: Stage, agent: AgentStack, deploy: str) -> Iterator[Finding]:
     names = ["Policy", "RedrivePolicy", "QueueArn"]
     queue = client("sqs").get_queue_attributes(QueueUrl=agent.part("Queue"), AttributeNames=names)["Attributes"]
     topic = stage.resources["EventTopic"]
@@ -45,11 +45,15 @@ def _queue(stage: Stage, agent: Parts, deploy: str) -> Iterator[Finding]:
     dead = agent.part("DeadLetterQueue").rsplit("/", 1)[1]
     target = json.loads(queue.get("RedrivePolicy", "{}")).get("deadLetterTargetArn", "")
     yield judged(
-        agent.name, target.endswith(f":{dead}"), "its queue has its dead-letter queue", "its queue has none", deploy
+        agent.name,
+        target.endswith(f":{dead}"),
+        "its queue has its dead-letter queue",
+        "its queue has none",
+        deploy,
     )
 
 
-def _subscription(stage: Stage, agent: Parts, deploy: str) -> Iterator[Finding]:
+def _subscription(stage: Stage, agent: AgentStack, deploy: str) -> Iterator[Finding]:
     arn = agent.part("Subscription")
     topic = stage.resources["EventTopic"]
     pages = client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
@@ -67,7 +71,7 @@ def _subscription(stage: Stage, agent: Parts, deploy: str) -> Iterator[Finding]:
     yield judged(agent.name, kept, "what its queue does not take is kept", wrong, deploy)
 
 
-def _function(agent: Parts, deploy: str) -> Iterator[Finding]:
+def _function(agent: AgentStack, deploy: str) -> Iterator[Finding]:
     mapping = client("lambda").get_event_source_mapping(UUID=agent.part("FunctionDeliveries"))
     enable = f"aws lambda update-event-source-mapping --enabled --uuid {mapping['UUID']}"
     reads = mapping["State"] in {"Enabled", "Enabling", "Updating"}

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import ask, product
+from ops import agent_modules, prompts
 from ops.command import command, group
-from ops.faults import Misused, Wrong
+from ops.errors import CommandError, UsageError
 from ops.fields import Document, Field, faults_of, fields_of, held, put
 from ops.show import Show
 from ops.stage import Stage
@@ -28,16 +28,16 @@ NOTHING = "-"
 def list_(stage: Stage, show: Show) -> None:
     """Lists the agents: deployed or not, and how their settings stand."""
     rows = []
-    for name in product.agent_names():
+    for name in agent_modules.agent_names():
         deployed, text = name in stage.agents, stage.read("agents", name)
-        faults = faults_of(product.agent(name).settings, _document(text)) if text else []
+        faults = faults_of(agent_modules.agent(name).settings, _document(text)) if text else []
         state = "missing" if text is None else "invalid" if faults else "valid"
         rows.append(
             {
                 "agent": name,
                 "deployed": deployed,
                 "settings": state,
-                "purpose": product.agent(name).purpose,
+                "purpose": agent_modules.agent(name).purpose,
                 "events": list(stage.agents[name].events) if deployed else [],
                 "faults": faults,
             }
@@ -58,14 +58,14 @@ def set_(
     every: Annotated[bool, typer.Option("--all", help="Ask for fields with a usual default as well.")] = False,
 ) -> None:
     """Stores an agent's settings: asked for field by field, or from --file and --set; what is there is kept."""
-    model = product.agent(agent).settings
+    model = agent_modules.agent(agent).settings
     document = read_file(file) if file else _document(stage.read("agents", agent))
     for pair in values or []:
         document = _with(model, document, pair)
     if not (file or values):
         document = _asked(agent, document, show, every=every)
     if faults := faults_of(model, document):
-        raise Wrong("The settings do not validate, so nothing was stored. " + "; ".join(faults) + ".")
+        raise CommandError("The settings do not validate, so nothing was stored. " + "; ".join(faults) + ".")
     name = stage.store(document, "agents", agent)
     known = sorted(field.path for field in fields_of(model) if held(document, field.path) is not None)
     show.done(
@@ -88,11 +88,11 @@ def read_file(file: str) -> Document:
     try:
         found = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
     except OSError as fault:
-        raise Misused(f"{file} cannot be read: {fault.strerror}.") from None
+        raise UsageError(f"{file} cannot be read: {fault.strerror}.") from None
     except ValueError:
-        raise Misused(f"{file} is not JSON: it must hold one object with the agent's fields.") from None
+        raise UsageError(f"{file} is not JSON: it must hold one object with the agent's fields.") from None
     if not isinstance(found, dict):
-        raise Misused(f"{file} must hold one JSON object with the agent's fields.")
+        raise UsageError(f"{file} must hold one JSON object with the agent's fields.")
     return found
 
 
@@ -100,16 +100,16 @@ def _with(model: Any, document: Document, pair: str) -> Document:  # noqa: ANN40
     name, equals, text = pair.partition("=")
     known = {field.path: field for field in fields_of(model)}
     if not equals or name not in known:
-        raise Misused(f"{name} is not a field; --set NAME=VALUE takes {', '.join(known)}.")
+        raise UsageError(f"{name} is not a field; --set NAME=VALUE takes {', '.join(known)}.")
     return put(document, name, None if text == NOTHING else known[name].value(text))
 
 
 def _asked(agent: str, document: Document, show: Show, *, every: bool) -> Document:
     """The document with what a person types; asked again until all of it validates."""
-    model, told = product.agent(agent).settings, product.facts(agent)
+    model, told = agent_modules.agent(agent).settings, agent_modules.facts(agent)
     show.say(f"{cleandoc(model.__doc__ or agent)}\n", style="dim")
     show.say(f"Enter keeps what is shown in brackets; {NOTHING} leaves a field empty.\n")
-    fields = [one for one in fields_of(model) if every or not one.unasked or held(document, one.path) is not None]
+    fields = [one for one in fields_of(model) if every or not one.optional or held(document, one.path) is not None]
     while True:
         for field in fields:
             show.say(_about(field.path, told), style="dim")
@@ -120,7 +120,7 @@ def _asked(agent: str, document: Document, show: Show, *, every: bool) -> Docume
         for fault in faults:
             show.say(fault, style="red")
         if not typer.confirm("Go through the fields once more?", default=True, err=True):
-            raise Wrong("Nothing was stored.")
+            raise CommandError("Nothing was stored.")
 
 
 def _about(path: str, told: Mapping[str, str]) -> str:
@@ -141,13 +141,13 @@ def _typed(field: Field, document: Document, show: Show) -> Document:
             return put(document, field.path, None)
         try:
             return put(document, field.path, field.value(text))
-        except Wrong as wrong:
+        except CommandError as wrong:
             show.say(str(wrong), style="red")
 
 
 def _answer(field: Field, known: object) -> str:
     if field.secret:
-        return ask.hidden(f"{field.label} [as it is]" if known is not None else field.label)
+        return prompts.hidden(f"{field.label} [as it is]" if known is not None else field.label)
     shown = "" if known is None else known if isinstance(known, str) else json.dumps(known)
-    text = ask.typed(field.label, shown)
+    text = prompts.typed(field.label, shown)
     return "" if text == shown else text

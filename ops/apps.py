@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
-from ops.ask import confirmed, hidden
 from ops.command import command, group
-from ops.faults import Misused, Wrong
+from ops.errors import CommandError, UsageError
+from ops.prompts import confirmed, hidden
 from ops.show import Show
 from ops.stage import Stage
 from ops.usage import Usage
@@ -28,7 +28,7 @@ SHORT = 8
 CACHED = "within ten minutes"
 """How long functions and API Gateway may go on with what they have read of an app."""
 
-AppId = Annotated[str, typer.Argument(metavar="APP", help="The app's id: a to z, 0 to 9 and -, a letter first.")]
+AppId = Annotated[str, typer.Argument(metavar="APP", help="The app's id: a to z, 0 to 9 and -, a dead_letter first.")]
 Identity = Annotated[
     Literal["required", "optional"],
     typer.Option(help="Whether a public key must prove by an identity token for whom it speaks."),
@@ -47,9 +47,9 @@ def create(
 ) -> None:
     """Makes an app with a public and a secret key, which are shown this once."""
     if not APP_ID.fullmatch(app):
-        raise Misused(f"{app!r} cannot be an app's id: it is 1 to 32 of a to z, 0 to 9 and -, a letter first.")
+        raise UsageError(f"{app!r} cannot be an app's id: it is 1 to 32 of a to z, 0 to 9 and -, a dead_letter first.")
     if stage.read("apps", app) is not None:
-        raise Wrong(f"{app} is there already: choose another id, or relay apps rotate {app} for a new key.")
+        raise CommandError(f"{app} is there already: choose another id, or relay apps rotate {app} for a new key.")
     # First, so that no app is there whose keys nobody has been shown.
     Usage(stage).admit(app)
     keys: dict[Kind, str] = {"public": new_key(app, "public"), "secret": new_key(app, "secret")}
@@ -71,7 +71,7 @@ def admit(stage: Stage, show: Show, app: AppId) -> None:
     _record(stage, app)
     usage = Usage(stage)
     if not usage.plan:
-        raise Wrong(f"The stack has no usage plan: make deploy STAGE={stage.name} makes one.")
+        raise CommandError(f"The stack has no usage plan: make deploy STAGE={stage.name} makes one.")
     usage.admit(app)
     show.done({"app": app, "plan": usage.plan}, f"{app} is in the usage plan.")
 
@@ -148,7 +148,7 @@ def revoke(
     record = _record(stage, app)
     matching = [known for known in record["keys"] if len(key) >= SHORT and known["sha256"].startswith(key.lower())]
     if len(matching) != 1:
-        raise Wrong(f"{app} has no one key {key}: relay apps keys {app} lists them, by eight digits each.")
+        raise CommandError(f"{app} has no one key {key}: relay apps keys {app} lists them, by eight digits each.")
     confirmed(f"Take the {matching[0]['kind']} key {key} from {app}? Whoever uses it is refused then.", yes=yes)
     left = [known for known in record["keys"] if known not in matching]
     stage.store(_checked({**record, "keys": left}), "apps", app)
@@ -172,7 +172,9 @@ def identity_key(
     _record(stage, app)
     known = json.loads(stage.read("identity", app) or '{"keys": []}')
     if (swap or forget or beside) and len(known["keys"]) != (1 if beside else 2):
-        raise Wrong(f"{app} has {len(known['keys'])} identity keys: begin with --beside, then --swap, then --forget.")
+        raise CommandError(
+            f"{app} has {len(known['keys'])} identity keys: begin with --beside, then --swap, then --forget."
+        )
     if swap:
         held = known["keys"][::-1]
     elif forget:
@@ -184,7 +186,9 @@ def identity_key(
     try:
         IdentityKeys.model_validate(document)
     except ValidationError as invalid:
-        raise Wrong(f"That cannot be an identity key: {invalid.errors(include_input=False)[0]['msg']}.") from None
+        raise CommandError(
+            f"That cannot be an identity key: {invalid.errors(include_input=False)[0]['msg']}."
+        ) from None
     stage.store(document, "identity", app)
     show.done(
         {"app": app, "identityKeys": len(held)},
@@ -195,7 +199,9 @@ def identity_key(
 def _record(stage: Stage, app: str) -> dict[str, Any]:
     text = stage.read("apps", app)
     if text is None:
-        raise Wrong(f"There is no app {app} at {stage.name}: relay apps list names them, relay apps create makes one.")
+        raise CommandError(
+            f"There is no app {app} at {stage.name}: relay apps list names them, relay apps create makes one."
+        )
     record: dict[str, Any] = json.loads(text)
     return {**record, "keys": list(record.get("keys", []))}
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import product
-from ops.faults import WRONG
+from ops import agent_modules
+from ops.errors import WRONG
 from ops.probes import TRIALS, Probe
 from ops.show import Row, Show
 from ops.stage import Stage
@@ -49,7 +49,7 @@ def check(
 
 def checked(stage: Stage, name: str, sender: Send, code: str | None = None) -> Iterator[Row]:
     """What each probe of an agent showed, and what none can."""
-    agent = product.agent(name)
+    agent = agent_modules.agent(name)
     text = stage.read("agents", name)
     mend = f"mend them with relay agents set {name}"
     if text is None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.faults import INTERRUPTED, NO_AWS, WRONG, Wrong, sentence
+from ops.errors import INTERRUPTED, NO_AWS, WRONG, CommandError, sentence
 from ops.show import Show
 from ops.stage import Stage
 from relay.errors import RelayError
@@ -66,7 +66,7 @@ def command(commands: typer.Typer, name: str) -> Callable[[Function], Function]:
             stage = Stage(given.pop("_stage"), given.pop("_stack"))
             try:
                 function(stage, show, **given)
-            except Wrong as wrong:
+            except CommandError as wrong:
                 _end(show, str(wrong), wrong.code)
             except (BotoCoreError, ClientError) as fault:
                 _end(show, sentence(fault), NO_AWS)

@@ -10,7 +10,7 @@ import typer
 
 from ops.agent_health import agent_findings
 from ops.app_health import app_findings
-from ops.faults import WRONG
+from ops.errors import WRONG
 from ops.findings import Finding, judged
 from ops.metrics import Metric, totals
 from ops.queues import Depth
@@ -49,8 +49,8 @@ def examined(stage: Stage) -> list[Finding]:
         partial(app_findings, stage),
         *(partial(agent_findings, stage, agent) for agent in stage.agents.values()),
     ]
-    with ThreadPoolExecutor(max_workers=8) as beside:
-        return found + [finding for part in beside.map(lambda look: list(look()), looks) for finding in part]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return found + [finding for part in pool.map(lambda look: list(look()), looks) for finding in part]
 
 
 def _stack(stage: Stage) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.command import command, group
-from ops.faults import Wrong
+from ops.errors import CommandError
 from ops.show import Show
 from ops.stage import Stage
 
@@ -45,7 +45,7 @@ def receipts(stage: Stage, app: str, event: str) -> dict[str, Any]:
     """What `GET /v1/events/{eventId}` would answer to the app, by the function's own code on the deployment's table.
 
     Raises:
-        Wrong: the app has no event of that id.
+        CommandError: the app has no event of that id.
     """
     os.environ.update(
         STAGE=stage.name,
@@ -63,7 +63,9 @@ def receipts(stage: Stage, app: str, event: str) -> dict[str, Any]:
     )
     document: dict[str, Any] = json.loads(answer["body"])
     if answer["statusCode"] != 200:  # noqa: PLR2004
-        raise Wrong(f"{document.get('detail', 'The receipts cannot be read.')} Look at --app and --stage as well.")
+        raise CommandError(
+            f"{document.get('detail', 'The receipts cannot be read.')} Look at --app and --stage as well."
+        )
     return document
 
 

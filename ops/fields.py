@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ops.faults import Wrong
+from ops.errors import CommandError
 
 Document = dict[str, Any]
 
@@ -28,28 +28,28 @@ class Field:
         return _holds_secret(self.info.annotation)
 
     @property
-    def usual(self) -> Any:  # noqa: ANN401 - any value
+    def default(self) -> Any:  # noqa: ANN401 - any value
         """Its default, None where it has none of use."""
-        usual = None if self.info.is_required() else self.info.get_default(call_default_factory=True)
-        return None if usual == [] else usual
+        default = None if self.info.is_required() else self.info.get_default(call_default_factory=True)
+        return None if default == [] else default
 
     @property
-    def unasked(self) -> bool:
+    def optional(self) -> bool:
         """Whether it has a default that serves most."""
-        return self.usual is not None
+        return self.default is not None
 
     @property
     def label(self) -> str:
         """Its name, and what it is if nothing is said."""
         if self.required:
             return self.path
-        return f"{self.path} (usually {self.usual})" if self.usual is not None else f"{self.path} (optional)"
+        return f"{self.path} (usually {self.default})" if self.default is not None else f"{self.path} (optional)"
 
     def value(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
         """What a typed text stands for: itself, JSON, or a list with commas, whichever the field admits first.
 
         Raises:
-            Wrong: none of these; the sentence says why, and never quotes the text.
+            CommandError: none of these; the sentence says why, and never quotes the text.
         """
         kind: Any = Annotated[self.info.annotation, *self.info.metadata] if self.info.metadata else self.info.annotation
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
@@ -63,7 +63,7 @@ class Field:
                 kept = (fault["type"], fault["msg"]) if kept[0].endswith("_type") else kept
                 continue
             return taken if isinstance(taken, bool | int | float) else candidate
-        raise Wrong(f"{self.path}: {kept[1]}.")
+        raise CommandError(f"{self.path}: {kept[1]}.")
 
 
 def fields_of(model: type[BaseModel], before: str = "", *, required: bool = True) -> Iterator[Field]:

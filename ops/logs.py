@@ -55,8 +55,8 @@ class Tail:
     def look(self, now: float) -> list[Line]:
         """What has been written since the last look, in the order of writing."""
         look = partial(_look, since=self.since, pattern=self.pattern)
-        with ThreadPoolExecutor(max_workers=len(self.groups) or 1) as beside:
-            found = [line for part in beside.map(look, self.groups) for line in part if line["id"] not in self._seen]
+        with ThreadPoolExecutor(max_workers=len(self.groups) or 1) as pool:
+            found = [line for part in pool.map(look, self.groups) for line in part if line["id"] not in self._seen]
         self._seen |= {line["id"] for line in found}
         self.since = max(self.since, now - OVERLAP_SECONDS)
         return sorted(found, key=lambda line: line["at"])

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from ops import redrive
-from ops.ask import confirmed
 from ops.command import command, group
-from ops.faults import Wrong
-from ops.letters import AGAIN, Letter, forecast, forecasts, letters
+from ops.dead_letters import AGAIN, DeadLetter, dead_letters, forecast, forecasts
+from ops.errors import CommandError
+from ops.prompts import confirmed
 from ops.queues import Depth, put_back
 from ops.show import Row, Show, ago
-from ops.stage import Parts, Stage
+from ops.stage import AgentStack, Stage
 
 commands = group("Parked deliveries: what they are, and what to do with them.")
 
@@ -42,7 +42,7 @@ def list_(
     if reason is None and there > len(found):
         show.say(f"{len(found)} of some {there} were looked at.")
     if show.as_json or each:
-        show.rows([one.shown() for one in found], COLUMNS, "Parked")
+        show.rows([one.display() for one in found], COLUMNS, "Parked")
         return
     groups: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for one in found:
@@ -64,12 +64,12 @@ def show_(
 ) -> None:
     """Shows an event's parked messages, without the person's data, and what a redrive would make of them."""
     rows: list[Row] = [
-        {**one.shown(), "redriven": forecast(stage, one)}
+        {**one.display(), "redriven": forecast(stage, one)}
         for part in stage.chosen(None)
         for one in _chosen(part, event, None, keep=False)
     ]
     if not rows:
-        raise Wrong(f"No agent has {event} parked: relay events show {event} --app APP says what became of it.")
+        raise CommandError(f"No agent has {event} parked: relay events show {event} --app APP says what became of it.")
     show.rows(rows, {**COLUMNS, "redriven": "if redriven"}, f"Parked of {event}")
 
 
@@ -89,7 +89,7 @@ def redrive_(
     handles = [one.message["ReceiptHandle"] for one in found]
     try:
         if not found:
-            raise Wrong(f"Nothing of that kind is parked at {agent}: relay parked list {agent} shows what is.")
+            raise CommandError(f"Nothing of that kind is parked at {agent}: relay parked list {agent} shows what is.")
         expected = forecasts(stage, found)
         show.say(_foreseen(expected, len(found), Depth.of(part.part("DeadLetterQueue")).all if whole else len(found)))
         confirmed(f"Move {len(found)} back to {agent}?", yes=yes)
@@ -116,15 +116,15 @@ def drop(
     part = stage.agent(agent)
     found = _chosen(part, event, reason, keep=False)
     if not found:
-        raise Wrong(f"Nothing of that kind is parked at {agent}: relay parked list {agent} shows what is.")
+        raise CommandError(f"Nothing of that kind is parked at {agent}: relay parked list {agent} shows what is.")
     confirmed(f"Drop {len(found)} parked at {agent} for good? The agent will never be told.", yes=yes)
     dropped = redrive.without(part, event, reason, show)
     show.done({"agent": agent, "dropped": dropped}, f"{dropped} dropped at {agent}; their receipts stay parked.")
 
 
-def _chosen(part: Parts, event: str | None, reason: str | None, *, keep: bool) -> list[Letter]:
+def _chosen(part: AgentStack, event: str | None, reason: str | None, *, keep: bool) -> list[DeadLetter]:
     """The parked messages that are meant; `keep` leaves those hidden that are, for the caller to put back."""
-    found = letters(part)
+    found = dead_letters(part)
     chosen = [one for one in found if one.matches(event, reason)]
     back = [one for one in found if not (keep and one in chosen)]
     put_back(part.part("DeadLetterQueue"), [one.message["ReceiptHandle"] for one in back])

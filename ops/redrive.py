@@ -6,16 +6,16 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ops.faults import Wrong
-from ops.letters import Letter, letters
+from ops.dead_letters import DeadLetter, dead_letters
+from ops.errors import CommandError
 from ops.queues import Depth, arn, put_back
 from ops.show import Show
-from ops.stage import Parts, client
+from ops.stage import AgentStack, client
 
 LOOK_SECONDS = 1.0
 
 
-def all_of(part: Parts, show: Show) -> int:
+def all_of(part: AgentStack, show: Show) -> int:
     """Moves a whole dead-letter queue back, by a task of SQS'; how many it moved."""
     source = arn(part.part("DeadLetterQueue"))
     total = Depth.of(part.part("DeadLetterQueue")).all
@@ -32,28 +32,28 @@ def all_of(part: Parts, show: Show) -> int:
                 return moved
             if task["Status"] in {"FAILED", "CANCELLED"}:
                 why = task.get("FailureReason", "without a reason")
-                raise Wrong(f"SQS ended the move ({why}) after {moved}: mend that and run the command again.")
+                raise CommandError(f"SQS ended the move ({why}) after {moved}: mend that and run the command again.")
             time.sleep(LOOK_SECONDS)
 
 
-def some(part: Parts, event: str | None, reason: str | None, show: Show) -> int:
+def some(part: AgentStack, event: str | None, reason: str | None, show: Show) -> int:
     """Sends the chosen messages to the agent's queue, and deletes each after; how many."""
     return _each(part, event, reason, show, send=True)
 
 
-def without(part: Parts, event: str | None, reason: str | None, show: Show) -> int:
+def without(part: AgentStack, event: str | None, reason: str | None, show: Show) -> int:
     """Deletes the chosen messages; how many."""
     return _each(part, event, reason, show, send=False)
 
 
-def _each(part: Parts, event: str | None, reason: str | None, show: Show, *, send: bool) -> int:
+def _each(part: AgentStack, event: str | None, reason: str | None, show: Show, *, send: bool) -> int:
     url, done = part.part("DeadLetterQueue"), 0
     others: dict[str, str] = {}
     with _progress(show) as progress:
         bar = progress.add_task(f"{'moving to' if send else 'dropping at'} {part.name}", total=None)
         try:
             # A device's second message comes to light only once its first is gone.
-            while found := letters(part):
+            while found := dead_letters(part):
                 chosen = [one for one in found if one.matches(event, reason)]
                 others |= {one.message["MessageId"]: one.message["ReceiptHandle"] for one in found if one not in chosen}
                 for one in chosen:
@@ -69,7 +69,7 @@ def _each(part: Parts, event: str | None, reason: str | None, show: Show, *, sen
     return done
 
 
-def _send(part: Parts, one: Letter) -> None:
+def _send(part: AgentStack, one: DeadLetter) -> None:
     group = one.message["Attributes"].get("MessageGroupId")
     order: dict[str, Any] = {"MessageGroupId": group, "MessageDeduplicationId": str(uuid.uuid4())}
     fifo = part.part("Queue").endswith(".fifo")
@@ -78,4 +78,4 @@ def _send(part: Parts, one: Letter) -> None:
 
 def _progress(show: Show) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=show.beside, disable=not show.beside.is_terminal, transient=True)
+    return Progress(*columns, console=show.stderr, disable=not show.stderr.is_terminal, transient=True)

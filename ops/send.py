@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 
 from ops.agents import read_file
-from ops.ask import hidden
+from ops.errors import WRONG, CommandError, UsageError
 from ops.events import COLUMNS, timeline
-from ops.faults import WRONG, Misused, Wrong
+from ops.prompts import hidden
 from ops.show import Show, table
 from ops.stage import Stage
 from relay.outcome import SETTLED
@@ -109,11 +109,13 @@ class Api:
                 f"The API at {self.url} does not answer ({type(fault).__name__}): see relay doctor."
             ) from None
         if not answer.ok:
-            raise Wrong(f"The API answers {answer.status_code}: {document.get('detail') or document.get('message')}")
+            raise CommandError(
+                f"The API answers {answer.status_code}: {document.get('detail') or document.get('message')}"
+            )
         return document
 
 
-class Unanswered(Wrong):
+class Unanswered(CommandError):
     """The API does not answer."""
 
     code = 3
@@ -122,7 +124,7 @@ class Unanswered(Wrong):
 def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise Misused(f"--property {text}: write it as NAME=VALUE.")
+        raise UsageError(f"--property {text}: write it as NAME=VALUE.")
     try:
         read = json.loads(value)
     except ValueError:

@@ -37,7 +37,7 @@ class Show:
 
     as_json: bool = False
     console: Console = field(default_factory=_console)
-    beside: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    stderr: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
 
     def document(self, document: object) -> None:
         """One JSON document."""
@@ -67,7 +67,7 @@ class Show:
 
     def say(self, sentence: str, style: str = "") -> None:
         """A sentence beside the answer."""
-        self.beside.print(sentence, style=style, markup=False)
+        self.stderr.print(sentence, style=style, markup=False)
 
     def _write(self, text: str) -> None:
         # Rich would make blanks of tabs.

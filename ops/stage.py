@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ops.faults import Wrong
+from ops.errors import CommandError
 
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
 _STACKS = ("session-relay-{stage}", "session-relay")
@@ -30,7 +30,7 @@ def client(service: str) -> Any:  # noqa: ANN401 - one function for every servic
 
 
 @dataclass(frozen=True)
-class Parts:
+class AgentStack:
     """What was deployed for one agent; `prefix` is its name in the template."""
 
     name: str
@@ -54,7 +54,7 @@ class Stage:
         """The stack's description.
 
         Raises:
-            Wrong: no stack of this stage is deployed here.
+            CommandError: no stack of this stage is deployed here.
         """
         names = [self._stack_name] if self._stack_name else [name.format(stage=self.name) for name in _STACKS]
         for name in names:
@@ -68,7 +68,7 @@ class Stage:
             if self._stack_name or parameters.get("Stage", self.name) == self.name:
                 return found
         where = client("cloudformation").meta.region_name
-        raise Wrong(
+        raise CommandError(
             f"No stack {' or '.join(names)} of stage {self.name} is in {where}: "
             f"name another with --stage, --stack or AWS_REGION, or deploy it with make deploy STAGE={self.name}."
         )
@@ -99,27 +99,29 @@ class Stage:
         }
 
     @cached_property
-    def agents(self) -> dict[str, Parts]:
+    def agents(self) -> dict[str, AgentStack]:
         """The deployed agents by name, as the stack's catalogue lists them."""
         logical = {physical: name for name, physical in self.resources.items()}
         found = {}
         for path, text in self.under("catalogue"):
             name = path.rsplit("/", 1)[1]
             prefix = logical.get(path, "").removesuffix("CatalogueEntry")
-            found[name] = Parts(name, prefix, tuple(json.loads(text)["events"].split(",")), self.resources)
+            found[name] = AgentStack(name, prefix, tuple(json.loads(text)["events"].split(",")), self.resources)
         return dict(sorted(found.items()))
 
-    def agent(self, name: str) -> Parts:
+    def agent(self, name: str) -> AgentStack:
         """One deployed agent.
 
         Raises:
-            Wrong: no agent of that name is deployed.
+            CommandError: no agent of that name is deployed.
         """
         if name not in self.agents:
-            raise Wrong(f"No agent {name} is deployed at {self.name}; there are {', '.join(self.agents) or 'none'}.")
+            raise CommandError(
+                f"No agent {name} is deployed at {self.name}; there are {', '.join(self.agents) or 'none'}."
+            )
         return self.agents[name]
 
-    def chosen(self, name: str | None) -> list[Parts]:
+    def chosen(self, name: str | None) -> list[AgentStack]:
         """The agent of this name, or all."""
         return [self.agent(name)] if name else list(self.agents.values())
 
@@ -161,7 +163,7 @@ class Stage:
         """Stores a document as a SecureString under the account's default key; its name.
 
         Raises:
-            Wrong: it was to be new, and is there.
+            CommandError: it was to be new, and is there.
         """
         name = self.path(*steps)
         try:
@@ -170,7 +172,7 @@ class Stage:
             )
         except ClientError as fault:
             if fault.response["Error"]["Code"] == "ParameterAlreadyExists":
-                raise Wrong(f"{name} is there already: choose another name, or change what is there.") from None
+                raise CommandError(f"{name} is there already: choose another name, or change what is there.") from None
             raise
         return name
 

@@ -14,7 +14,7 @@ from ops import logs
 from ops.metrics import Metric, ours, totals
 from ops.queues import Depth
 from ops.show import Row, Show, ago, picture, table
-from ops.stage import Parts, Stage, client
+from ops.stage import AgentStack, Stage, client
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)
 RETRIED, DELIVERED, UNCONFIRMED = "Retrying", "Delivered", "Unconfirmed"
@@ -53,8 +53,8 @@ def status(
 def of(stage: Stage) -> dict[str, Any]:
     """The stage's status as a document; times in seconds."""
     sums = totals(_metrics(stage), HOUR) | totals(map(_oldest, stage.agents.values()), MINUTES)
-    with ThreadPoolExecutor(max_workers=8) as beside:
-        agents = list(beside.map(partial(_agent, stage, sums), stage.agents.values()))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        agents = list(pool.map(partial(_agent, stage, sums), stage.agents.values()))
     accepted, settled = (int(sums[ours(name, stage.name)] or 0) for name in ("Accepted", "Settled"))
     under_way = sum(row["queued"] + row["waiting"] for row in agents)
     level = round(settled / (settled + under_way), 4) if settled + under_way else 1.0
@@ -73,12 +73,12 @@ def _metrics(stage: Stage) -> Iterator[Metric]:
         yield from (ours(name, stage.name, agent.name) for name in (DELIVERED, UNCONFIRMED, RETRIED, "Held"))
 
 
-def _oldest(agent: Parts) -> Metric:
+def _oldest(agent: AgentStack) -> Metric:
     name = agent.part("Queue").rsplit("/", 1)[1]
     return Metric("ApproximateAgeOfOldestMessage", (("QueueName", name),), "AWS/SQS", "Maximum")
 
 
-def _agent(stage: Stage, sums: dict[Metric, float | None], agent: Parts) -> Row:
+def _agent(stage: Stage, sums: dict[Metric, float | None], agent: AgentStack) -> Row:
     depth = Depth.of(agent.part("Queue"))
     hour = {
         name: int(sums[ours(name, stage.name, agent.name)] or 0) for name in (DELIVERED, UNCONFIRMED, RETRIED, "Held")
@@ -107,7 +107,7 @@ def circuit(stage: Stage, agent: str) -> str:
     return str(row.get("Item", {}).get("state", {}).get("S", "closed")).lower()
 
 
-def why_held(stage: Stage, agent: Parts) -> str | None:
+def why_held(stage: Stage, agent: AgentStack) -> str | None:
     """The reason that the last held delivery had, if it was within the time for which one is held at a time."""
     hold = int(stage.parameters.get("HoldSeconds", "900"))
     pattern = '{ $.message = "held" }'

@@ -10,12 +10,12 @@ from local.sandbox.dashx_request import MUTATIONS, rule_faults, schema_faults, s
 from local.sandbox.exchange import (
     KEPT,
     Answer,
+    CheckResult,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 
@@ -45,10 +45,10 @@ class DashX:
         self._contacts: dict[str, Contact] = {}
         self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one mutation."""
         if request.path != PATH or request.method != "POST":
-            return misdirected(request)
+            return not_found(request)
         findings = Findings()
         findings.note(*transport_faults(request))
         if not request.headers.get("user-agent"):
@@ -62,7 +62,7 @@ class DashX:
             environment = values.get("targetEnvironment", self.settings.get("target_environment"))
             if self.settings and environment != self.settings.get("target_environment"):
                 findings.note(f"input.targetEnvironment is {environment!r}, not the configured one")
-        return findings.judgement(lambda: self._run(operation, values))
+        return findings.result(lambda: self._run(operation, values))
 
     def state(self) -> dict[str, Json]:
         """Show accounts, visitors and contacts, and whose pushes each push token gets."""
@@ -87,7 +87,7 @@ class DashX:
             "events": list(self._events),
         }
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose accounts, visitors, contacts and events."""
         self._accounts.clear()
         self._visitors.clear()

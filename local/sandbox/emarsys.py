@@ -8,12 +8,12 @@ from urllib.parse import unquote
 from local.sandbox.exchange import (
     KEPT,
     Answer,
+    CheckResult,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 from local.sandbox.formats import Check, misfits, one_of, personal_data, text, true_or_false, whole_number, within
@@ -112,11 +112,11 @@ class Emarsys:
         self._contacts = 0
         self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
 
-    def judge(self, request: Request, now: float) -> Judgement:  # noqa: ARG002 - v2 carries no times
+    def check(self, request: Request, now: float) -> CheckResult:  # noqa: ARG002 - v2 carries no times
         """Check one login, logout or custom event."""
         event = EVENT.fullmatch(request.path)
         if request.method != "POST" or (request.path not in {LOGIN, LOGOUT} and event is None):
-            return misdirected(request)
+            return not_found(request)
         findings = Findings()
         application, code = self._check_caller(request, findings)
         findings.note(*transport_faults(request))
@@ -126,8 +126,8 @@ class Emarsys:
         self._check_agreement(body, application, code, findings)
         if event is not None:
             name = _event_name(event[1], findings)
-            return findings.judgement(lambda: self._record(body, name))
-        return findings.judgement(lambda: self._login(body) if request.path == LOGIN else self._logout(body))
+            return findings.result(lambda: self._record(body, name))
+        return findings.result(lambda: self._login(body) if request.path == LOGIN else self._logout(body))
 
     def state(self) -> dict[str, Json]:
         """Show who is linked to each device and whose pushes it gets."""
@@ -142,7 +142,7 @@ class Emarsys:
         }
         return {"devices": devices, "events": list(self._events)}
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose devices, contacts and events."""
         self._devices.clear()
         self._events.clear()

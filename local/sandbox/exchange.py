@@ -50,7 +50,7 @@ class Request:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token if scheme == "Bearer" else ""
 
-    def shown(self) -> Json:
+    def display(self) -> Json:
         """Give the body as people want to see it: parsed JSON if it is JSON, else text."""
         try:
             return self.json()
@@ -78,7 +78,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CheckResult:
     """What is wrong with a request, and the work that it asks for.
 
     `work` changes what the agent keeps and says the answer. It is separate so that a fault can come before it.
@@ -121,10 +121,10 @@ class Findings:
             return None
         return parsed
 
-    def judgement(self, work: Callable[[], Answer]) -> Judgement:
+    def result(self, work: Callable[[], Answer]) -> CheckResult:
         """Conclude: the work is done unless something was refused."""
         refusal = self.refusal
-        return Judgement(self.violations, work if refusal is None else lambda: refusal)
+        return CheckResult(self.violations, work if refusal is None else lambda: refusal)
 
 
 class EventLog:
@@ -138,7 +138,7 @@ class EventLog:
         """Record an event."""
         self._events.append(event)
 
-    def shown(self) -> dict[str, Json]:
+    def display(self) -> dict[str, Json]:
         """Give the events, their number and how many there are of each name."""
         names = Counter(event["eventName"] for event in self._events)
         return {"count": len(self._events), "byName": dict(names), "events": list(self._events)}
@@ -154,19 +154,19 @@ class Agent(Protocol):
     name: str
     settings: Settings
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check a request that came at `now` (Unix seconds) without changing anything."""
 
     def state(self) -> dict[str, Json]:
         """Show what a real agent would keep."""
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose all of it."""
 
 
-def misdirected(request: Request) -> Judgement:
+def not_found(request: Request) -> CheckResult:
     """Judge a request for a path or method that the vendor does not have."""
-    return Judgement(
+    return CheckResult(
         [f"{request.method} {request.path} is not part of the contract"],
         lambda: Answer.json(404, {"error": "not found"}),
     )

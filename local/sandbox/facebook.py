@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from local.sandbox.exchange import (
     Answer,
+    CheckResult,
     EventLog,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 from local.sandbox.facebook_event import check_event, error, invalid, trace
@@ -44,11 +44,11 @@ class Facebook:
         self.settings = settings
         self._events = EventLog()
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one batch of events."""
         match = PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
-            return misdirected(request)
+            return not_found(request)
         findings = Findings()
         self._check_version(match["version"], now, findings)
         self._check_caller(request, match["dataset"], findings)
@@ -56,15 +56,15 @@ class Facebook:
         events = _parse(request, findings)
         for at, event in enumerate(events):
             check_event(event, f"data[{at}]", now, findings)
-        return findings.judgement(lambda: self._record(events))
+        return findings.result(lambda: self._record(events))
 
     def state(self) -> dict[str, Json]:
         """Show the events that were taken, and how many of them Meta would take for duplicates."""
-        shown = self._events.shown()
+        shown = self._events.display()
         pairs = {(event["eventName"], event["eventId"]) for event in shown["events"]}
         return {**shown, "duplicates": shown["count"] - len(pairs)}
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
 

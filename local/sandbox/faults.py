@@ -69,7 +69,7 @@ class Fault:
         named = wanted is None or wanted in request.path or wanted in request.body.decode(errors="replace")
         return self.left != 0 and named and drawn < self.asked.get("chance", 1)
 
-    def shown(self) -> dict[str, Json]:
+    def display(self) -> dict[str, Json]:
         """Give what was asked for, and how often it still applies."""
         return {**self.asked, "left": self.left}
 
@@ -105,9 +105,9 @@ class Faults:
                 del self._active[agent]
         return fault
 
-    def shown(self) -> dict[str, Json]:
+    def display(self) -> dict[str, Json]:
         """Give all active faults by agent."""
-        shown = {agent: [fault.shown() for fault in several] for agent, several in self._active.items()}
+        shown = {agent: [fault.display() for fault in several] for agent, several in self._active.items()}
         return {agent: several[0] if len(several) == 1 else several for agent, several in shown.items()}
 
 

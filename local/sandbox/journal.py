@@ -21,7 +21,7 @@ class Entry:
     status: int | None = None
     fault: dict[str, Json] | None = None
 
-    def shown(self) -> dict[str, Json]:
+    def display(self) -> dict[str, Json]:
         """Give the entry as the control API shows it."""
         return {
             "number": self.number,
@@ -31,7 +31,7 @@ class Entry:
             "path": self.request.path,
             "query": dict(self.request.query),
             "headers": dict(self.request.headers),
-            "body": self.request.shown(),
+            "body": self.request.display(),
             "status": self.status,
             "violations": list(self.violations),
             "fault": self.fault,
@@ -54,13 +54,13 @@ class Journal:
         self._entries.append(entry)
         return entry
 
-    def shown(
+    def display(
         self, agent: str | None = None, after: int = 0, limit: int | None = None, *, wrong: bool = False
     ) -> list[dict[str, Json]]:
         """Give the requests after a number: of one agent, with violations, and the last few, if so asked."""
         newest = takewhile(lambda one: one.number > after, reversed(self._entries))
         chosen = (one for one in newest if agent in (None, one.agent) and (one.violations or not wrong))
-        return [one.shown() for one in islice(chosen, limit)][::-1]
+        return [one.display() for one in islice(chosen, limit)][::-1]
 
     def summary(self) -> dict[str, dict[str, int]]:
         """Count requests and those with violations by agent."""

@@ -22,7 +22,7 @@ from local.sandbox.console import Console, OwnPagesAlone
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
-from local.sandbox.exchange import Agent, Answer, Json, Judgement, Request, Settings
+from local.sandbox.exchange import Agent, Answer, CheckResult, Json, Request, Settings
 from local.sandbox.facebook import Facebook
 from local.sandbox.faults import BadFaultError, Fault, Faults
 from local.sandbox.google import Google
@@ -84,12 +84,12 @@ class Sandbox:
         entry = self.journal.add(name, request, now)
         fault = self.faults.take(name, request)
         entry.fault = fault.asked if fault else None
-        judgement = _judge(agent, request, now)
-        entry.violations = judgement.violations
-        done = judgement.work() if fault is None or fault.after_work else None
+        result = _check(agent, request, now)
+        entry.violations = result.violations
+        done = result.work() if fault is None or fault.after_work else None
         if fault is not None and await _interrupted(fault, http):
             return
-        answer = (fault.answer() if fault else None) or done or judgement.work()
+        answer = (fault.answer() if fault else None) or done or result.work()
         entry.status = answer.status
         await _send(answer, http, send)
 
@@ -111,7 +111,7 @@ class Sandbox:
         if query.get("wrong", "true") != "true":
             raise HTTPException(400, "wrong is true or left out")
         after = _count(query.get("after", "0"))
-        return JSONResponse({"requests": self.journal.shown(agent, after, limit, wrong="wrong" in query)})
+        return JSONResponse({"requests": self.journal.display(agent, after, limit, wrong="wrong" in query)})
 
     async def _summary(self, _: HttpRequest) -> Response:
         return JSONResponse(self.journal.summary())
@@ -120,7 +120,7 @@ class Sandbox:
         if http.method == "DELETE":
             self.faults.clear()
             return Response(status_code=204)
-        return JSONResponse({"faults": self.faults.shown()})
+        return JSONResponse({"faults": self.faults.display()})
 
     async def _fault(self, http: HttpRequest) -> Response:
         name = self._name(http.path_params["agent"])
@@ -131,7 +131,7 @@ class Sandbox:
             self.faults.put(name, await _json(http))
         except BadFaultError as error:
             raise HTTPException(400, str(error)) from error
-        return JSONResponse(self.faults.shown()[name])
+        return JSONResponse(self.faults.display()[name])
 
     async def _credentials(self, http: HttpRequest) -> Response:
         name, settings = self._name(http.path_params["agent"]), await _json(http)
@@ -143,7 +143,7 @@ class Sandbox:
     async def _all_state(self, http: HttpRequest) -> Response:
         if http.method == "DELETE":
             for agent in self.agents.values():
-                agent.forget()
+                agent.reset()
             return Response(status_code=204)
         return JSONResponse({name: agent.state() for name, agent in self.agents.items()})
 
@@ -160,12 +160,12 @@ class Sandbox:
         return agent
 
 
-def _judge(agent: Agent, request: Request, now: float) -> Judgement:
+def _check(agent: Agent, request: Request, now: float) -> CheckResult:
     try:
-        return agent.judge(request, now)
+        return agent.check(request, now)
     except Exception as error:  # noqa: BLE001 - a fault of ours must be seen, and not pass for one of the vendor's
         text = f"the sandbox itself failed on this request: {error!r}"
-        return Judgement([text], lambda: Answer.text(500, text))
+        return CheckResult([text], lambda: Answer.text(500, text))
 
 
 async def _interrupted(fault: Fault, http: HttpRequest) -> bool:

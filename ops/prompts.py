@@ -5,17 +5,17 @@ from getpass import getpass
 
 import typer
 
-from ops.faults import Wrong
+from ops.errors import CommandError
 
 
 def confirmed(question: str, *, yes: bool) -> None:
     """Goes on only with a yes, by the option or at the terminal.
 
     Raises:
-        Wrong: the answer was no.
+        CommandError: the answer was no.
     """
     if not yes and not typer.confirm(question, err=True):
-        raise Wrong("Nothing was changed.")
+        raise CommandError("Nothing was changed.")
 
 
 def hidden(label: str) -> str:

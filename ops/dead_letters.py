@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from ops import product
+from ops import agent_modules
 from ops.queues import received
 from ops.show import Row
-from ops.stage import Parts, Stage, client
+from ops.stage import AgentStack, Stage, client
 from relay.errors import InvalidEvent, LedgerUnavailable
 from relay.event import Event
 from relay.ledger import Ledger, Standing
@@ -28,15 +28,15 @@ AGAIN, SUPERSEDED, EXPIRED, SETTLED, UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A message in an agent's dead-letter queue; its body, the event with the person's data, is never shown."""
 
-    agent: Parts
+    agent: AgentStack
     message: dict[str, Any]
     event: Event | None
 
     @classmethod
-    def read(cls, agent: Parts, message: dict[str, Any]) -> Self:
+    def read(cls, agent: AgentStack, message: dict[str, Any]) -> Self:
         """A message as SQS hands it over."""
         try:
             return cls(agent, message, Event.load(message["Body"]))
@@ -64,7 +64,7 @@ class Letter:
         own = self.event.event_id if self.event else None
         return (event is None or own == event) and (reason is None or reason.lower() in self.reason.lower())
 
-    def shown(self) -> Row:
+    def display(self) -> Row:
         """What an operator may see of it."""
         event = self.event
         return {
@@ -80,19 +80,19 @@ class Letter:
         }
 
 
-def letters(agent: Parts, most: int = MOST) -> list[Letter]:
+def dead_letters(agent: AgentStack, most: int = MOST) -> list[DeadLetter]:
     """What an agent has parked; hidden for a minute, or until put back."""
-    return [Letter.read(agent, message) for message in received(agent.part("DeadLetterQueue"), most)]
+    return [DeadLetter.read(agent, message) for message in received(agent.part("DeadLetterQueue"), most)]
 
 
-def forecasts(stage: Stage, chosen: Iterable[Letter]) -> Counter[str]:
+def forecasts(stage: Stage, chosen: Iterable[DeadLetter]) -> Counter[str]:
     """How many of these would be told again, and what would become of the others."""
-    return Counter(forecast(stage, letter) for letter in chosen)
+    return Counter(forecast(stage, dead_letter) for dead_letter in chosen)
 
 
-def forecast(stage: Stage, letter: Letter) -> str:
+def forecast(stage: Stage, dead_letter: DeadLetter) -> str:
     """What would become of a message by what is known now; a later event may change it."""
-    event, agent = letter.event, product.agent(letter.agent.name)
+    event, agent = dead_letter.event, agent_modules.agent(dead_letter.agent.name)
     if event is None:
         return UNREADABLE
     ledger = Ledger(stage.resources["Receipts"], agent.name)

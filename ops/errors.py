@@ -18,13 +18,13 @@ from botocore.exceptions import (
 WRONG, USAGE, NO_AWS, INTERRUPTED = 1, 2, 3, 130
 
 
-class Wrong(Exception):
+class CommandError(Exception):
     """Something is not as the command needs it; the text says what to do."""
 
     code = WRONG
 
 
-class Misused(Wrong):
+class UsageError(CommandError):
     """The command was called in a way that makes no sense."""
 
     code = USAGE

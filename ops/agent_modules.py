@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ops.faults import Misused
+from ops.errors import UsageError
 from relay.agent import Agent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,10 +24,10 @@ def agent(name: str) -> Agent[Any]:
     """An agent as its module defines it.
 
     Raises:
-        Misused: there is no such agent.
+        UsageError: there is no such agent.
     """
     if name not in agent_names():
-        raise Misused(f"There is no agent {name!r}; there are {', '.join(agent_names())}.")
+        raise UsageError(f"There is no agent {name!r}; there are {', '.join(agent_names())}.")
     found: Agent[Any] = import_module(f"functions.agents.{name}.app").AGENT
     return found
 
