@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ConfigDict, RootModel
 
-from relay.agent import Agent
-from relay.event import Event
+from relay.agent.definition import Agent
+from relay.event.model import Event
 
 
 class CarefulEvent(Event):

@@ -25,7 +25,7 @@ TARGET = 0.85
 
 def measure(extent: Extent, say: Say) -> Iterator[Row]:
     """A row for each agent: deliveries a second by one worker, and the share of the ideal."""
-    from relay.batch import MAX_WORKERS  # noqa: PLC0415 - the fresh interpreters import their own
+    from relay.delivery.batch import MAX_WORKERS  # noqa: PLC0415 - the fresh interpreters import their own
 
     with answering(AWS_MS, AGENT_MS) as fakes:
         for agent, size in deployed().batches.items():

@@ -55,10 +55,10 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
     """One event and a batch of ten by ingest, against a handler that reads the JSON and publishes."""
     os.environ.update(samples.environment("http://127.0.0.1:1"))
     from functions.ingest.app import handler  # noqa: PLC0415 - it may read its environment as soon as it is imported
-    from relay import aws  # noqa: PLC0415 - as above
+    from relay.aws import clients  # noqa: PLC0415 - as above
 
     calls: Counter[str] = Counter()
-    for client in (aws.sns(), aws.dynamodb()):
+    for client in (clients.sns(), clients.dynamodb()):
         answered_here(client, calls)
     topic = Session().create_client("sns", config=Config(connect_timeout=1, read_timeout=2))
     answered_here(topic, Counter())

@@ -15,9 +15,9 @@ from typing import Any
 from bench import baseline, samples
 from bench.measure import Extent, Row, Say, in_turns
 from local import settings as local_settings
-from relay.agent import Agent
+from relay.agent.definition import Agent
 from relay.errors import Skip
-from relay.event import Event
+from relay.event.model import Event
 
 TARGET = 4.0
 BATCH = 10

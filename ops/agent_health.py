@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from ops import agent_modules
-from ops.fields import faults_of
+from ops.fields import field_errors
 from ops.findings import Finding, judged
 from ops.queues import Depth
 from ops.stage import AgentStack, Stage, client
@@ -27,7 +27,7 @@ def _settings(stage: Stage, agent: AgentStack) -> Finding:
     if text is None:
         return Finding(agent.name, "no settings are stored, so its deliveries are held", "wrong", mend)
     try:
-        faults = faults_of(agent_modules.agent(agent.name).settings, json.loads(text))
+        faults = field_errors(agent_modules.agent(agent.name).settings, json.loads(text))
     except ValueError:
         faults = ["not JSON"]
     return judged(agent.name, not faults, "its settings validate", f"settings: {'; '.join(faults)}", mend)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.errors import UsageError
-from relay.agent import Agent
+from relay.agent.definition import Agent
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENTS = ROOT / "functions/agents"

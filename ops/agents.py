@@ -12,7 +12,7 @@ import typer
 from ops import agent_modules, prompts
 from ops.command import command, group
 from ops.errors import CommandError, UsageError
-from ops.fields import Document, Field, faults_of, fields_of, held, put
+from ops.fields import Document, Field, field_errors, fields_of, held, put
 from ops.show import Show
 from ops.stage import Stage
 
@@ -30,7 +30,7 @@ def list_(stage: Stage, show: Show) -> None:
     rows = []
     for name in agent_modules.agent_names():
         deployed, text = name in stage.agents, stage.read("agents", name)
-        faults = faults_of(agent_modules.agent(name).settings, _document(text)) if text else []
+        faults = field_errors(agent_modules.agent(name).settings, _document(text)) if text else []
         state = "missing" if text is None else "invalid" if faults else "valid"
         rows.append(
             {
@@ -64,7 +64,7 @@ def set_(
         document = _with(model, document, pair)
     if not (file or values):
         document = _asked(agent, document, show, every=every)
-    if faults := faults_of(model, document):
+    if faults := field_errors(model, document):
         raise CommandError("The settings do not validate, so nothing was stored. " + "; ".join(faults) + ".")
     name = stage.store(document, "agents", agent)
     known = sorted(field.path for field in fields_of(model) if held(document, field.path) is not None)
@@ -114,7 +114,7 @@ def _asked(agent: str, document: Document, show: Show, *, every: bool) -> Docume
         for field in fields:
             show.say(_about(field.path, told), style="dim")
             document = _typed(field, document, show)
-        faults = faults_of(model, document)
+        faults = field_errors(model, document)
         if not faults:
             return document
         for fault in faults:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ops.findings import Finding, judged
 from ops.stage import Stage
 from ops.usage import Usage
-from relay.apps import App
-from relay.identity import IdentityKeys
+from relay.api.identity_tokens import IdentityKeys
+from relay.api.keys import App
 
 
 def app_findings(stage: Stage) -> Iterator[Finding]:

@@ -15,9 +15,9 @@ from ops.prompts import confirmed, hidden
 from ops.show import Show
 from ops.stage import Stage
 from ops.usage import Usage
-from relay.apps import App, Kind, new_key
-from relay.hashing import sha256
-from relay.identity import IdentityKeys
+from relay.api.identity_tokens import IdentityKeys
+from relay.api.keys import App, Kind, new_key
+from relay.encoding import sha256
 
 commands = group("Apps, their keys and identity keys.")
 

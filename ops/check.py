@@ -11,11 +11,11 @@ from ops.errors import WRONG
 from ops.probes import TRIALS, Probe
 from ops.show import Row, Show
 from ops.stage import Stage
-from relay.agent import Agent
-from relay.authorization import Attempt, Send
+from relay.agent.auth import Attempt, Send
+from relay.agent.definition import Agent
+from relay.agent.http import Response
+from relay.delivery.transport import send, send_unrestricted
 from relay.errors import CredentialsRefused, SettingsUnavailable, Unreachable
-from relay.http import Response
-from relay.sending import send, send_anywhere
 
 
 def check(
@@ -30,7 +30,7 @@ def check(
     ] = None,
 ) -> None:
     """Tries agents' settings at the agents, without a trace there, and says what that proves and what it cannot."""
-    sender = send_anywhere if stage.insecure else send
+    sender = send_unrestricted if stage.insecure else send
     rows = [row for name in agents or stage.agents for row in checked(stage, name, sender, test_event_code)]
     if show.as_json:
         show.document(rows)
@@ -79,7 +79,7 @@ def _tried(agent: Agent[Any], probe: Probe, current: Any, sender: Send, mend: st
     request, now = probe.request, datetime.now(UTC)
     try:
         if agent.authorize:
-            request = agent.authorize(request, current, Attempt(now, sender, fresh=True))
+            request = agent.authorize(request, current, Attempt(now, sender, force_refresh=True))
         answer = sender(request)
     except Unreachable as fault:
         return "failed", f"none: {fault}", "the agent does not answer: see its status page, and base_url or url"
@@ -94,7 +94,7 @@ def _read(agent: Agent[Any], probe: Probe, answer: Response, mend: str) -> tuple
     verdict = agent.classify(answer)
     if probe.expected(answer):
         return "passed", verdict.reason or f"HTTP {answer.status}", probe.proves
-    match verdict.meaning:
+    match verdict.kind:
         case "credentials":
             return "failed", verdict.reason, f"the credentials are refused: {mend}"
         case "retry":

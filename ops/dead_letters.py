@@ -11,9 +11,9 @@ from ops.queues import received
 from ops.show import Row
 from ops.stage import AgentStack, Stage, client
 from relay.errors import InvalidEvent, LedgerUnavailable
-from relay.event import Event
-from relay.ledger import Ledger, Standing
-from relay.order import UNORDERED
+from relay.event.model import Event
+from relay.ledger.device_order import UNORDERED
+from relay.ledger.ledger import ClaimStatus, Ledger
 
 MOST = 1000
 """Messages that are looked at."""
@@ -96,15 +96,15 @@ def forecast(stage: Stage, dead_letter: DeadLetter) -> str:
     if event is None:
         return UNREADABLE
     ledger = Ledger(stage.resources["Receipts"], agent.name)
-    (seen,) = ledger.look([event])
+    (seen,) = ledger.read_claims([event])
     if isinstance(seen, LedgerUnavailable):
         raise seen
-    if seen.standing is Standing.SETTLED:
+    if seen.standing is ClaimStatus.SETTLED:
         return SETTLED
     if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
         return EXPIRED
     if agent.ordered and event.type not in UNORDERED and _is_older(stage, event, agent.name):
-        parts = agent.personal_logout and event.type == "logout" and ledger.moved_on(event)
+        parts = agent.personal_logout and event.type == "logout" and ledger.has_new_owner(event)
         return AGAIN if parts else SUPERSEDED
     return AGAIN
 

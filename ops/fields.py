@@ -92,7 +92,7 @@ def put(document: Document, path: str, value: Any) -> Document:  # noqa: ANN401 
     return left if inner is None or inner == {} else {**document, first: inner}
 
 
-def faults_of(model: type[BaseModel], document: Document) -> list[str]:
+def field_errors(model: type[BaseModel], document: Document) -> list[str]:
     """What is wrong with settings, field by field, without their values."""
     try:
         model.model_validate_json(json.dumps(document))

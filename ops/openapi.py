@@ -16,10 +16,19 @@ from functions.identity.app import TokenCall
 from functions.ingest.app import CALLS, MAX_BATCH_BYTES, MAX_EVENT_BYTES
 from ops import openapi_answers as answers
 from ops import openapi_examples as examples
-from relay import text
-from relay.batch_call import MAX_EVENTS
-from relay.event import EVENT_TYPES, MAX_PROPERTIES, REQUIRED, Call, Count, EventType, PropertyValue, PushToken
-from relay.pointer import ROOT
+from relay.api.batch import MAX_EVENTS
+from relay.event import types
+from relay.event.faults import ROOT
+from relay.event.model import (
+    EVENT_TYPES,
+    MAX_PROPERTIES,
+    REQUIRED,
+    EventInput,
+    EventType,
+    NonNegativeInt,
+    PropertyValue,
+    PushToken,
+)
 
 HOME = Path(__file__).resolve().parent.parent
 DOCUMENT = HOME / "docs/openapi.json"
@@ -36,19 +45,19 @@ _SUMMARIES: dict[EventType, str] = {
     "push_token": "Push was accepted, declined or renewed",
 }
 _TEXTS: dict[str, Any] = {
-    "Text": text.Text,
-    "LongText": text.LongText,
-    "PropertyName": text.PropertyName,
-    "EventId": text.EventId,
-    "CustomerId": text.CustomerId,
-    "DeviceId": text.DeviceId,
-    "Email": text.Email,
-    "Phone": text.Phone,
-    "Language": text.Language,
-    "Moment": text.Moment,
+    "Text": types.Text,
+    "LongText": types.LongText,
+    "PropertyName": types.PropertyName,
+    "EventId": types.EventId,
+    "CustomerId": types.CustomerId,
+    "DeviceId": types.DeviceId,
+    "Email": types.Email,
+    "Phone": types.Phone,
+    "Language": types.Language,
+    "Moment": types.Timestamp,
     "PushToken": PushToken,
     "PropertyValue": PropertyValue,
-    "Count": Count,
+    "Count": NonNegativeInt,
 }
 """Types of the code that many fields have; in the document each is said once."""
 
@@ -165,7 +174,7 @@ def _parts() -> Schema:
     """The types of the fields, and the parts of an event, as pydantic knows them."""
     texts = {name: TypeAdapter(kind).json_schema() for name, kind in _TEXTS.items()}
     del texts["PropertyValue"]["anyOf"][2]  # whole numbers, which the numbers of the same bounds hold
-    parts = {**Call.model_json_schema()["$defs"], "TokenCall": TokenCall.model_json_schema()}
+    parts = {**EventInput.model_json_schema()["$defs"], "TokenCall": TokenCall.model_json_schema()}
     return {
         **{name: {word: _shared(value) for word, value in schema.items()} for name, schema in texts.items()},
         **{name: _shared(_plain(part)) for name, part in parts.items()},
@@ -180,7 +189,7 @@ def _parts() -> Schema:
 
 
 def _device_with_push_token() -> Schema:
-    device = _shared(_plain(Call.model_json_schema()["$defs"]["Device"]))
+    device = _shared(_plain(EventInput.model_json_schema()["$defs"]["Device"]))
     device["properties"]["pushToken"] = _ref("PushToken")
     return {**device, "description": "The device with its push token, false where declined.", "required": ["pushToken"]}
 
@@ -208,7 +217,7 @@ def _events() -> Schema:
 
 
 def _event(event_type: EventType) -> Schema:
-    schema: Schema = _shared(_plain(Call.model_json_schema()))
+    schema: Schema = _shared(_plain(EventInput.model_json_schema()))
     del schema["$defs"]
     fields = schema["properties"]
     schema["description"] = (

@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
-from relay.event import EVENT_TYPES
-from relay.problem import RETRY_AFTER_SECONDS
+from relay.api.responses import RETRY_AFTER_SECONDS
+from relay.event.model import EVENT_TYPES
 
 Schema = dict[str, Any]
 

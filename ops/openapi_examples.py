@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from relay.event import EventType
+from relay.event.model import EventType
 
 _DEVICE = {
     "id": "8E3FD635-7D9C-497E-AB84-1D61BED61F4B",

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops import agent_modules
+from relay.agent.http import Request, Response
+from relay.agent.verdict import VerdictKind
 from relay.encoding import encode
-from relay.event import Event
-from relay.http import Request, Response
-from relay.verdict import Meaning
+from relay.event.model import Event
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _changed(request: Request, **fields: Any) -> Request:  # noqa: ANN401 - JSON
 def _refused_as(agent: str, status: int) -> Callable[[Response], bool]:
     """Expects a refusal of what was sent, not of who sent it."""
     classify = agent_modules.agent(agent).classify
-    return lambda answer: answer.status == status and classify(answer).meaning is Meaning.REJECTED
+    return lambda answer: answer.status == status and classify(answer).kind is VerdictKind.REJECTED
 
 
 def _appsflyer(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401 - the agent's own model
@@ -80,7 +80,7 @@ def _facebook(settings: Any, code: str | None) -> Iterator[Probe]:  # noqa: ANN4
         yield Probe(
             f"a test event under {code}",
             _changed(request, test_event_code=code),
-            lambda answer: agent.classify(answer).meaning is Meaning.DELIVERED,
+            lambda answer: agent.classify(answer).kind is VerdictKind.DELIVERED,
             "Meta takes events with this token for this dataset; see Events Manager, Test events",
         )
         return
@@ -143,7 +143,7 @@ def _dashx(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
     yield Probe(
         "unsubscribing a token that nobody has",
         request,
-        lambda answer: agent.classify(answer).meaning is Meaning.DELIVERED,
+        lambda answer: agent.classify(answer).kind is VerdictKind.DELIVERED,
         "DashX takes the key pair for this environment, and our mutations",
     )
 

@@ -16,7 +16,7 @@ from ops.events import COLUMNS, timeline
 from ops.prompts import hidden
 from ops.show import Show, table
 from ops.stage import Stage
-from relay.outcome import SETTLED
+from relay.delivery.outcome import SETTLED
 
 PATHS = {"push_token": "push-token"}
 LOOK_SECONDS = 1.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ops.stage import Stage, client
-from relay.apps import usage_key
+from relay.api.keys import usage_key
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay import apps, aws, headers
-from relay.environment import apps_path, snapshotted, stage
-from relay.log import logger
+from relay.api import headers, keys
+from relay.aws import clients
+from relay.aws.environment import apps_path, is_snapstart, stage
+from relay.aws.log import logger
 
 PUBLIC_CALLS = tuple(
     f"POST/{call}" for call in ("login", "logout", "open", "signup", "identify", "track", "push-token", "batch")
@@ -22,12 +23,12 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     Raises:
         Exception: with the text `Unauthorized`, which API Gateway turns into 401, for any key that is not valid.
     """
-    known = apps.holder(_key(event), apps_path())
+    known = keys.authenticate(_key(event), apps_path())
     if known is None:
         logger().info("refused", extra={"source": "key"})
         raise Exception("Unauthorized")  # noqa: TRY002 - the text is API Gateway's protocol for 401
     app_id, kind, app = known
-    deployed = "/".join(event["methodArn"].split("/")[:2])
+    stage_arn = "/".join(event["methodArn"].split("/")[:2])
     calls = ("*",) if kind == "secret" else PUBLIC_CALLS
     return {
         "principalId": app_id,
@@ -37,12 +38,12 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
                 {
                     "Effect": "Allow",
                     "Action": "execute-api:Invoke",
-                    "Resource": [f"{deployed}/{call}" for call in calls],
+                    "Resource": [f"{stage_arn}/{call}" for call in calls],
                 }
             ],
         },
         "context": {"appId": app_id, "kind": kind, "identity": app.identity},
-        "usageIdentifierKey": apps.usage_key(stage(), app_id),
+        "usageIdentifierKey": keys.usage_key(stage(), app_id),
     }
 
 
@@ -52,6 +53,6 @@ def _key(event: Mapping[str, Any]) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-if snapshotted():
+if is_snapstart():
     # A client is without connections until its first call, and reads its credentials anew when these have ended.
-    aws.ssm()
+    clients.ssm()

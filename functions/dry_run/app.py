@@ -10,44 +10,52 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from relay import aws
-from relay.body import Body
-from relay.body import read as read_body
-from relay.catalogue import Entry, deployed
+from relay.api.batch import typed
+from relay.api.body import Body
+from relay.api.body import read as read_body
+from relay.api.registry import Entry, deployed_agents
+from relay.api.responses import (
+    HANDLED_ERRORS,
+    ProxyResponse,
+    count_text,
+    error_response,
+    json_response,
+    problem_response,
+)
+from relay.aws import clients
 from relay.errors import InvalidEvent
-from relay.event import Call, Event, typed
-from relay.problem import REFUSALS, Answer, answer, faults_in_words, problem, refusal
+from relay.event.model import Event, EventInput
 
 MAX_BODY_BYTES = 32 * 1024
 
 
-def handler(request: Mapping[str, Any], _context: object) -> Answer:
+def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
     """Answers `POST /dry-run` of an event with its `type`: per agent the exact requests, or why there would be none."""
     caller = request["requestContext"]["authorizer"]
     if caller["kind"] != "secret":
-        return problem(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
+        return problem_response(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
     try:
-        event, agents = _event(read_body(request, MAX_BODY_BYTES), caller["appId"]), deployed()
+        event, agents = _event(read_body(request, MAX_BODY_BYTES), caller["appId"]), deployed_agents()
     except InvalidEvent as invalid:
-        return refusal(invalid, f"The event has {faults_in_words(invalid)}. {invalid}")
-    except REFUSALS as refused:
-        return refusal(refused, str(refused))
+        return error_response(invalid, f"The event has {count_text(invalid)}. {invalid}")
+    except HANDLED_ERRORS as error:
+        return error_response(error, str(error))
     with ThreadPoolExecutor(max_workers=len(agents) or 1) as side_by_side:
-        shown = side_by_side.map(partial(_shown, event=event), agents.values())
-        return answer(HTTPStatus.OK, {"type": event.type, "agents": dict(zip(agents, shown, strict=True))})
+        masked = side_by_side.map(partial(_shown, event=event), agents.values())
+        return json_response(HTTPStatus.OK, {"type": event.type, "agents": dict(zip(agents, masked, strict=True))})
 
 
 def _event(body: Body, app_id: str) -> Event:
-    body.sound()
+    body.valid_text()
     event_type, text = typed(body.document)
-    return Event.stamp(Call.read(text, event_type), event_type, app_id, "dry-run", datetime.now(UTC))
+    return Event.stamp(EventInput.read(text, event_type), event_type, app_id, "dry-run", datetime.now(UTC))
 
 
 def _shown(agent: Entry, event: Event) -> dict[str, Any]:
-    if not agent.hears(event.type):
+    if not agent.accepts(event.type):
         return {"skipped": f"no use for {event.type}"}
     try:
-        told = aws.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
+        told = clients.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
     except (BotoCoreError, ClientError) as fault:
         return {"unavailable": type(fault).__name__}
     document = json.loads(told["Payload"].read())

@@ -7,19 +7,28 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from relay import aws, topic
-from relay.batch_call import listed, one_after_the_other
-from relay.body import MAX_FAULTS, Body, too_large
-from relay.body import read as read_body
-from relay.caller import Caller
-from relay.environment import snapshotted, table
-from relay.errors import Fault, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
-from relay.event import EVENT_TYPES, Call, Event, EventType, typed
-from relay.ledger import Ledger
-from relay.log import count, logger, measured
-from relay.origin import admit, preflight
-from relay.problem import REFUSALS, Answer, answer, faults_in_words, refusal, refusal_document, status_of
-from relay.trace import annotate, traced
+from relay.api import topic
+from relay.api.batch import parse_batch, spread_sequences, typed
+from relay.api.body import Body, too_large
+from relay.api.body import read as read_body
+from relay.api.caller import Caller
+from relay.api.cors import add_headers, preflight
+from relay.api.responses import (
+    HANDLED_ERRORS,
+    ProxyResponse,
+    count_text,
+    error_document,
+    error_response,
+    json_response,
+    status_of,
+)
+from relay.aws import clients
+from relay.aws.environment import is_snapstart, table
+from relay.aws.log import emf, emit_metric, logger
+from relay.aws.trace import annotate, traced
+from relay.errors import FieldError, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
+from relay.event.model import EVENT_TYPES, Event, EventInput, EventType
+from relay.ledger.ledger import Ledger
 from relay.uuid7 import uuid7
 
 CALLS: dict[str, EventType] = {event_type.replace("_", "-"): event_type for event_type in EVENT_TYPES}
@@ -34,78 +43,78 @@ Outcome = Event | RelayError
 
 
 @traced
-def handler(request: Mapping[str, Any], _context: object) -> Answer:
+def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
     """Answers an API Gateway proxy request: 202 once an event is durably in the topic, 4xx or 503 otherwise."""
     if request["resource"] == "/health":
-        return answer(HTTPStatus.OK, {"status": "ok"})
+        return json_response(HTTPStatus.OK, {"status": "ok"})
     if request.get("httpMethod") == "OPTIONS":
-        return admit(request, preflight(request))
-    return admit(request, _answered(request))
+        return add_headers(request, preflight(request))
+    return add_headers(request, _answered(request))
 
 
-def _answered(request: Mapping[str, Any]) -> Answer:
+def _answered(request: Mapping[str, Any]) -> ProxyResponse:
     call = request["resource"].strip("/")
     try:
         caller = Caller.of(request, datetime.now(UTC))
         if call == "batch":
             return _batch(read_body(request, MAX_BATCH_BYTES), caller)
         return _single(read_body(request, MAX_EVENT_BYTES), caller, call)
-    except REFUSALS as refused:
-        _tell_of(refused, request["requestContext"]["authorizer"]["appId"], call)
-        return refusal(refused, _detail(refused))
+    except HANDLED_ERRORS as error:
+        _tell_of(error, request["requestContext"]["authorizer"]["appId"], call)
+        return error_response(error, _detail(error))
 
 
-def _single(body: Body, caller: Caller, call: str) -> Answer:
+def _single(body: Body, caller: Caller, call: str) -> ProxyResponse:
     # A logout needs no parameters, so it needs no body either.
-    (outcome,) = _accept([_event(body.sound() or "{}", caller, CALLS[call])])
+    (outcome,) = _accept([_event(body.valid_text() or "{}", caller, CALLS[call])])
     if isinstance(outcome, RelayError):
-        return refusal(outcome, _detail(outcome))
-    return answer(HTTPStatus.ACCEPTED, {"eventId": outcome.event_id, "status": "accepted"})
+        return error_response(outcome, _detail(outcome))
+    return json_response(HTTPStatus.ACCEPTED, {"eventId": outcome.event_id, "status": "accepted"})
 
 
-def _batch(body: Body, caller: Caller) -> Answer:
+def _batch(body: Body, caller: Caller) -> ProxyResponse:
     """Answers 207: one result for each event, in their order, as it would have been answered alone."""
-    items, faults = listed(body)
+    items, faults = parse_batch(body)
     taken = [_item(item, faults.get(position, []), caller) for position, item in enumerate(items)]
-    outcomes = _accept(one_after_the_other(taken))
-    return answer(HTTPStatus.MULTI_STATUS, {"results": [_result(outcome) for outcome in outcomes]})
+    outcomes = _accept(spread_sequences(taken))
+    return json_response(HTTPStatus.MULTI_STATUS, {"results": [_result(outcome) for outcome in outcomes]})
 
 
-def _item(item: object, faults: list[Fault], caller: Caller) -> Outcome:
+def _item(item: object, faults: list[FieldError], caller: Caller) -> Outcome:
     try:
         if faults:
-            raise InvalidEvent(faults[:MAX_FAULTS])
+            raise InvalidEvent(faults)
         event_type, text = typed(item)
         if len(text) > MAX_EVENT_BYTES:
             raise TooLarge(too_large(MAX_EVENT_BYTES))
         return _event(text, caller, event_type)
-    except REFUSALS as refused:
-        _tell_of(refused, caller.app_id, "batch")
-        return refused
+    except HANDLED_ERRORS as error:
+        _tell_of(error, caller.app_id, "batch")
+        return error
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, RelayError):
-        return refusal_document(outcome, _detail(outcome))
+        return error_document(outcome, _detail(outcome))
     return {"status": int(HTTPStatus.ACCEPTED), "eventId": outcome.event_id}
 
 
 def _event(text: str | bytes, caller: Caller, event_type: EventType) -> Event:
     """The event that a JSON text is, bound to the person who is proven to send it."""
     now = datetime.now(UTC)
-    call = caller.bind(Call.read(text, event_type, proven=caller.proven))
-    return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.must_prove)
+    call = caller.apply_identity(EventInput.read(text, event_type, verified_customer_id=caller.verified_customer_id))
+    return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.token_required)
 
 
-def _tell_of(refused: RelayError, app_id: str, call: str) -> None:
+def _tell_of(error: RelayError, app_id: str, call: str) -> None:
     """Counts and logs an event that was not taken on."""
-    status = status_of(refused)
+    status = status_of(error)
     known = {"app": app_id, "type": CALLS.get(call, call), "status": int(status)}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        count("Unavailable")
-        logger().error("unavailable", extra={**known, "reason": str(refused)})
+        emit_metric("Unavailable")
+        logger().error("unavailable", extra={**known, "reason": str(error)})
     else:
-        count("Rejected")
+        emit_metric("Rejected")
         logger().info("rejected", extra=known)
 
 
@@ -131,11 +140,11 @@ def _told(outcome: Outcome, failed: set[str]) -> Outcome:
         return outcome
     known = {"event_id": outcome.event_id, "app": outcome.app_id, "type": outcome.type}
     if outcome.event_id in failed:
-        count("Unavailable")
+        emit_metric("Unavailable")
         logger().error("unavailable", extra=known)
         return TopicUnavailable("the topic did not take it")
     annotate(event_id=outcome.event_id, app=outcome.app_id, state="accepted")
-    logger().info("accepted", extra={**known, **measured({(): {"Accepted": 1}})})
+    logger().info("accepted", extra={**known, **emf({(): {"Accepted": 1}})})
     return outcome
 
 
@@ -147,14 +156,14 @@ def _note(events: list[Event]) -> None:
         logger().warning("not noted", extra={"events": len(events), "reason": str(fault)})
 
 
-def _detail(refused: RelayError) -> str:
-    if isinstance(refused, InvalidEvent):
-        return f"The event has {faults_in_words(refused)}; nothing was accepted. {refused}"
-    return TRY_AGAIN if status_of(refused) is HTTPStatus.SERVICE_UNAVAILABLE else str(refused)
+def _detail(error: RelayError) -> str:
+    if isinstance(error, InvalidEvent):
+        return f"The event has {count_text(error)}; nothing was accepted. {error}"
+    return TRY_AGAIN if status_of(error) is HTTPStatus.SERVICE_UNAVAILABLE else str(error)
 
 
-if snapshotted():
+if is_snapstart():
     # Clients are without connections until their first call, and read their credentials anew when these have ended.
-    aws.sns()
-    aws.dynamodb()
-    Call.model_rebuild()
+    clients.sns()
+    clients.dynamodb()
+    EventInput.model_rebuild()

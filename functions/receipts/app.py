@@ -5,33 +5,33 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from relay.catalogue import deployed
-from relay.environment import table
+from relay.api.registry import deployed_agents
+from relay.api.responses import ProxyResponse, json_response, problem_response
+from relay.aws.environment import table
 from relay.errors import LedgerUnavailable, SettingsUnavailable
-from relay.ledger import Ledger
-from relay.problem import Answer, answer, problem
-from relay.text import EVENT_ID
+from relay.event.types import EVENT_ID
+from relay.ledger.ledger import Ledger
 
 _UNKNOWN = "No event of this app has that id, or it is older than 15 days."
 
 
-def handler(request: Mapping[str, Any], _context: object) -> Answer:
+def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
     """Answers `GET /events/{eventId}` with the caller's own event, its acceptance and a receipt per agent."""
     caller = request["requestContext"]["authorizer"]
     if caller["kind"] != "secret":
-        return problem(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
+        return problem_response(HTTPStatus.FORBIDDEN, "This call needs a secret key (sk_...).")
     event_id = request["pathParameters"]["eventId"]
     if not EVENT_ID.fullmatch(event_id):
-        return problem(HTTPStatus.NOT_FOUND, _UNKNOWN)
+        return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
     try:
-        rows, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed()
+        rows, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed_agents()
     except (LedgerUnavailable, SettingsUnavailable):
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.")
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.")
     if not rows:
-        return problem(HTTPStatus.NOT_FOUND, _UNKNOWN)
+        return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
     known = next(iter(rows.values()))
-    expected = {agent for agent, entry in agents.items() if entry.hears(str(known["type"]))}
-    return answer(
+    expected = {agent for agent, entry in agents.items() if entry.accepts(str(known["type"]))}
+    return json_response(
         HTTPStatus.OK,
         {
             "eventId": event_id,

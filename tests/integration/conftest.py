@@ -10,7 +10,8 @@ from moto import mock_aws
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
-from relay import apps, aws, environment, settings
+from relay.api import keys
+from relay.aws import clients, environment, parameters
 from tests.integration import partiql
 
 
@@ -66,9 +67,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def forget() -> None:
     """Makes the functions' caches as cold as at their first start."""
-    for module in (apps, aws, environment, settings):
+    for module in (keys, clients, environment, parameters):
         for cached in vars(module).values():
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
     environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
-    settings._last_good.clear()  # noqa: SLF001
+    parameters._last_good.clear()  # noqa: SLF001

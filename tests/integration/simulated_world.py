@@ -18,18 +18,18 @@ from local.sandbox import exchange
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
-from relay.agent import Agent
-from relay.batch import deliver
-from relay.circuit import Circuit
-from relay.delivery import Runtime
-from relay.environment import AgentEnvironment
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict
+from relay.aws.environment import AgentEnvironment
+from relay.delivery.batch import deliver
+from relay.delivery.circuit import Circuit
+from relay.delivery.pipeline import DeliveryPipeline
+from relay.delivery.queue import MAX_DELAY_SECONDS, Queue, Record
+from relay.delivery.report import Report
 from relay.errors import CircuitOpen, SettingsUnavailable, Unreachable
-from relay.event import Event
-from relay.http import Request, Response
-from relay.ledger import Ledger
-from relay.queue import MAX_POSTPONE_SECONDS, Queue, Record
-from relay.report import Report
-from relay.verdict import Verdict
+from relay.event.model import Event
+from relay.ledger.ledger import Ledger
 from tests.integration.simulated_dynamodb import Crash, SimulatedDynamoDB
 
 START = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -59,7 +59,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "eitri_push": {"signing_secrets": ["whsec_b2YtbGFzdC15ZWFyLW9mLWxhc3QteWVhci1vZi1sYXN0"]},
 }
 
-Fault: TypeAlias = Literal[
+FieldError: TypeAlias = Literal[
     "503", "429", "400", "no answer", "answer lost", "503 after the work", "crash before", "crash after"
 ]
 IN_DOUBT = {"answer lost", "503 after the work", "crash before", "crash after"}
@@ -125,12 +125,12 @@ class SimulatedQueue(Queue):
         """Acknowledges messages."""
         self.waiting[:] = [message for message in self.waiting if message.id not in message_ids]
 
-    def postpone(self, record: Record, seconds: int) -> None:
+    def delay(self, record: Record, seconds: int) -> None:
         for message in self.waiting:
             if message.receipt == record.receipt_handle:
-                message.visible_at = self.clock.now + timedelta(seconds=min(max(seconds, 0), MAX_POSTPONE_SECONDS))
+                message.visible_at = self.clock.now + timedelta(seconds=min(max(seconds, 0), MAX_DELAY_SECONDS))
 
-    def park(self, record: Record, notes: Any) -> None:
+    def dead_letter(self, record: Record, notes: Any) -> None:
         assert notes["reason"]
         self.parked.append(Message(record.message_id, record.body, record.group or "", self.clock.now, self.clock.now))
 
@@ -181,7 +181,7 @@ class Vendor:
     def __init__(self, name: str, clock: Clock, table: SimulatedDynamoDB) -> None:
         self.name, self.clock, self.table = name, clock, table
         self.queue = SimulatedQueue(clock=clock)
-        self.faults: deque[Fault | None] = deque()
+        self.faults: deque[FieldError | None] = deque()
         self.troubles: set[Trouble] = set()
         played: dict[str, Callable[[Any], exchange.Agent]] = {
             "emarsys": Emarsys,
@@ -191,7 +191,7 @@ class Vendor:
         self.sandbox = played[name](SETTINGS[name])
         self.met: Counter[str] = Counter()
         self.doubts = 0
-        self.runtime: Runtime[Any] = Runtime(
+        self.runtime: DeliveryPipeline[Any] = DeliveryPipeline(
             AGENTS[name],
             ENVIRONMENT,
             self.queue,
@@ -258,12 +258,12 @@ class Vendor:
 
 
 def _arriving(request: Request, name: str) -> exchange.Request:
-    def revealed(value: str | SecretStr) -> str:
+    def unmasked(value: str | SecretStr) -> str:
         return value.get_secret_value() if isinstance(value, SecretStr) else value
 
-    headers = {name.lower(): revealed(value) for name, value in request.headers.items()}
+    headers = {name.lower(): unmasked(value) for name, value in request.headers.items()}
     path = urlsplit(request.url).path.removeprefix(f"/{name}")
-    query = {name: revealed(value) for name, value in request.query.items()}
+    query = {name: unmasked(value) for name, value in request.query.items()}
     return exchange.Request(request.method, path, query, {"user-agent": "session-relay/0.1.0", **headers}, request.body)
 
 
@@ -294,7 +294,7 @@ class World:
                     pass
                 if not vendor.queue.bodies:
                     break
-                self.clock.pass_(MAX_POSTPONE_SECONDS)
+                self.clock.pass_(MAX_DELAY_SECONDS)
 
     def receipts(self, event: Event) -> dict[str, Any]:
         """What became of an event at each agent."""

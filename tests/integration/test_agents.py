@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from functions.agents.eitri_push import app as eitri_push
-from relay.handler import handler_of
-from relay.http import Request, Response
+from relay.agent.http import Request, Response
+from relay.delivery.handler import lambda_handler
 
 SETTINGS = {
     "url": "https://push.example.com/hooks/session",
@@ -114,7 +114,7 @@ def _deliver(queues: Queues, answer: Response, body: str | None = None) -> Any:
         sent.append(request)
         return answer
 
-    answered = handler_of(eitri_push.AGENT, send=send)({"Records": [record]}, Time())
+    answered = lambda_handler(eitri_push.AGENT, send=send)({"Records": [record]}, Time())
     return record["messageId"], answered["batchItemFailures"], sent
 
 
@@ -136,7 +136,7 @@ def test_a_message_to_retry_is_reported_and_hidden(queues: Queues) -> None:
 
 def test_a_message_that_sqs_will_not_hide_is_reported_all_the_same(queues: Queues) -> None:
     stale = {**_sent(queues), "receiptHandle": "not-a-handle"}
-    answered = handler_of(eitri_push.AGENT, send=lambda _request: Response(503))({"Records": [stale]}, Time())
+    answered = lambda_handler(eitri_push.AGENT, send=lambda _request: Response(503))({"Records": [stale]}, Time())
     assert answered["batchItemFailures"] == [{"itemIdentifier": stale["messageId"]}]
 
 

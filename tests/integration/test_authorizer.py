@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.authorizer.app import handler
-from relay import aws
-from relay.apps import STRANGERS_KEPT, Acquaintance, holder, new_key, usage_key
-from relay.hashing import sha256
+from relay.api.keys import NEGATIVE_CACHE_SIZE, AppLookupLimiter, authenticate, new_key, usage_key
+from relay.aws import clients
+from relay.encoding import sha256
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/v1/POST/login"
 
@@ -154,7 +154,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> tuple[str, Ssm]:
     """A key of the one app that there is, and the SSM that is asked for it."""
     key = new_key("shop", "public")
     ssm = Ssm(json.dumps({"keys": [{"kind": "public", "sha256": sha256(key)}]}))
-    monkeypatch.setattr(aws, "ssm", lambda: ssm)
+    monkeypatch.setattr(clients, "ssm", lambda: ssm)
     return key, ssm
 
 
@@ -162,7 +162,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def _known(key: str, seconds: float) -> bool:
-    return holder(key, "/session-relay/test/apps", NOW + timedelta(seconds=seconds)) is not None
+    return authenticate(key, "/session-relay/test/apps", NOW + timedelta(seconds=seconds)) is not None
 
 
 def test_a_stranger_cannot_use_up_ssm_and_known_apps_go_on(shop: tuple[str, Ssm]) -> None:
@@ -186,10 +186,10 @@ def test_an_app_that_was_not_there_is_looked_for_again_after_a_minute(shop: tupl
 
 
 def test_what_is_remembered_of_strangers_is_bounded() -> None:
-    met = Acquaintance()
-    for number in range(STRANGERS_KEPT * 3):
-        met.missed(f"a{number}", 0)
-    assert len(met.strangers) == STRANGERS_KEPT
+    met = AppLookupLimiter()
+    for number in range(NEGATIVE_CACHE_SIZE * 3):
+        met.not_found(f"a{number}", 0)
+    assert len(met.missing_apps) == NEGATIVE_CACHE_SIZE
 
 
 def test_a_malformed_key_asks_nothing(shop: tuple[str, Ssm]) -> None:

@@ -8,16 +8,17 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
 from botocore.exceptions import ClientError
 
-from relay import aws, breaker, circuit
-from relay.breaker import FAILURES_THAT_OPEN
-from relay.circuit import Circuit
+from relay.agent.verdict import Verdict, VerdictKind
+from relay.aws import clients
+from relay.delivery import breaker, circuit
+from relay.delivery.breaker import FAILURES_THAT_OPEN
+from relay.delivery.circuit import Circuit
 from relay.errors import CircuitOpen
-from relay.verdict import Meaning, Verdict
 
-DOWN = Verdict(Meaning.RETRY, "HTTP 503", status=503)
-SILENT = Verdict(Meaning.RETRY, "no answer: ConnectTimeout")
-BUSY = Verdict(Meaning.RETRY, "HTTP 429", status=429)
-WELL = Verdict(Meaning.DELIVERED, "HTTP 200", status=200)
+DOWN = Verdict(VerdictKind.RETRY, "HTTP 503", status=503)
+SILENT = Verdict(VerdictKind.RETRY, "no answer: ConnectTimeout")
+BUSY = Verdict(VerdictKind.RETRY, "HTTP 429", status=429)
+WELL = Verdict(VerdictKind.DELIVERED, "HTTP 200", status=200)
 
 
 @dataclass
@@ -37,13 +38,13 @@ def agent(table: str, request: pytest.FixtureRequest) -> Iterator[Circuit]:
     """A circuit that no other test has used; its state is read from the table each time."""
     yield Circuit(request.node.name, table, seconds=1)
     breaker._guarded.cache_clear()  # noqa: SLF001
-    circuit._ill.clear()  # noqa: SLF001
-    circuit._seen_well.clear()  # noqa: SLF001
+    circuit._failing.clear()  # noqa: SLF001
+    circuit._healthy_until.clear()  # noqa: SLF001
 
 
 def _fail(agent: Circuit, times: int, verdict: Verdict = DOWN) -> None:
     for _ in range(times):
-        assert agent.guard(Exchange(verdict)) == verdict
+        assert agent.call(Exchange(verdict)) == verdict
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
@@ -56,57 +57,57 @@ def test_failures_in_a_row_open_it_and_nothing_is_sent(agent: Circuit, verdict: 
     _fail(agent, FAILURES_THAT_OPEN, verdict)
     exchange = Exchange(WELL)
     with pytest.raises(CircuitOpen, match="does not answer"):
-        agent.guard(exchange)
+        agent.call(exchange)
     assert exchange.made == []
 
 
 def test_a_success_between_failures_keeps_it_closed(agent: Circuit) -> None:
     _fail(agent, FAILURES_THAT_OPEN - 1)
-    assert agent.guard(Exchange(WELL)) == WELL
+    assert agent.call(Exchange(WELL)) == WELL
     _fail(agent, FAILURES_THAT_OPEN - 1)
-    assert agent.guard(Exchange(WELL)) == WELL
+    assert agent.call(Exchange(WELL)) == WELL
 
 
 def test_an_agent_that_asks_to_slow_down_is_not_ill(agent: Circuit) -> None:
     _fail(agent, FAILURES_THAT_OPEN * 3, BUSY)
-    assert agent.guard(Exchange(WELL)) == WELL
+    assert agent.call(Exchange(WELL)) == WELL
 
 
 def test_after_a_while_one_success_closes_it(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail(agent, FAILURES_THAT_OPEN)
     _later(monkeypatch, 2)
-    assert agent.guard(Exchange(WELL)) == WELL
-    assert agent.guard(Exchange(WELL)) == WELL
+    assert agent.call(Exchange(WELL)) == WELL
+    assert agent.call(Exchange(WELL)) == WELL
 
 
 def test_after_a_while_one_failure_keeps_it_open(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail(agent, FAILURES_THAT_OPEN)
     _later(monkeypatch, 2)
-    assert agent.guard(Exchange(DOWN)) == DOWN
+    assert agent.call(Exchange(DOWN)) == DOWN
     with pytest.raises(CircuitOpen):
-        agent.guard(Exchange(WELL))
+        agent.call(Exchange(WELL))
 
 
 def test_an_instance_that_has_seen_no_failure_knows_of_the_others(agent: Circuit) -> None:
     _fail(agent, FAILURES_THAT_OPEN)
-    circuit._ill.clear()  # noqa: SLF001 - as another instance, which has just started
-    circuit._seen_well.clear()  # noqa: SLF001
+    circuit._failing.clear()  # noqa: SLF001 - as another instance, which has just started
+    circuit._healthy_until.clear()  # noqa: SLF001
     with pytest.raises(CircuitOpen):
-        agent.guard(Exchange(WELL))
+        agent.call(Exchange(WELL))
 
 
 def test_a_failure_of_a_quiet_agent_is_counted_and_its_request_made_once(agent: Circuit) -> None:
     exchange = Exchange(DOWN)
-    assert agent.guard(exchange) == DOWN
+    assert agent.call(exchange) == DOWN
     assert exchange.made == [DOWN]
     _fail(agent, FAILURES_THAT_OPEN - 1)
     with pytest.raises(CircuitOpen):
-        agent.guard(Exchange(WELL))
+        agent.call(Exchange(WELL))
 
 
 def test_who_cannot_ask_for_the_state_goes_on(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
     def throttled(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetItem")
 
-    monkeypatch.setattr(aws.dynamodb(), "get_item", throttled)
-    assert agent.guard(Exchange(WELL)) == WELL
+    monkeypatch.setattr(clients.dynamodb(), "get_item", throttled)
+    assert agent.call(Exchange(WELL)) == WELL

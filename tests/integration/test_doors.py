@@ -14,8 +14,8 @@ from functions.dry_run.app import handler as dry_run
 from functions.identity.app import handler as mint
 from functions.ingest.app import CALLS, handler
 from functions.receipts.app import handler as receipts
-from relay import aws, environment
-from relay.ledger import Ledger
+from relay.aws import clients, environment
+from relay.ledger.ledger import Ledger
 
 KEY = "an-identity-key-of-at-least-32-bytes"
 ANOTHER = "another-identity-key-of-32-bytes-or-more"
@@ -81,7 +81,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     sns, ssm = Topic(), boto3.client("ssm")
     monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
     monkeypatch.setenv("TABLE", "receipts")
-    monkeypatch.setattr(aws, "sns", lambda: sns)
+    monkeypatch.setattr(clients, "sns", lambda: sns)
     monkeypatch.setattr(Ledger, "accept", lambda _ledger, _events: None)
     for app_id, key in (("shop", KEY), ("another", ANOTHER)):
         ssm.put_parameter(

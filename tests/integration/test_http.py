@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from relay import sending
+from relay.agent.http import Request
+from relay.delivery import transport
+from relay.delivery.transport import is_public, send, send_unrestricted
 from relay.errors import AddressRefused, SettingsUnavailable, Unreachable
-from relay.http import Request
-from relay.sending import is_public, send, send_anywhere
 
 Serve = Callable[[Callable[[socket.socket], None]], str]
 
@@ -74,25 +74,25 @@ def _answering(answer: bytes) -> Callable[[socket.socket], None]:
 
 def _silent(url: str) -> Unreachable:
     with pytest.raises(Unreachable) as unreachable:
-        send_anywhere(Request(url, b"{}", query={"api_secret": SecretStr("s3cret-value")}))
+        send_unrestricted(Request(url, b"{}", query={"api_secret": SecretStr("s3cret-value")}))
     assert "s3cret-value" not in str(unreachable.value)
     return unreachable.value
 
 
 def test_an_answer_is_its_status_headers_in_lower_case_and_body(serve: Serve) -> None:
     answer = b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nlate"
-    response = send_anywhere(Request(serve(_answering(answer)), b"{}"))
+    response = send_unrestricted(Request(serve(_answering(answer)), b"{}"))
     assert (response.status, response.headers["retry-after"], response.body) == (429, "7", b"late")
 
 
 def test_a_redirect_is_not_followed(serve: Serve) -> None:
     answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
-    assert send_anywhere(Request(serve(_answering(answer)), b"{}")).status == 302
+    assert send_unrestricted(Request(serve(_answering(answer)), b"{}")).status == 302
 
 
 def test_an_answer_is_read_to_64_kib_at_most(serve: Serve) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"
-    response = send_anywhere(Request(serve(_answering(head + b"x" * 200_000)), b"{}"))
+    response = send_unrestricted(Request(serve(_answering(head + b"x" * 200_000)), b"{}"))
     assert len(response.body) == 65536
 
 
@@ -107,7 +107,7 @@ def test_a_cookie_is_not_kept_for_the_next_person(serve: Serve) -> None:
 
     url = serve(twice)
     for _ in range(2):
-        send_anywhere(Request(url, b"{}"))
+        send_unrestricted(Request(url, b"{}"))
     assert b"POST" in heard[0]
     assert b"ookie" not in heard[0]
 
@@ -123,7 +123,7 @@ def test_a_connection_that_is_cut_may_have_been_sent(serve: Serve) -> None:
 
 
 def test_an_answer_that_comes_too_late_may_have_been_sent(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
     released = threading.Event()
     try:
         assert _silent(serve(lambda _connection: (released.wait(5), None)[1])).sent
@@ -146,7 +146,7 @@ def test_a_connection_is_used_again_for_the_next_request() -> None:
         server = threading.Thread(target=run, daemon=True)
         server.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert [send_anywhere(Request(url, b"{}")).body for _ in range(2)] == [b"ok", b"ok"]
+        assert [send_unrestricted(Request(url, b"{}")).body for _ in range(2)] == [b"ok", b"ok"]
         server.join(5)
 
 
@@ -170,7 +170,7 @@ def test_a_compressed_bomb_is_cut_at_64_kib_and_never_unpacked_further(
     url = serve(_answering(bomb))
     tracemalloc.start()
     try:
-        response = send_anywhere(Request(url, b"{}"))
+        response = send_unrestricted(Request(url, b"{}"))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -209,7 +209,7 @@ def test_an_answer_that_drips_is_given_up_when_the_exchange_is_to_end(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, head: bytes, drop: bytes
 ) -> None:
     # Every drop comes well within READ_SECONDS: silence alone would never end this.
-    monkeypatch.setattr(sending, "EXCHANGE_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "EXCHANGE_SECONDS", 0.5)
     released = threading.Event()
     try:
         assert _silent(serve(_dripping(head, drop, released))).sent
@@ -377,7 +377,7 @@ def _over_tls(certificate: Path, speak: Callable[[socket.socket], None]) -> Call
 @pytest.fixture
 def serve_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Starts a server of one TLS connection, which counts as a public address here; gives its URL."""
-    monkeypatch.setattr(sending, "is_public", lambda _address: True)
+    monkeypatch.setattr(transport, "is_public", lambda _address: True)
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -398,7 +398,7 @@ def test_a_request_over_tls_is_sent_and_answered(serve_tls: Serve) -> None:
 
 
 def test_an_answer_that_drips_over_tls_is_given_up_too(serve_tls: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "EXCHANGE_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "EXCHANGE_SECONDS", 0.5)
     released = threading.Event()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"
     try:

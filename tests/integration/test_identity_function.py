@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.identity.app import handler
-from relay import aws
+from relay.aws import clients
 
 KEY = "prv_example_0123456789abcdefghij"
 NAME = "/session-relay/test/identity/shop"
@@ -219,7 +219,7 @@ def test_an_ssm_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> 
     def throttled(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParameter")
 
-    monkeypatch.setattr(aws.ssm(), "get_parameter", throttled)
+    monkeypatch.setattr(clients.ssm(), "get_parameter", throttled)
     answer = _call({"uid": "123"})
     _problem(answer, 503)
     assert answer["headers"]["Retry-After"] == "2"

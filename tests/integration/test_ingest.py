@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 from functions.ingest.app import handler
-from relay import environment
-from relay.identity import IdentityKeys, mint
-from relay.ledger import Ledger
+from relay.api.identity_tokens import IdentityKeys, mint
+from relay.aws import environment
+from relay.ledger.ledger import Ledger
 
 KEY = "an-identity-key-of-at-least-32-bytes"
 
@@ -29,7 +29,7 @@ def queue_url(monkeypatch: pytest.MonkeyPatch, table: str) -> str:  # noqa: ARG0
 
 
 def _call(
-    body: Any, path: str = "/login", kind: str = "secret", must_prove: str = "optional", **request: Any
+    body: Any, path: str = "/login", kind: str = "secret", identity: str = "optional", **request: Any
 ) -> dict[str, Any]:
     return handler(
         {
@@ -37,7 +37,7 @@ def _call(
             "body": body if body is None or isinstance(body, str) else json.dumps(body),
             "isBase64Encoded": False,
             "requestContext": {
-                "authorizer": {"appId": "shop", "kind": kind, "identity": must_prove},
+                "authorizer": {"appId": "shop", "kind": kind, "identity": identity},
                 "identity": {"sourceIp": "203.0.113.24", "userAgent": "Shop/4.12"},
             },
             **request,
@@ -170,7 +170,7 @@ def test_who_has_a_token_need_not_say_who_he_is(queue_url: str) -> None:
 @pytest.mark.usefixtures("identity_key")
 def test_a_visitor_needs_no_token(queue_url: str) -> None:
     body = {"anonymousId": "3f0c2a58-6f1b-4f0e-9a7d-51c8a2b4e901"}
-    assert _call(body, "/open", kind="public", must_prove="required")["statusCode"] == 202
+    assert _call(body, "/open", kind="public", identity="required")["statusCode"] == 202
     assert len(_heard(queue_url)) == 1
 
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from functions.dry_run.app import handler as dry_run
 from functions.identity.app import handler as mint
 from functions.ingest.app import CALLS, handler
-from relay import aws, catalogue
-from relay.event import Event
-from relay.ledger import Ledger
+from relay.api import registry
+from relay.aws import clients
+from relay.event.model import Event
+from relay.ledger.ledger import Ledger
 
 DEVICE = {"id": "d", "pushToken": "t", "screen": {"density": 2}}
 LEAST: dict[str, dict[str, Any]] = {
@@ -81,7 +82,7 @@ def _published() -> Iterator[list[Event]]:
     """The events that a block publishes, as an agent reads them."""
     sns, heard = Topic(), list[Event]()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aws, "sns", lambda: sns)
+        patch.setattr(clients, "sns", lambda: sns)
         patch.setattr(Ledger, "accept", lambda _ledger, _events: None)
         patch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
         patch.setenv("TABLE", "receipts")
@@ -139,7 +140,7 @@ def test_any_bytes_are_taken_or_a_problem(path: str, body: bytes, headers: dict[
 @given(body=BODIES, headers=HEADERS)
 def test_any_bytes_are_a_dry_run_or_a_problem(body: bytes, headers: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("functions.dry_run.app.deployed", dict[str, catalogue.Entry])
+        patch.setattr("functions.dry_run.app.deployed", dict[str, registry.Entry])
         answer = dry_run(_request("/dry-run", body, headers=headers), None)
     assert answer["statusCode"] == 200 or _is_problem(json.loads(answer["body"]))
 

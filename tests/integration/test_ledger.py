@@ -8,10 +8,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from relay import aws
+from relay.aws import clients
 from relay.errors import LedgerUnavailable
-from relay.event import Device, Event
-from relay.ledger import Claim, Ledger, Settlement, Standing
+from relay.event.model import Device, Event
+from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def _claimed(ledger: Ledger, event: Event, now: datetime = NOW) -> Claim:
 
 
 def _settle(ledger: Ledger, event: Event, state: str, **notes: Any) -> None:
-    assert ledger.settle([Settlement(event, state, notes)]) == [True]
+    assert ledger.settle([ReceiptUpdate(event, state, notes)]) == [True]
 
 
 def _event(event_id: str = "evt_1", event_type: Any = "login", sequence: int = 5, **more: Any) -> Event:
@@ -40,17 +40,17 @@ def _event(event_id: str = "evt_1", event_type: Any = "login", sequence: int = 5
 
 def test_a_claim_is_ours_alone_until_it_is_settled(ledger: Ledger) -> None:
     claim = _claimed(ledger, _event())
-    assert claim == Claim(Standing.OURS)
+    assert claim == Claim(ClaimStatus.ACQUIRED)
     busy = _claimed(ledger, _event(), NOW + timedelta(seconds=10))
-    assert (busy.standing, busy.wait) == (Standing.BUSY, 51)
+    assert (busy.standing, busy.wait) == (ClaimStatus.IN_PROGRESS, 51)
 
 
 def test_a_claim_whose_answer_was_lost_is_still_ours(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = aws.dynamodb()
+    client = clients.dynamodb()
     insert = client.batch_execute_statement
     # botocore asks again when an answer is lost, and the row is there by then.
     monkeypatch.setattr(client, "batch_execute_statement", lambda **named: [insert(**named), insert(**named)][1])
-    assert _claimed(ledger, _event()) == Claim(Standing.OURS)
+    assert _claimed(ledger, _event()) == Claim(ClaimStatus.ACQUIRED)
 
 
 def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
@@ -59,18 +59,18 @@ def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
     known = _event("evt_1")
     _claimed(ledger, known)
     _settle(ledger, known, "delivered")
-    client, asked = aws.dynamodb(), list[int]()
+    client, parameters = clients.dynamodb(), list[int]()
     insert = client.batch_execute_statement
 
     def counted(**named: Any) -> Any:
-        asked.append(len(named["Statements"]))
+        parameters.append(len(named["Statements"]))
         return insert(**named)
 
     monkeypatch.setattr(client, "batch_execute_statement", counted)
     claims = ledger.claim([_event(f"evt_{number}") for number in range(30)], NOW)
     standings = [claim.standing if isinstance(claim, Claim) else claim for claim in claims]
-    assert standings == [Standing.SETTLED if number == 1 else Standing.OURS for number in range(30)]
-    assert asked == [25, 5]
+    assert standings == [ClaimStatus.SETTLED if number == 1 else ClaimStatus.ACQUIRED for number in range(30)]
+    assert parameters == [25, 5]
 
 
 def test_of_two_messages_of_an_event_one_is_ours(ledger: Ledger) -> None:
@@ -80,38 +80,38 @@ def test_of_two_messages_of_an_event_one_is_ours(ledger: Ledger) -> None:
 
 def test_each_agent_has_its_own_claim(ledger: Ledger) -> None:
     _claimed(ledger, _event())
-    assert _claimed(Ledger("receipts", "dashx"), _event()).standing is Standing.OURS
+    assert _claimed(Ledger("receipts", "dashx"), _event()).standing is ClaimStatus.ACQUIRED
 
 
 def test_each_app_has_its_own_event_ids(ledger: Ledger) -> None:
     _settle(ledger, _event(), "delivered")
-    assert _claimed(ledger, _event(app_id="other")).standing is Standing.OURS
+    assert _claimed(ledger, _event(app_id="other")).standing is ClaimStatus.ACQUIRED
 
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_what_is_settled_stays_settled(ledger: Ledger, state: str) -> None:
     _claimed(ledger, _event())
     _settle(ledger, _event(), state)
-    assert _claimed(ledger, _event(), NOW + timedelta(days=14)).standing is Standing.SETTLED
+    assert _claimed(ledger, _event(), NOW + timedelta(days=14)).standing is ClaimStatus.SETTLED
 
 
 @pytest.mark.parametrize("state", ["retrying", "held", "parked"])
 def test_what_waits_can_be_claimed_again_with_what_is_known_of_it(ledger: Ledger, state: str) -> None:
     _claimed(ledger, _event())
     _settle(ledger, _event(), state, attempts=3, done=1)
-    assert _claimed(ledger, _event()) == Claim(Standing.OURS, attempts=3, done=1)
+    assert _claimed(ledger, _event()) == Claim(ClaimStatus.ACQUIRED, attempts=3, done=1)
 
 
 def test_a_claim_that_ran_out_leaves_its_delivery_in_doubt(ledger: Ledger) -> None:
     _claimed(ledger, _event())
     again = _claimed(ledger, _event(), NOW + timedelta(seconds=60))
-    assert (again.standing, again.in_doubt) == (Standing.OURS, True)
+    assert (again.standing, again.in_doubt) == (ClaimStatus.ACQUIRED, True)
 
 
 def _placed(ledger: Ledger, events: list[Event]) -> list[bool | LedgerUnavailable]:
     """Events put in order as a delivery does it: alone unread, together after a look at their devices."""
-    seen = ledger.look(events, devices=len(events) > 1)
-    return ledger.in_order(events, [claim.device for claim in seen if isinstance(claim, Claim)])
+    seen = ledger.read_claims(events, devices=len(events) > 1)
+    return ledger.advance_sequences(events, [claim.device for claim in seen if isinstance(claim, Claim)])
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_older_event_is_out_of_order_and_on_a_tie_logout_wins(
     ledger: Ledger,
     newest: tuple[str, int],
     then: tuple[str, int],
-    applied: bool,  # noqa: FBT001
+    advance: bool,  # noqa: FBT001
 ) -> None:
     # Alone, and beside the event of a device that is new and of one that is known.
     for others in ([], [_event("new", "login", 1, customer_id="eva"), _event("known", "login", 2, customer_id="bob")]):
@@ -144,7 +144,7 @@ def test_an_older_event_is_out_of_order_and_on_a_tie_logout_wins(
         _placed(ledger, [_event("before", "login", 1, customer_id="bob")])
         assert _placed(ledger, [_event(event_ids[0], *newest, device=device)]) == [True]
         placed = _placed(ledger, [_event(event_ids[1], *then, device=device), *others])
-        assert placed == [applied, *[True] * len(others)]
+        assert placed == [advance, *[True] * len(others)]
 
 
 def test_an_event_is_in_order_with_itself(ledger: Ledger) -> None:
@@ -164,44 +164,44 @@ def test_devices_and_agents_have_orders_of_their_own(ledger: Ledger) -> None:
 
 
 def test_a_look_takes_nothing_and_knows_what_was_written(ledger: Ledger) -> None:
-    assert ledger.look([_event()]) == [Claim(Standing.OURS)]
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED)]
     _settle(ledger, _event(), "retrying", attempts=2, done=1)
-    assert ledger.look([_event()]) == [Claim(Standing.OURS, attempts=2, done=1)]
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, attempts=2, done=1)]
     _settle(ledger, _event(), "delivered", attempts=3)
-    assert ledger.look([_event()]) == [Claim(Standing.SETTLED)]
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.SETTLED)]
 
 
 def test_many_are_looked_at_in_their_order_repeated_or_not(ledger: Ledger) -> None:
     _settle(ledger, _event("evt_3"), "delivered")
-    seen = ledger.look([_event(f"evt_{number % 120}") for number in range(240)])
-    assert [at for at, claim in enumerate(seen) if claim == Claim(Standing.SETTLED)] == [3, 123]
+    seen = ledger.read_claims([_event(f"evt_{number % 120}") for number in range(240)])
+    assert [at for at, claim in enumerate(seen) if claim == Claim(ClaimStatus.SETTLED)] == [3, 123]
 
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_without_a_claim_nothing_settled_is_written_over(ledger: Ledger, state: str) -> None:
-    assert ledger.note(Settlement(_event(), state, {}))
-    assert not ledger.note(Settlement(_event(), "held", {}))
+    assert ledger.note(ReceiptUpdate(_event(), state, {}))
+    assert not ledger.note(ReceiptUpdate(_event(), "held", {}))
     assert ledger.receipts("shop", "evt_1")["emarsys"]["state"] == state
 
 
 def test_without_a_claim_nothing_is_written_over_that_another_is_making(ledger: Ledger) -> None:
     _claimed(ledger, _event())
-    assert not ledger.note(Settlement(_event(), "skipped", {}))
+    assert not ledger.note(ReceiptUpdate(_event(), "skipped", {}))
 
 
 def test_a_note_keeps_what_was_known_of_earlier_attempts(ledger: Ledger) -> None:
     _settle(ledger, _event(), "retrying", attempts=2, done=1)
-    assert ledger.note(Settlement(_event(), "held", {"reason": "no settings"}))
-    assert ledger.look([_event()]) == [Claim(Standing.OURS, attempts=2, done=1)]
+    assert ledger.note(ReceiptUpdate(_event(), "held", {"reason": "no settings"}))
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, attempts=2, done=1)]
 
 
 def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> None:
-    assert not ledger.is_anothers(_event(customer_id="bob"))
+    assert not ledger.belongs_to_another(_event(customer_id="bob"))
     _placed(ledger, [_event("a", "login", 5, customer_id="ana", device=Device(id="phone"))])
-    assert ledger.is_anothers(_event("b", "login", 6, customer_id="bob", device=Device(id="phone")))
-    assert not ledger.is_anothers(_event("c", "login", 6, customer_id="ana", device=Device(id="phone")))
+    assert ledger.belongs_to_another(_event("b", "login", 6, customer_id="bob", device=Device(id="phone")))
+    assert not ledger.belongs_to_another(_event("c", "login", 6, customer_id="ana", device=Device(id="phone")))
     _placed(ledger, [_event("d", "logout", 7, customer_id=None, device=Device(id="phone"))])
-    assert not ledger.is_anothers(_event("e", "login", 8, customer_id="bob", device=Device(id="phone")))
+    assert not ledger.belongs_to_another(_event("e", "login", 8, customer_id="bob", device=Device(id="phone")))
 
 
 def test_receipts_are_of_one_event_with_its_acceptance(ledger: Ledger) -> None:
@@ -232,19 +232,19 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "UpdateItem")
 
     for call in ("update_item", "batch_execute_statement", "batch_get_item", "batch_write_item"):
-        monkeypatch.setattr(aws.dynamodb(), call, throttled)
+        monkeypatch.setattr(clients.dynamodb(), call, throttled)
     with pytest.raises(LedgerUnavailable):
-        ledger.settle([Settlement(_event(), "delivered", {})])
+        ledger.settle([ReceiptUpdate(_event(), "delivered", {})])
     two = [_event(), _event("b", customer_id="bob")]
-    assert str(ledger.in_order(two[:1], [None])[0]) == "ThrottlingException"
-    for answers in (ledger.claim(two, NOW), ledger.look(two), ledger.in_order(two, [{}, {}])):
+    assert str(ledger.advance_sequences(two[:1], [None])[0]) == "ThrottlingException"
+    for answers in (ledger.claim(two, NOW), ledger.read_claims(two), ledger.advance_sequences(two, [{}, {}])):
         assert [type(answer) for answer in answers] == [LedgerUnavailable] * 2
 
 
 def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = aws.dynamodb()
+    client = clients.dynamodb()
     write, read, told = client.batch_write_item, client.batch_get_item, list[str]()
 
     def write_all_but_one(RequestItems: Any) -> Any:  # noqa: N803 - botocore's own name
@@ -263,39 +263,39 @@ def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
     monkeypatch.setattr(client, "batch_write_item", write_all_but_one)
     monkeypatch.setattr(client, "batch_get_item", read_half)
     four = [_event(f"evt_{number}") for number in range(4)]
-    assert ledger.settle([Settlement(event, "delivered", {}) for event in four]) == [True, True, True, False]
-    seen = [claim.standing for claim in ledger.look(four) if isinstance(claim, Claim)]
-    assert seen == [Standing.SETTLED, Standing.SETTLED, Standing.SETTLED, Standing.OURS]
+    assert ledger.settle([ReceiptUpdate(event, "delivered", {}) for event in four]) == [True, True, True, False]
+    seen = [claim.standing for claim in ledger.read_claims(four) if isinstance(claim, Claim)]
+    assert seen == [ClaimStatus.SETTLED, ClaimStatus.SETTLED, ClaimStatus.SETTLED, ClaimStatus.ACQUIRED]
     assert told == ["write", "write", "read", "read"]
-    assert [type(claim) for claim in ledger.look([*four, _event("evt_5")])] == [LedgerUnavailable] * 5
+    assert [type(claim) for claim in ledger.read_claims([*four, _event("evt_5")])] == [LedgerUnavailable] * 5
 
 
 def test_what_has_moved_since_it_was_looked_at_is_looked_at_again(ledger: Ledger) -> None:
     known, new = _event("a", "login", 5, customer_id="ana"), _event("b", "login", 5, customer_id="bob")
     _placed(ledger, [known])
     later = [event.model_copy(update={"event_id": f"{event.event_id}2", "sequence": 7}) for event in (known, new)]
-    seen = [claim.device for claim in ledger.look(later, devices=True) if isinstance(claim, Claim)]
+    seen = [claim.device for claim in ledger.read_claims(later, devices=True) if isinstance(claim, Claim)]
     between = later[0].model_copy(update={"event_id": "a1", "sequence": 6})
     newest = later[1].model_copy(update={"event_id": "b3", "sequence": 8})
     assert _placed(ledger, [between]) == _placed(ledger, [newest]) == [True]
-    assert ledger.in_order(later, seen) == [True, False]
+    assert ledger.advance_sequences(later, seen) == [True, False]
 
 
 def test_a_claim_that_answers_twice_is_in_order_still(ledger: Ledger) -> None:
     two = [_event("a", "login", 5, customer_id="ana"), _event("b", "login", 5, customer_id="bob")]
-    seen = [claim.device for claim in ledger.look(two, devices=True) if isinstance(claim, Claim)]
-    assert ledger.in_order(two, seen) == ledger.in_order(two, seen) == [True, True]
+    seen = [claim.device for claim in ledger.read_claims(two, devices=True) if isinstance(claim, Claim)]
+    assert ledger.advance_sequences(two, seen) == ledger.advance_sequences(two, seen) == [True, True]
 
 
 def test_a_delivery_of_several_writes_its_devices_order_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, made = aws.dynamodb(), list[str]()
+    client, made = clients.dynamodb(), list[str]()
 
     def noted(name: str) -> Callable[..., Any]:
         call = getattr(client, name)
 
-        def make(**asked: Any) -> Any:
+        def make(**parameters: Any) -> Any:
             made.append(name)
-            return call(**asked)
+            return call(**parameters)
 
         return make
 

@@ -31,10 +31,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from local import scenario
-from relay import aws
-from relay.event import Call, Event, EventType
-from tests.integration.simulated_dynamodb import Fault as LedgerFault
-from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
+from relay.aws import clients
+from relay.event.model import Event, EventInput, EventType
+from tests.integration.simulated_dynamodb import FieldError as LedgerFault
+from tests.integration.simulated_world import AGENTS, FieldError, Trouble, Vendor, World
 
 EXAMPLES = int(os.environ.get("RELAY_PROPERTY_EXAMPLES", "120"))
 STEPS = 30
@@ -49,7 +49,7 @@ class Shift:
 
     agent: str
     limit: int
-    answers: list[Fault | None]
+    answers: list[FieldError | None]
     refusals: list[LedgerFault | None]
     left: int
     acknowledged: bool
@@ -155,14 +155,14 @@ class Story:
     said: list[Event] = field(default_factory=list)
 
     @property
-    def in_order(self) -> list[Event]:
+    def advance_sequences(self) -> list[Event]:
         """The events by sequence; on a tie logout wins."""
         return sorted(self.said, key=lambda event: (event.sequence, event.type == "logout"))
 
     @property
     def deciding(self) -> list[Event]:
         """The logins and logouts, in order."""
-        return [event for event in self.in_order if event.type in {"login", "logout"}]
+        return [event for event in self.advance_sequences if event.type in {"login", "logout"}]
 
     @property
     def person(self) -> str | None:
@@ -204,7 +204,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
         self.on_the_way: list[Event] = []
         self.settled = 0
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(aws, "dynamodb", lambda: self.world.table)
+        self.patch.setattr(clients, "dynamodb", lambda: self.world.table)
 
     @rule(way=ways, shifts=shifts)
     def logs_in(self, way: Way, shifts: list[Shift]) -> None:
@@ -302,7 +302,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
             "occurredAt": clock.now.isoformat(),
             "device": self.phone.device,
         }
-        call = Call.read(json.dumps(body), event_type)
+        call = EventInput.read(json.dumps(body), event_type)
         said.append(Event.stamp(call, event_type, "demo", f"{len(said)}-{event_type}", clock.now))
         if way != "held up":
             self._publish(said[-1])
@@ -342,13 +342,13 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
     def _check_that_mistakes_wait(self, vendor: Vendor, waiting: set[str]) -> None:
         for wrong in _receivers(vendor, self.phone) - {self.story.person} - self._excused(vendor):
             assert waiting & self.story.ended(wrong), (vendor.name, wrong)
-            assert vendor.name != "emarsys" or self.story.in_order[-1].event_id in waiting, wrong
+            assert vendor.name != "emarsys" or self.story.advance_sequences[-1].event_id in waiting, wrong
 
     def _check_receipts(self, name: str) -> None:
-        for event in self.story.in_order:
+        for event in self.story.advance_sequences:
             row = self.world.receipts(event)[name]
             assert row["state"] in {"delivered", "skipped"}, (name, row)
-        for newest in self.story.in_order[-1:]:
+        for newest in self.story.advance_sequences[-1:]:
             row = self.world.receipts(newest)[name]
             assert row["reason"] != "superseded", (name, row)
 

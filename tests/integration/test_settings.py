@@ -5,7 +5,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, SecretStr
 
-from relay import aws, settings
+from relay.aws import clients, parameters
 from relay.errors import SettingsUnavailable
 
 NAME = "/session-relay/test/agents/example"
@@ -21,8 +21,8 @@ def _store(text: str) -> None:
     boto3.client("ssm").put_parameter(Name=NAME, Value=text, Type="SecureString", Overwrite=True)
 
 
-def _key(*, fresh: bool = False) -> str:
-    return settings.load(Settings, NAME, fresh=fresh).key.get_secret_value()
+def _key(*, force_refresh: bool = False) -> str:
+    return parameters.load(Settings, NAME, force_refresh=force_refresh).key.get_secret_value()
 
 
 def test_a_value_is_kept_until_it_is_wanted_afresh() -> None:
@@ -30,7 +30,7 @@ def test_a_value_is_kept_until_it_is_wanted_afresh() -> None:
     assert _key() == "first"
     _store('{"key":"second"}')
     assert _key() == "first"
-    assert _key(fresh=True) == "second"
+    assert _key(force_refresh=True) == "second"
     assert _key() == "second"
 
 
@@ -41,8 +41,8 @@ def test_the_last_good_value_serves_while_ssm_does_not_answer(monkeypatch: pytes
     def throttled(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParameter")
 
-    monkeypatch.setattr(aws.ssm(), "get_parameter", throttled)
-    assert _key(fresh=True) == "first"
+    monkeypatch.setattr(clients.ssm(), "get_parameter", throttled)
+    assert _key(force_refresh=True) == "first"
 
 
 def test_what_is_not_there_is_said_to_be_missing() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay import aws
-from relay.event import Device, Event, EventType
-from relay.ledger import Claim, Ledger, Settlement
+from relay.aws import clients
+from relay.event.model import Device, Event, EventType
+from relay.ledger.ledger import Claim, Ledger, ReceiptUpdate
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -32,11 +32,11 @@ calls = st.lists(
 )
 
 
-def _answers(asked: list[Any], shop: str) -> list[Any]:
+def _answers(parameters: list[Any], shop: str) -> list[Any]:
     """What a ledger answers to calls, one after the other, and what it keeps in the end."""
     ledger, now = Ledger("receipts", "emarsys"), NOW
     answers: list[Any] = []
-    for name, (number, event_type, sequence, customer), seconds, state in asked:
+    for name, (number, event_type, sequence, customer), seconds, state in parameters:
         now += timedelta(seconds=seconds)
         event = Event.model_construct(
             type=event_type,
@@ -53,19 +53,23 @@ def _answers(asked: list[Any], shop: str) -> list[Any]:
                 # The same event twice, as a batch may hold it.
                 answers += ledger.claim([event, event], now)
             case "look":
-                answers += ledger.look([event])
+                answers += ledger.read_claims([event])
             case "settle":
-                answers += ledger.settle([Settlement(event, state, {"reason": name, "attempts": sequence, "done": 1})])
+                answers += ledger.settle(
+                    [ReceiptUpdate(event, state, {"reason": name, "attempts": sequence, "done": 1})]
+                )
             case "note":
-                answers.append(ledger.note(Settlement(event, state, {"reason": name})))
+                answers.append(ledger.note(ReceiptUpdate(event, state, {"reason": name})))
             case "in_order":
-                answers += ledger.in_order([event], [None])
+                answers += ledger.advance_sequences([event], [None])
             case "in order together":
                 other = event.model_copy(update={"device": Device(id="tablet"), "event_id": f"t{number}"})
-                seen = ledger.look([event, other], devices=True)
-                answers += ledger.in_order([event, other], [claim.device for claim in seen if isinstance(claim, Claim)])
+                seen = ledger.read_claims([event, other], devices=True)
+                answers += ledger.advance_sequences(
+                    [event, other], [claim.device for claim in seen if isinstance(claim, Claim)]
+                )
             case "moved_on":
-                answers.append(ledger.moved_on(event))
+                answers.append(ledger.has_new_owner(event))
     kept = [ledger.receipts(shop, f"e{number}") for number in range(3)]
     # Who claimed has a name that nobody else has.
     return [*answers, *({agent: {**row, "by": ""} for agent, row in rows.items()} for rows in kept)]
@@ -75,12 +79,12 @@ def test_it_answers_as_moto_does(table: str, monkeypatch: pytest.MonkeyPatch) ->
     of_moto = boto3.client("dynamodb")
 
     @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(asked=calls)
-    def agree(asked: list[Any]) -> None:
+    @given(parameters=calls)
+    def agree(parameters: list[Any]) -> None:
         shop, simulated = f"{table}-{next(_shops)}", SimulatedDynamoDB()
-        monkeypatch.setattr(aws, "dynamodb", lambda: simulated)
-        answered = _answers(asked, shop)
-        monkeypatch.setattr(aws, "dynamodb", lambda: of_moto)
-        assert answered == _answers(asked, shop)
+        monkeypatch.setattr(clients, "dynamodb", lambda: simulated)
+        answered = _answers(parameters, shop)
+        monkeypatch.setattr(clients, "dynamodb", lambda: of_moto)
+        assert answered == _answers(parameters, shop)
 
     agree()

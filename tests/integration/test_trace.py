@@ -15,7 +15,7 @@ FUNCTION = f"""
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from relay.trace import annotate, traced
+from relay.aws.trace import annotate, traced
 
 def handler(event, context):
     with ThreadPoolExecutor(2) as threads:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from functions.agents.appsflyer.app import Settings, build_requests
 from relay.errors import Skip
-from relay.event import Event
+from relay.event.model import Event
 
 APPS = {"android_app_id": "com.example.shop"}
 

@@ -11,7 +11,7 @@ import pytest
 from bench import memory
 from bench.cost import WRITES
 from bench.measure import Extent
-from relay.batch import CREWS
+from relay.delivery.batch import CREWS
 
 PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
 

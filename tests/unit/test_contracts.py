@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
 from relay.errors import Skip
-from relay.event import Event
-from relay.http import Request, Response
+from relay.event.model import Event
 
 FOLDERS = sorted(Path("functions/agents").glob("*/contract.json"))
 
@@ -33,13 +33,13 @@ def _shown(request: Request) -> dict[str, Any]:
     def clear(values: Any) -> dict[str, str]:
         return {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in values.items()}
 
-    shown: dict[str, Any] = {
+    masked: dict[str, Any] = {
         "method": request.method,
         "url": request.url,
         "headers": clear(request.headers),
         "body": json.loads(request.body),
     }
-    return shown | ({"query": clear(request.query)} if request.query else {})
+    return masked | ({"query": clear(request.query)} if request.query else {})
 
 
 @pytest.mark.parametrize(("name", "case"), _each("cases"))
@@ -61,5 +61,5 @@ def test_an_answer_means_what_the_contract_says(name: str, case: dict[str, Any])
     body = given["body"] if isinstance(given["body"], str) else json.dumps(given["body"])
     response = Response(given["status"], body.encode(), given.get("headers", {}))
     verdict = _agent(name).classify(response)
-    assert verdict.meaning == case["verdict"]
+    assert verdict.kind == case["verdict"]
     assert verdict.wait == case.get("wait")

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from functions.agents.dashx.app import Settings, build_requests, classify
 from relay import __version__
-from relay.event import Event
-from relay.http import Response
-from relay.verdict import Meaning
+from relay.agent.http import Response
+from relay.agent.verdict import VerdictKind
+from relay.event.model import Event
 
 WORKING = {"public_key": "pub_example", "private_key": "prv_example", "target_environment": "staging"}
 LOGIN = {
@@ -80,4 +80,4 @@ def test_a_reason_never_quotes_the_answer_which_may_quote_the_person() -> None:
     ],
 )
 def test_an_odd_answer_is_worth_another_try(document: object) -> None:
-    assert classify(Response(200, json.dumps(document).encode())).meaning is Meaning.RETRY
+    assert classify(Response(200, json.dumps(document).encode())).kind is VerdictKind.RETRY

@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from relay.agent import Agent
-from relay.batch import CREW, MARGIN_MILLISECONDS, deliver
-from relay.circuit import Circuit
-from relay.delivery import Runtime
-from relay.environment import AgentEnvironment
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict
+from relay.aws.environment import AgentEnvironment
+from relay.delivery.batch import CREW, MIN_REMAINING_MS, deliver
+from relay.delivery.circuit import Circuit
+from relay.delivery.pipeline import DeliveryPipeline
+from relay.delivery.queue import Queue, Record
+from relay.delivery.report import Report
 from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
-from relay.event import Event, Purpose
-from relay.http import Request, Response
-from relay.ledger import FINAL, Claim, Ledger, Settlement, Standing
-from relay.queue import Queue, Record
-from relay.report import Report
-from relay.rows import WRITTEN_AT_ONCE
-from relay.verdict import Verdict
+from relay.event.model import Event, Purpose
+from relay.ledger.ledger import FINAL, Claim, ClaimStatus, Ledger, ReceiptUpdate
+from relay.ledger.rows import MAX_WRITES
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -56,10 +56,10 @@ class FakeQueue(Queue):
     postponed: dict[str, int] = field(default_factory=dict)
     parked: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def postpone(self, record: Record, seconds: int) -> None:
+    def delay(self, record: Record, seconds: int) -> None:
         self.postponed[record.message_id] = seconds
 
-    def park(self, record: Record, notes: Mapping[str, str]) -> None:
+    def dead_letter(self, record: Record, notes: Mapping[str, str]) -> None:
         self.parked[record.message_id] = notes
 
 
@@ -77,7 +77,7 @@ class FakeLedger(Ledger):
     asked: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
 
-    def look(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
+    def read_claims(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
         if devices:
             self.asked.append("devices")
         return [self._unless_refused("look", self._seen, event) for event in events]
@@ -85,8 +85,8 @@ class FakeLedger(Ledger):
     def _seen(self, event: Event) -> Claim:
         row = self.rows.get(event.event_id, {})
         if row.get("state") in FINAL:
-            return Claim(Standing.SETTLED)
-        return Claim(Standing.OURS, row.get("attempts", 0), row.get("done", 0))
+            return Claim(ClaimStatus.SETTLED)
+        return Claim(ClaimStatus.ACQUIRED, row.get("attempts", 0), row.get("done", 0))
 
     def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:  # noqa: ARG002 - leases are the real ledger's tests
         return [self._unless_refused("claim", self._claimed, event) for event in events]
@@ -94,16 +94,16 @@ class FakeLedger(Ledger):
     def _claimed(self, event: Event) -> Claim:
         row = self.rows.get(event.event_id, {})
         if row.get("state") == "busy":
-            return Claim(Standing.BUSY, wait=33)
+            return Claim(ClaimStatus.IN_PROGRESS, wait=33)
         in_doubt = row.get("state") == "sending"
         return self._seen(event)._replace(in_doubt=in_doubt)
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    def settle(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
         self._refuse("settle")
         self.rows.update({one.event.event_id: {**one.notes, "state": one.state} for one in settlements})
         return [one.event.event_id not in self.unwritten for one in settlements]
 
-    def note(self, settlement: Settlement) -> bool:
+    def note(self, settlement: ReceiptUpdate) -> bool:
         self._refuse("note")
         row = self.rows.get(settlement.event.event_id, {})
         if row.get("state") in {*FINAL, "busy", "sending"}:
@@ -111,10 +111,10 @@ class FakeLedger(Ledger):
         self.rows[settlement.event.event_id] = {**row, **settlement.notes, "state": settlement.state}
         return True
 
-    def is_anothers(self, event: Event) -> bool:
+    def belongs_to_another(self, event: Event) -> bool:
         return self.people.get(event.group, event.customer_id) != event.customer_id
 
-    def in_order(self, events: Sequence[Event], devices: Sequence[Any]) -> list[bool | LedgerUnavailable]:  # noqa: ARG002 - as above
+    def advance_sequences(self, events: Sequence[Event], devices: Sequence[Any]) -> list[bool | LedgerUnavailable]:  # noqa: ARG002 - as above
         return [self._unless_refused("in_order", self._applied, event) for event in events]
 
     def _applied(self, event: Event) -> bool:
@@ -216,7 +216,7 @@ class World:
             ordered=self.ordered,
             repeatable=self.repeatable,
         )
-        runtime = Runtime(
+        runtime = DeliveryPipeline(
             agent,
             ENVIRONMENT,
             self.queue,
@@ -236,9 +236,9 @@ class World:
         self.built.append(event)
         return _build(event, settings)
 
-    def _load(self, fresh: bool) -> Settings:  # noqa: FBT001
-        self.loads.append(fresh)
-        return self.settings(fresh)
+    def _load(self, force_refresh: bool) -> Settings:  # noqa: FBT001
+        self.loads.append(force_refresh)
+        return self.settings(force_refresh)
 
     def _send(self, request: Request) -> Response:
         self.sent.append(request)
@@ -327,7 +327,7 @@ def test_a_message_that_is_no_event_is_parked() -> None:
 def test_refused_credentials_are_fetched_afresh_and_tried_once_more() -> None:
     world = World(
         {"m1": [Response(401), Response(200)]},
-        settings=lambda fresh: Settings(key=SecretStr("second" if fresh else "first")),
+        settings=lambda force_refresh: Settings(key=SecretStr("second" if force_refresh else "first")),
     )
     assert world.deliver(_record()) == []
     assert world.loads == [False, True]
@@ -511,7 +511,7 @@ def test_a_devices_later_messages_wait_behind_the_one_that_failed() -> None:
 
 def test_little_time_left_leaves_the_batch_untouched() -> None:
     world = World()
-    assert world.deliver(_record("m1"), _record("m2"), context=Time(MARGIN_MILLISECONDS - 1)) == ["m1", "m2"]
+    assert world.deliver(_record("m1"), _record("m2"), context=Time(MIN_REMAINING_MS - 1)) == ["m1", "m2"]
     assert world.sent == []
     assert world.queue.postponed == {"m1": 0, "m2": 0}
 
@@ -546,7 +546,7 @@ def test_one_that_could_not_be_noted_with_the_others_comes_back_alone() -> None:
 def test_what_there_is_no_time_for_any_more_costs_no_attempt() -> None:
     world = World(repeatable=False)
     # Time enough to begin, and too little to send.
-    time = iter([MARGIN_MILLISECONDS, 0])
+    time = iter([MIN_REMAINING_MS, 0])
     context = Time()
     context.get_remaining_time_in_millis = lambda: next(time)  # type: ignore[method-assign]
     assert world.deliver(_record(), context=context) == ["m1"]
@@ -565,7 +565,7 @@ def test_a_larger_batch_is_claimed_and_settled_by_crews() -> None:
 def test_what_may_be_told_twice_is_settled_by_as_few_calls_as_dynamodb_takes() -> None:
     world = World()
     world.deliver(*(_record(f"m{number}") for number in range(100)))
-    assert world.ledger.asked.count("settle") == 100 // WRITTEN_AT_ONCE
+    assert world.ledger.asked.count("settle") == 100 // MAX_WRITES
 
 
 def test_what_was_skipped_is_noted_and_that_is_all() -> None:

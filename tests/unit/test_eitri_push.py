@@ -7,9 +7,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from functions.agents.eitri_push.app import Settings, authorize
-from relay.authorization import Attempt
+from relay.agent.auth import Attempt
+from relay.agent.http import Request, Response
 from relay.errors import CredentialsRefused, Unreachable
-from relay.http import Request, Response
 
 SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="
 OTHER = "whsec_YW5vdGhlci1leGFtcGxlLXNpZ25pbmcta2V5LTMyYg=="
@@ -56,7 +56,7 @@ def _grant(token: str) -> Response:
 
 
 def test_the_signature_is_the_one_of_the_contracts_example() -> None:
-    signed = authorize(REQUEST, _settings(signing_secrets=[SECRET]), Attempt(NOW, _refuse, fresh=False))
+    signed = authorize(REQUEST, _settings(signing_secrets=[SECRET]), Attempt(NOW, _refuse, force_refresh=False))
     assert signed.body == BODY.encode()
     assert signed.headers == {
         "webhook-id": "evt_01JD8Z5T3N",
@@ -66,7 +66,7 @@ def test_the_signature_is_the_one_of_the_contracts_example() -> None:
 
 
 def test_both_secrets_sign_while_one_replaces_the_other() -> None:
-    signed = authorize(REQUEST, _settings(signing_secrets=[OTHER, SECRET]), Attempt(NOW, _refuse, fresh=False))
+    signed = authorize(REQUEST, _settings(signing_secrets=[OTHER, SECRET]), Attempt(NOW, _refuse, force_refresh=False))
     signatures = _clear(signed.headers["webhook-signature"]).split(" ")
     assert len(signatures) == 2
     assert signatures[1] == "v1,q78F6M2MX0pfkKIP0ZSl9ZMRdhkUBIAO4w66NdmNW6A="
@@ -74,7 +74,7 @@ def test_both_secrets_sign_while_one_replaces_the_other() -> None:
 
 def test_the_attempt_is_signed_with_its_own_time() -> None:
     later = authorize(
-        REQUEST, _settings(signing_secrets=[SECRET]), Attempt(NOW + timedelta(seconds=5), _refuse, fresh=False)
+        REQUEST, _settings(signing_secrets=[SECRET]), Attempt(NOW + timedelta(seconds=5), _refuse, force_refresh=False)
     )
     assert later.headers["webhook-timestamp"] == "1763748006"
     assert _clear(later.headers["webhook-signature"]) != "v1,q78F6M2MX0pfkKIP0ZSl9ZMRdhkUBIAO4w66NdmNW6A="
@@ -84,7 +84,7 @@ def test_a_token_serves_until_shortly_before_its_end() -> None:
     settings = _settings(auth_mode="oauth2", oauth={**OAUTH, "client_id": "serves"})
     endpoint = TokenEndpoint(_grant("first"), _grant("second"))
     for seconds, token in [(0, "first"), (839, "first"), (841, "second")]:
-        sent = authorize(REQUEST, settings, Attempt(NOW + timedelta(seconds=seconds), endpoint, fresh=False))
+        sent = authorize(REQUEST, settings, Attempt(NOW + timedelta(seconds=seconds), endpoint, force_refresh=False))
         assert sent.headers["authorization"] == SecretStr(f"Bearer {token}")
     assert len(endpoint.asked) == 2
     assert endpoint.asked[0].body == (
@@ -95,8 +95,8 @@ def test_a_token_serves_until_shortly_before_its_end() -> None:
 def test_a_refused_token_is_renewed_at_once() -> None:
     settings = _settings(auth_mode="oauth2", oauth={**OAUTH, "client_id": "renewed"})
     endpoint = TokenEndpoint(_grant("first"), _grant("second"))
-    authorize(REQUEST, settings, Attempt(NOW, endpoint, fresh=False))
-    again = authorize(REQUEST, settings, Attempt(NOW, endpoint, fresh=True))
+    authorize(REQUEST, settings, Attempt(NOW, endpoint, force_refresh=False))
+    again = authorize(REQUEST, settings, Attempt(NOW, endpoint, force_refresh=True))
     assert again.headers["authorization"] == SecretStr("Bearer second")
 
 
@@ -111,20 +111,22 @@ def test_a_refused_token_is_renewed_at_once() -> None:
 def test_a_token_that_is_not_granted(answer: Response, raised: type[Exception]) -> None:
     settings = _settings(auth_mode="oauth2", oauth={**OAUTH, "client_id": f"refused-{answer.status}"})
     with pytest.raises(raised):
-        authorize(REQUEST, settings, Attempt(NOW, TokenEndpoint(answer), fresh=False))
+        authorize(REQUEST, settings, Attempt(NOW, TokenEndpoint(answer), force_refresh=False))
 
 
 def test_client_credentials_in_http_basic() -> None:
     settings = _settings(auth_mode="oauth2", oauth={**OAUTH, "client_id": "basic", "style": "basic_json"})
     endpoint = TokenEndpoint(_grant("first"))
-    authorize(REQUEST, settings, Attempt(NOW, endpoint, fresh=False))
+    authorize(REQUEST, settings, Attempt(NOW, endpoint, force_refresh=False))
     assert endpoint.asked[0].body == b'{"grant_type":"client_credentials"}'
     assert endpoint.asked[0].headers["authorization"] == SecretStr("Basic YmFzaWM6c2VjcmV0LWV4YW1wbGU=")
 
 
 def test_a_fixed_header() -> None:
     settings = _settings(auth_mode="static_header", static_header={"name": "x-api-key", "value": "k"})
-    assert authorize(REQUEST, settings, Attempt(NOW, _refuse, fresh=False)).headers["x-api-key"] == SecretStr("k")
+    assert authorize(REQUEST, settings, Attempt(NOW, _refuse, force_refresh=False)).headers["x-api-key"] == SecretStr(
+        "k"
+    )
 
 
 @pytest.mark.parametrize(

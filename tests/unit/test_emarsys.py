@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from functions.agents.emarsys.app import Settings, build_requests
 from relay.errors import Skip
-from relay.event import Event
+from relay.event.model import Event
 
 ANDROID = {"android": {"code": "4F7AC-90B1D", "password": "example-only"}}
 WORKING = {"applications": ANDROID, "contact_field_id": 9127, "contact_key": "a-key-of-this-example-only"}

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from local.settings import agents
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, unmasked
 from relay.errors import Skip
-from relay.event import Event
-from relay.http import Request, revealed
+from relay.event.model import Event
 
 AGENTS = sorted(folder.parent.name for folder in Path("functions/agents").glob("*/contract.json"))
 TOLD_IN_CLEAR = ["appsflyer", "facebook", "google"]
@@ -91,7 +91,7 @@ def test_an_event_never_says_where_its_request_goes(
 
 def _sent_to(request: Request) -> Any:
     """The URL as the library that sends it understands it."""
-    return urlsplit(requests.Request("POST", request.url, params=revealed(request.query)).prepare().url or "")
+    return urlsplit(requests.Request("POST", request.url, params=unmasked(request.query)).prepare().url or "")
 
 
 FREE_TEXT = [
@@ -114,7 +114,7 @@ def test_an_address_never_reaches_an_advertiser_in_clear_whatever_field_it_is_wr
     for address in ("ana.souza@example.com", "ana.souza%40example.com", "fb.1.1795100000000.ana.souza@example.com"):
         for event_type in TYPES:
             for request in _requests(agent, _document(event_type, platform, **{path: address})):
-                said = unquote(unquote(request.url + str(revealed(request.query)) + request.body.decode()))
+                said = unquote(unquote(request.url + str(unmasked(request.query)) + request.body.decode()))
                 assert "souza@example" not in said, f"{path} of {event_type}"
 
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from functions.agents.google.app import Settings, build_requests
-from relay.event import Event
-from relay.hashing import sha256
+from relay.encoding import sha256
+from relay.event.model import Event
 
 WEB = {"measurement_id": "G-ABC1234567"}
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from relay.api.identity_tokens import IdentityKeys, mint, verify
 from relay.errors import IncorrectToken
-from relay.identity import IdentityKeys, mint, verify
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, 318000, tzinfo=UTC)
 SECONDS = 1795166142

@@ -18,22 +18,22 @@ AGENTS = ("appsflyer", "dashx", "emarsys", "eitri_push", "facebook", "google")
 NOBODY = {"boto3", "s3transfer", "multiprocessing", "aws_xray_sdk", "http.server", "unittest", "distutils", "asyncio"}
 """What no function needs: boto3 brings resources and transfers, for which nothing here has a use."""
 
-TALKATIVE = {"requests", "charset_normalizer", "relay.sending", "relay.circuit"}
-"""What only those need who talk to agents."""
+SENDING = {"requests", "charset_normalizer", "relay.delivery", "relay.agent"}
+"""What only the functions of agents need."""
 
-UNLESS_CALLED_FOR = {"jwt", "relay.identity", "relay.faults"}
+UNLESS_CALLED_FOR = {"jwt", "relay.api.identity_tokens", "relay.event.explain"}
 """What ingest needs for a token, or for a body that is wrong."""
 
-UNTIL_IT_FAILS = {"relay.breaker", "aws_lambda_powertools.utilities.circuit_breaker"}
+UNTIL_IT_FAILS = {"relay.delivery.breaker", "aws_lambda_powertools.utilities.circuit_breaker"}
 """What an agent's function needs once something has failed."""
 
 BEYOND = {
-    "authorizer": TALKATIVE | {"jwt", "relay.event", "relay.ledger"},
-    "dry_run": TALKATIVE | {"jwt", "relay.ledger"},
-    "identity": TALKATIVE | {"relay.ledger", "relay.event", "relay.faults"},
-    "ingest": TALKATIVE | UNLESS_CALLED_FOR,
-    "receipts": TALKATIVE | {"jwt"},
-    **{agent: {"jwt", "relay.faults"} | UNTIL_IT_FAILS for agent in AGENTS},
+    "authorizer": SENDING | {"jwt", "relay.event.model", "relay.ledger.ledger"},
+    "dry_run": SENDING | {"jwt", "relay.ledger.ledger"},
+    "identity": SENDING | {"relay.ledger.ledger", "relay.event.model", "relay.event.explain"},
+    "ingest": SENDING | UNLESS_CALLED_FOR,
+    "receipts": SENDING | {"jwt"},
+    **{agent: {"jwt", "relay.api", "relay.event.explain"} | UNTIL_IT_FAILS for agent in AGENTS},
 }
 
 

@@ -18,10 +18,10 @@ from functions.agents.dashx import app as dashx
 from functions.agents.emarsys import app as emarsys
 from functions.agents.facebook import app as facebook
 from functions.agents.google import app as google
-from relay.address import own_address
+from relay.agent.privacy import client_ip
+from relay.encoding import sha256
 from relay.errors import InvalidEvent
-from relay.event import Call, Event
-from relay.hashing import sha256
+from relay.event.model import Event, EventInput
 
 NOTHING = {
     hashlib.sha256(nothing).hexdigest()
@@ -77,7 +77,7 @@ def _event(**told: Any) -> Event | None:
         **told,
     }
     try:
-        call = Call.read(json.dumps(body), "signup")
+        call = EventInput.read(json.dumps(body), "signup")
     except InvalidEvent:
         return None
     return Event.load(Event.stamp(call, "signup", "shop", "e1", NOW).dump())
@@ -165,10 +165,10 @@ def test_a_phone_number_is_digested_as_digits_at_meta_and_with_its_plus_elsewher
 @example("fe80::1%eth0")
 @example("203.0.113.24\0")
 def test_an_address_of_the_network_is_canonical_or_absent(text: str) -> None:
-    normal = own_address(text)
+    normal = client_ip(text)
     assert (normal is None) == (_address(text) is None)
     if normal is not None:
-        assert own_address(normal) == normal
+        assert client_ip(normal) == normal
         assert _address(normal) == _address(text)
         assert appsflyer._ip_version_4(text) == (normal if "." in normal and ":" not in normal else None)
 

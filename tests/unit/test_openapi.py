@@ -23,8 +23,8 @@ def written_document() -> dict[str, Any]:
 
 
 def _allows(document: dict[str, Any], schema: str, value: object) -> bool:
-    whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
-    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True).is_valid(value)
+    integral = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+    return jsonschema_rs.Draft202012Validator(integral, validate_formats=True).is_valid(value)
 
 
 def test_the_document_is_that_of_the_code() -> None:

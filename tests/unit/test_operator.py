@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 from ops import agent_modules
 from ops.errors import CommandError, UsageError, sentence
 from ops.events import timeline
-from ops.fields import Document, faults_of, fields_of, held, put
+from ops.fields import Document, field_errors, fields_of, held, put
 from ops.probes import TRIALS
 from ops.show import ago
 
@@ -89,7 +89,7 @@ def test_a_value_is_put_into_its_part_and_an_empty_part_goes() -> None:
 
 
 def test_faults_name_the_field_and_never_its_value() -> None:
-    faults = faults_of(Settings, {"token": "t", "number": "secret-text", "parts": {"one": {"code": "A1"}}})
+    faults = field_errors(Settings, {"token": "t", "number": "secret-text", "parts": {"one": {"code": "A1"}}})
     assert [fault.partition(":")[0] for fault in faults] == ["number", "parts.one.password"]
     assert not any("secret-text" in fault for fault in faults)
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from local.settings import agents
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import unmasked
 from relay.errors import Skip
-from relay.event import Event
-from relay.http import revealed
+from relay.event.model import Event
 
 DOCUMENT = Path("docs/privacy.md").read_text()
 AGENTS = ["appsflyer", "facebook", "google", "eitri_push", "emarsys", "dashx"]
@@ -112,7 +112,7 @@ def _sent(agent: str, settings: str, document: str) -> str:
         made = it.build_requests(Event.load(document), it.settings.model_validate_json(settings))
     except Skip:
         return ""
-    return "\n".join(f"{one.url} {revealed(one.query)} {one.body.decode()} {revealed(one.headers)}" for one in made)
+    return "\n".join(f"{one.url} {unmasked(one.query)} {one.body.decode()} {unmasked(one.headers)}" for one in made)
 
 
 # A field may matter only in the absence of another: consent by hand only where there is no string of a consent dialog.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.personal import _EMAIL, _decoded, has_address, is_contact
-from relay.properties import named, shared, withheld
+from relay.agent.privacy import selected_properties, shareable_properties, withheld
+from relay.event.pii import _EMAIL, _decoded, contains_contact, contains_email
 
 LOCAL = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789.!#$&'*+/=?^_`{|}~-ãéñß日", min_size=1, max_size=20)
 LABEL = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789-éß日", min_size=1, max_size=12)
@@ -69,12 +69,12 @@ def test_a_contact_never_goes_out_in_clear_whatever_is_around_it(
     disguise: str, contact: str, before: str, after: str
 ) -> None:
     text = f"{before} {DISGUISES[disguise](contact)} {after}"
-    assert shared({"note": text, text: "note"}, "all") == {}
+    assert shareable_properties({"note": text, text: "note"}, "all") == {}
 
 
 @given(contact=st.one_of(EMAIL, phones()))
 def test_a_contact_within_json_never_goes_out_in_clear(contact: str) -> None:
-    assert is_contact(json.dumps({"who": [contact]}))
+    assert contains_contact(json.dumps({"who": [contact]}))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_contact_within_json_never_goes_out_in_clear(contact: str) -> None:
     ],
 )  # fmt: skip
 def test_an_address_or_number_is_withheld(value: Any) -> None:
-    assert shared({"note": value}, "all") == {}
+    assert shareable_properties({"note": value}, "all") == {}
     assert withheld({"note": value}, "all") == 1
 
 
@@ -111,33 +111,33 @@ PLAIN = [
 
 @pytest.mark.parametrize("value", PLAIN)
 def test_order_numbers_prices_times_and_ids_pass(value: Any) -> None:
-    assert shared({"note": value}, "all") == {"note": value}
+    assert shareable_properties({"note": value}, "all") == {"note": value}
     assert withheld({"note": value}, "all") == 0
 
 
 @given(st.decimals(0, 9_999_999, places=2))
 def test_every_price_below_ten_million_passes_as_text_and_as_a_number(price: Any) -> None:
     for value in (str(price), f"{price:,}", f"{price:,}".translate(str.maketrans(",.", ".,")), float(price)):
-        assert shared({"price": value}, "all") == {"price": value}
+        assert shareable_properties({"price": value}, "all") == {"price": value}
 
 
 @given(st.text("ABCDEFGHJKLMNPQRSTUVWXYZ", min_size=1, max_size=5), st.integers(0, 999_999_999), st.sampled_from("-_"))
 def test_an_order_number_of_letters_and_up_to_nine_digits_passes(prefix: str, number: int, between: str) -> None:
     value = f"{prefix}{between}{number}"
-    assert prefix.lower().endswith(("tel", "cel", "mob", "zap", "wa")) or shared({"order": value}, "all") == {
-        "order": value
-    }
+    assert prefix.lower().endswith(("tel", "cel", "mob", "zap", "wa")) or shareable_properties(
+        {"order": value}, "all"
+    ) == {"order": value}
 
 
 @given(st.datetimes())
 def test_every_time_passes(moment: Any) -> None:
     if 1900 <= moment.year < 2100:
-        assert shared({"at": moment.isoformat()}, "all") == {"at": moment.isoformat()}
+        assert shareable_properties({"at": moment.isoformat()}, "all") == {"at": moment.isoformat()}
 
 
 @given(st.uuids() | st.uuids(version=4))
 def test_a_uuid_passes(value: Any) -> None:
-    assert shared({"id": str(value)}, "all") == {"id": str(value)}
+    assert shareable_properties({"id": str(value)}, "all") == {"id": str(value)}
 
 
 DENIED = [
@@ -163,7 +163,12 @@ DENIED = [
 
 @pytest.mark.parametrize("name", DENIED)
 def test_a_name_on_the_deny_list_is_withheld_whatever_it_holds(name: str) -> None:
-    assert shared({name: "x"}, "all") == shared({name: "x"}, [name]) == shared({name: True}, "all") == {}
+    assert (
+        shareable_properties({name: "x"}, "all")
+        == shareable_properties({name: "x"}, [name])
+        == shareable_properties({name: True}, "all")
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +184,7 @@ def test_a_name_on_the_deny_list_is_withheld_whatever_it_holds(name: str) -> Non
     ],
 )  # fmt: skip
 def test_a_name_that_only_looks_like_one_of_the_deny_list_passes(name: str) -> None:
-    assert shared({name: "x"}, "all") == {name: "x"}
+    assert shareable_properties({name: "x"}, "all") == {name: "x"}
 
 
 def test_the_settings_say_which_properties_an_agent_gets() -> None:
@@ -189,11 +194,11 @@ def test_the_settings_say_which_properties_an_agent_gets() -> None:
         "email": "ana@example.com",
         "note": "+5511999887766",
     }
-    assert shared(properties, "all") == {"items": 3, "coupon": "X1"}
-    assert shared(properties, ["items", "note"]) == {"items": 3}
-    assert shared(properties, "none") == {}
-    assert named(properties, "all") == properties
-    assert named(properties, ["note"]) == {"note": "+5511999887766"}
+    assert shareable_properties(properties, "all") == {"items": 3, "coupon": "X1"}
+    assert shareable_properties(properties, ["items", "note"]) == {"items": 3}
+    assert shareable_properties(properties, "none") == {}
+    assert selected_properties(properties, "all") == properties
+    assert selected_properties(properties, ["note"]) == {"note": "+5511999887766"}
 
 
 def test_only_what_the_settings_let_through_counts_as_withheld() -> None:
@@ -207,7 +212,7 @@ def test_only_what_the_settings_let_through_counts_as_withheld() -> None:
     )
 )
 def test_every_property_is_either_told_or_counted_as_withheld(properties: dict[str, Any]) -> None:
-    assert len(shared(properties, "all")) + withheld(properties, "all") == len(properties)
+    assert len(shareable_properties(properties, "all")) + withheld(properties, "all") == len(properties)
 
 
 PIECES = [
@@ -222,4 +227,4 @@ PIECES = [
 @example("ana&%61mp;#64;example.com")
 @example("ana\\%750040example.com")
 def test_the_glance_misses_no_address_that_the_long_look_would_find(text: str) -> None:
-    assert has_address(text) == bool(_EMAIL.search(_decoded(text)))
+    assert contains_email(text) == bool(_EMAIL.search(_decoded(text)))

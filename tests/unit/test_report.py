@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from relay import report
-from relay.event import Event
-from relay.log import count
-from relay.outcome import Outcome
-from relay.report import Report
+from relay.aws.log import emit_metric
+from relay.delivery import report
+from relay.delivery.outcome import Outcome
+from relay.delivery.report import Report
+from relay.event.model import Event
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_delivery_of_a_batch_costs_little_in_the_log(written: StringIO) -> Non
 
 
 def test_a_count_is_the_stages_and_the_agents(capsys: pytest.CaptureFixture[str]) -> None:
-    count("CircuitOpen", agent="dashx")
+    emit_metric("CircuitOpen", agent="dashx")
     assert _metrics(json.loads(capsys.readouterr().out)) == {
         ("stage",): {"CircuitOpen": 1},
         ("stage", "agent"): {"CircuitOpen": 1},

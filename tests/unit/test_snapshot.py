@@ -13,8 +13,8 @@ from bench import samples
 
 _ASKED = """
 import app, json
-from relay import aws
-print(json.dumps([name for name in ("sns", "dynamodb", "ssm") if getattr(aws, name).cache_info().currsize]))
+from relay.aws import clients
+print(json.dumps([name for name in ("sns", "dynamodb", "ssm") if getattr(clients, name).cache_info().currsize]))
 """
 
 

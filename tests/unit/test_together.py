@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from functions.agents.facebook import app as facebook
-from relay.agent import Agent, Together
-from relay.batch import MARGIN_MILLISECONDS, deliver
-from relay.delivery import Runtime
+from relay.agent.definition import Agent, BatchSpec
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict, by_status
+from relay.delivery.batch import MIN_REMAINING_MS, deliver
+from relay.delivery.pipeline import DeliveryPipeline
+from relay.delivery.queue import Record
+from relay.delivery.report import Report
 from relay.errors import SettingsUnavailable
-from relay.event import Event
-from relay.http import Request, Response
-from relay.queue import Record
-from relay.report import Report
-from relay.verdict import Verdict, by_status
+from relay.event.model import Event
 from tests.unit.test_delivery import (
     ENVIRONMENT,
     NOW,
@@ -39,7 +39,7 @@ class World:
 
     bad: set[str] = field(default_factory=set)
     status: int = 400
-    most: int = 1000
+    max_events: int = 1000
     queue: FakeQueue = field(default_factory=FakeQueue)
     ledger: FakeLedger = field(default_factory=FakeLedger)
     circuit: FakeCircuit = field(default_factory=FakeCircuit)
@@ -48,8 +48,8 @@ class World:
     key: str = "first"
 
     def deliver(self, *records: Record, time: Time | None = None) -> list[str]:
-        agent = Agent("example", "advertising", Settings, _build, together=Together(self.most, _join, _classify))
-        runtime = Runtime(
+        agent = Agent("example", "advertising", Settings, _build, batching=BatchSpec(self.max_events, _join, _classify))
+        runtime = DeliveryPipeline(
             agent,
             ENVIRONMENT,
             self.queue,
@@ -90,7 +90,7 @@ def test_a_batch_is_one_request() -> None:
 
 
 def test_a_request_tells_of_no_more_events_than_the_agent_takes() -> None:
-    world = World(most=10)
+    world = World(max_events=10)
     world.deliver(*_records(25))
     assert [len(told) for told in world.sent] == [10, 10, 5]
 
@@ -123,8 +123,8 @@ def test_all_of_a_request_that_failed_for_now_are_tried_again() -> None:
 def test_refused_credentials_are_read_afresh_once_for_all() -> None:
     loads: list[bool] = []
 
-    def load(fresh: bool) -> Settings:  # noqa: FBT001
-        loads.append(fresh)
+    def load(force_refresh: bool) -> Settings:  # noqa: FBT001
+        loads.append(force_refresh)
         return Settings.model_validate({"key": "second" if any(loads) else "first"})
 
     world = World(load=load, key="second")
@@ -153,7 +153,7 @@ def test_what_the_function_has_no_time_for_is_tried_later() -> None:
             return self.left
 
     world = World({"m0"})
-    kept = world.deliver(*_records(64), time=Running(MARGIN_MILLISECONDS + 4))
+    kept = world.deliver(*_records(64), time=Running(MIN_REMAINING_MS + 4))
     assert len(world.sent) < 5
     assert {world.states()[event] for event in kept} == {"retrying"}
 
@@ -178,13 +178,13 @@ def test_metas_requests_are_joined_into_one_list_of_events() -> None:
     settings = facebook.Settings.model_validate({"access_token": "EAAexample", "dataset_id": "1234567890123456"})
     events = [Event.load(_record(f"m{position}").body) for position in range(3)]
     requests = [request for event in events for request in facebook.build_requests(event, settings)]
-    joined = facebook.join(requests)
+    joined = facebook.merge(requests)
     assert [event["event_id"] for event in json.loads(joined.body)["data"]] == ["m0", "m1", "m2"]
     assert (joined.url, joined.headers) == (requests[0].url, requests[0].headers)
-    assert facebook.join(requests[:1]) is requests[0]
+    assert facebook.merge(requests[:1]) is requests[0]
 
 
 @pytest.mark.parametrize(("received", "meaning"), [(3, "delivered"), (2, "retry"), (1, "retry")])
-def test_meta_must_say_that_it_received_every_event(received: int, meaning: str) -> None:
+def test_meta_must_say_that_it_received_every_event(received: int, kind: str) -> None:
     answer = Response(200, json.dumps({"events_received": received}).encode())
-    assert facebook.classify(answer, 3).meaning == meaning
+    assert facebook.classify(answer, 3).kind == kind

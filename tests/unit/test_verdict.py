@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.http import Response
-from relay.verdict import by_status
+from relay.agent.http import Response
+from relay.agent.verdict import by_status
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ from relay.verdict import by_status
         (599, "retry"),
     ],
 )
-def test_a_status_has_a_meaning(status: int, meaning: str) -> None:
+def test_a_status_has_a_verdict(status: int, kind: str) -> None:
     verdict = by_status(Response(status))
-    assert (verdict.meaning, verdict.reason) == (meaning, f"HTTP {status}")
+    assert (verdict.kind, verdict.reason) == (kind, f"HTTP {status}")
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,15 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.address import own_address
-from relay.agent import Agent
-from relay.encoding import encode
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, Value
+from relay.agent.privacy import Allowed, client_ip, scrub_emails, shareable_properties, withheld
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
+from relay.encoding import encode, sha256
 from relay.errors import Skip
-from relay.event import Consent, Device, Event, PropertyValue
-from relay.handler import handler_of
-from relay.hashing import sha256
-from relay.http import Request, Response, Value
-from relay.personal import has_address, is_contact, no_contact
-from relay.properties import Allowed, shared, withheld, without_addresses
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Consent, Device, Event, PropertyValue
+from relay.event.pii import contains_contact, contains_email, reject_contact
 
 MAX_BODY_BYTES = 1024
 """AppsFlyer takes at most 1 KB of JSON (server-to-server specification, 2026-08)."""
@@ -65,7 +63,7 @@ def _unpadded(secret: SecretStr) -> SecretStr:
     return secret
 
 
-EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(no_contact)]
+EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(reject_contact)]
 
 
 class EventNames(BaseModel):
@@ -108,11 +106,11 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: AppsFlyer has no use for the event, cannot tell the installation, or would not take the smallest form.
     """
-    event = without_addresses(event)
+    event = scrub_emails(event)
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
-    properties = shared(event.properties, settings.properties)
+    properties = shareable_properties(event.properties, settings.properties)
     for document in _ever_smaller(_body(event, name, settings), event, properties):
         body = encode(document)
         if len(body) <= MAX_BODY_BYTES:
@@ -125,7 +123,7 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if event.type == "track" and (not _is_name(name) or is_contact(name)):
+    if event.type == "track" and (not _is_name(name) or contains_contact(name)):
         raise Skip("event name not allowed by AppsFlyer")
     return str(name)
 
@@ -174,7 +172,7 @@ def _event_value(event: Event, properties: Mapping[str, PropertyValue]) -> str:
     if event.type in {"logout", "open"} and not properties:
         return ""
     joins = event.method and event.type in {"login", "signup"}
-    method = shared({"af_registration_method": event.method or ""}, "all") if joins else {}
+    method = shareable_properties({"af_registration_method": event.method or ""}, "all") if joins else {}
     return encode({**method, **properties, "event_id": event.event_id}).decode()
 
 
@@ -210,7 +208,7 @@ def _customer_user_id(customer_id: str | None) -> str | None:
     """The account where AppsFlyer may have it: not an e-mail address or phone number in clear, and not cut short."""
     if not customer_id or len(customer_id) > MAX_CUSTOMER_USER_ID:
         return None
-    return None if _IN_CLEAR.search(customer_id) or has_address(customer_id) else customer_id
+    return None if _IN_CLEAR.search(customer_id) or contains_email(customer_id) else customer_id
 
 
 _ATT = {"notDetermined": 0, "restricted": 1, "denied": 2, "authorized": 3}
@@ -242,7 +240,7 @@ def _identifier(value: str | None) -> str | None:
 
 def _ip_version_4(value: str | None) -> str | None:
     """The person's address in the one form that AppsFlyer's pattern admits; 0.0.0.0 is nobody's."""
-    address = own_address(value)
+    address = client_ip(value)
     return None if address and ":" in address else address
 
 
@@ -296,9 +294,9 @@ def classify(response: Response) -> Verdict:
     """
     reason = f"HTTP {response.status}"
     if response.status == 400 and _REFUSED.search(response.text):  # noqa: PLR2004
-        return Verdict(Meaning.CREDENTIALS, f"{reason}, key or app id refused")
+        return Verdict(VerdictKind.UNAUTHORIZED, f"{reason}, key or app id refused")
     if response.ok and response.text.strip().upper() != "OK":
-        return Verdict(Meaning.UNCONFIRMED, f"{reason} without OK")
+        return Verdict(VerdictKind.UNCONFIRMED, f"{reason} without OK")
     return by_status(response)
 
 
@@ -312,4 +310,4 @@ AGENT = Agent(
     repeatable=False,
     withheld=lambda event, settings: withheld(event.properties, settings.properties),
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

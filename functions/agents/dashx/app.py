@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from relay import __version__
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, selected_properties
+from relay.agent.verdict import Verdict, VerdictKind, by_status, retry_after
+from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.properties import Allowed, named
-from relay.verdict import Meaning, Verdict, by_status, retry_after
+from relay.event.model import Event
 
 _PRINTABLE = r"^[\x21-\x7e]+$"
 
@@ -153,7 +153,10 @@ def _profile(event: Event) -> dict[str, object]:
 def _tracked(event: Event, name: str | None, settings: Settings) -> dict[str, object]:
     if not name or not name.strip():
         raise Skip("no name")
-    data = {**named(event.properties, settings.properties), **({"method": event.method} if event.method else {})}
+    data = {
+        **selected_properties(event.properties, settings.properties),
+        **({"method": event.method} if event.method else {}),
+    }
     return {
         "event": name,
         **_account(event),
@@ -243,26 +246,26 @@ def classify(response: Response) -> Verdict:
     if isinstance(data, dict) and any(value is not None for value in data.values()):
         return _with_data(response, data, bool(errors))
     if not isinstance(errors, list) or not errors:
-        return Verdict(Meaning.RETRY, f"HTTP {response.status} without data or errors", retry_after(response))
+        return Verdict(VerdictKind.RETRY, f"HTTP {response.status} without data or errors", retry_after(response))
     meanings = {_meaning(error) for error in errors}
     codes = sorted({_code(error) or "error without a code" for error in errors})
     reason = f"HTTP {response.status}, {', '.join(codes)}"
-    if Meaning.CREDENTIALS in meanings:
-        return Verdict(Meaning.CREDENTIALS, reason)
-    if Meaning.RETRY in meanings:
-        return Verdict(Meaning.RETRY, reason, retry_after(response))
-    return Verdict(Meaning.REJECTED, reason)
+    if VerdictKind.UNAUTHORIZED in meanings:
+        return Verdict(VerdictKind.UNAUTHORIZED, reason)
+    if VerdictKind.RETRY in meanings:
+        return Verdict(VerdictKind.RETRY, reason, retry_after(response))
+    return Verdict(VerdictKind.REJECTED, reason)
 
 
 def _with_data(response: Response, data: Mapping[str, Any], errors: bool) -> Verdict:  # noqa: FBT001
     if errors:
-        return Verdict(Meaning.DELIVERED, f"HTTP {response.status} with errors beside the data")
+        return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status} with errors beside the data")
     failed = [name for name, told in data.items() if isinstance(told, dict) and told.get("success") is False]
     if failed == ["unsubscribeContact"]:
-        return Verdict(Meaning.DELIVERED, f"HTTP {response.status}, no such contact")
+        return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status}, no such contact")
     if failed:
-        return Verdict(Meaning.RETRY, f"HTTP {response.status} without success", retry_after(response))
-    return Verdict(Meaning.DELIVERED, f"HTTP {response.status}")
+        return Verdict(VerdictKind.RETRY, f"HTTP {response.status} without success", retry_after(response))
+    return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status}")
 
 
 def _code(error: object) -> str:
@@ -274,14 +277,14 @@ def _code(error: object) -> str:
     return code if code in _CODES else "another code"
 
 
-def _meaning(error: object) -> Meaning:
+def _meaning(error: object) -> VerdictKind:
     code = _code(error)
     text = str(error.get("message")) if isinstance(error, dict) else ""
     if code == "UNAUTHORIZED" or (not code and text.startswith(_REFUSALS)):
-        return Meaning.CREDENTIALS
+        return VerdictKind.UNAUTHORIZED
     if code in _PERMANENT or (not code and _INVALID.search(text)):
-        return Meaning.REJECTED
-    return Meaning.RETRY
+        return VerdictKind.REJECTED
+    return VerdictKind.RETRY
 
 
 AGENT = Agent(
@@ -293,4 +296,4 @@ AGENT = Agent(
     ordered=True,
     personal_logout=True,
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from relay.agent import Agent
-from relay.authorization import Attempt, ClientCredentials, bearer, signed, with_headers
+from relay.agent.auth import Attempt, ClientCredentials, bearer, signed, with_headers
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Event
 
 SCHEMA = "eitri-session/1"
 MIN_SECRET_BYTES = 24
@@ -39,27 +39,27 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class Part(BaseModel):
+class SettingsModel(BaseModel):
     """A piece of the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Store(Part):
+class Store(SettingsModel):
     """The store and environment that every message names."""
 
     account: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
 
-class StaticHeader(Part):
+class StaticHeader(SettingsModel):
     """A header with a fixed secret value, for receivers that can check nothing better."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9-]+$")
     value: SecretStr
 
 
-class Settings(Part):
+class Settings(SettingsModel):
     """Where the webhook goes and how it is trusted; `customer_id_source` may name a property that holds the id."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$")
@@ -162,9 +162,9 @@ def classify(response: Response) -> Verdict:
     """
     seen_before, gone = 409, 410
     if response.status == seen_before:
-        return Verdict(Meaning.DELIVERED, "HTTP 409: seen before")
+        return Verdict(VerdictKind.DELIVERED, "HTTP 409: seen before")
     if response.status == gone:
-        return Verdict(Meaning.CREDENTIALS, "HTTP 410: the endpoint was removed")
+        return Verdict(VerdictKind.UNAUTHORIZED, "HTTP 410: the endpoint was removed")
     return by_status(response)
 
 
@@ -177,4 +177,4 @@ AGENT = Agent(
     authorize=authorize,
     ordered=True,
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

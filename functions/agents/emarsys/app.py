@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.agent import Agent
-from relay.authorization import basic
+from relay.agent.auth import basic
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, selected_properties
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
-from relay.event import Event
-from relay.handler import handler_of
-from relay.http import Request, Response, json_request
-from relay.properties import Allowed, named
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Event
 
 MAX_CONTACT_VALUE = 60
 """What a short-text contact field holds (Emarsys, field types, 2026): a whole SHA-256 in hex would be cut."""
@@ -215,7 +215,10 @@ def _push_token(event: Event, settings: Settings) -> str | Literal[False]:
 
 
 def _attributes(event: Event, settings: Settings) -> dict[str, object]:
-    given = {**named(event.properties, settings.properties), **({"method": event.method} if event.method else {})}
+    given = {
+        **selected_properties(event.properties, settings.properties),
+        **({"method": event.method} if event.method else {}),
+    }
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
     return {"attributes": texts} if texts else {}
 
@@ -226,7 +229,7 @@ def classify(response: Response) -> Verdict:
     Source: app logout endpoint, `409 Hardware ID already exists`, without a word on what to do about it.
     """
     if response.status == 409:  # noqa: PLR2004
-        return Verdict(Meaning.RETRY, "HTTP 409")
+        return Verdict(VerdictKind.RETRY, "HTTP 409")
     return by_status(response)
 
 
@@ -238,4 +241,4 @@ AGENT = Agent(
     classify=classify,
     ordered=True,
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

@@ -11,17 +11,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from relay.address import own_address
-from relay.agent import Agent, Together
-from relay.encoding import encode
+from relay.agent.definition import Agent, BatchSpec
+from relay.agent.http import Request, Response, json_request
+from relay.agent.privacy import Allowed, client_ip, scrub_emails, shareable_properties, withheld
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
+from relay.encoding import encode, sha256
 from relay.errors import Skip
-from relay.event import Device, Event
-from relay.handler import handler_of
-from relay.hashing import sha256
-from relay.http import Request, Response, json_request
-from relay.personal import is_contact, no_contact
-from relay.properties import Allowed, shared, withheld, without_addresses
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Device, Event
+from relay.event.pii import contains_contact, reject_contact
 
 
 def _unpadded(secret: SecretStr) -> SecretStr:
@@ -33,7 +31,7 @@ def _unpadded(secret: SecretStr) -> SecretStr:
 # App Events' naming rule; the one for websites is unpublished, and this is the narrower (2025-08).
 _NAME = r"^[0-9a-zA-Z_][0-9a-zA-Z _-]{0,39}$"
 _IS_NAME = re.compile(_NAME).fullmatch
-EventName = Annotated[str, StringConstraints(pattern=_NAME), AfterValidator(no_contact)]
+EventName = Annotated[str, StringConstraints(pattern=_NAME), AfterValidator(reject_contact)]
 
 
 class EventNames(BaseModel):
@@ -72,7 +70,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Meta has no use for the event, or could not match it to a person.
     """
-    event = without_addresses(event)
+    event = scrub_emails(event)
     name = _name(event, settings)
     user_data = _user_data(event)
     if any(user_data.keys() <= weak for weak in _WEAK):
@@ -88,8 +86,8 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         told["data_processing_options"] = ["LDU"]
         told["data_processing_options_country"] = settings.ldu_country
         told["data_processing_options_state"] = settings.ldu_state
-    method = shared({"method": event.method}, "all") if event.method else {}
-    custom = shared(event.properties, settings.properties) | method
+    method = shareable_properties({"method": event.method}, "all") if event.method else {}
+    custom = shareable_properties(event.properties, settings.properties) | method
     if custom:
         told["custom_data"] = custom
     body: dict[str, Any] = {"data": [told]}
@@ -110,7 +108,7 @@ def _name(event: Event, settings: Settings) -> str:
     name = event.name if event.type == "track" else getattr(settings.event_names, event.type, None)
     if name is None:
         raise Skip(f"no use for {event.type}")
-    if event.type == "track" and (not _IS_NAME(name) or is_contact(name)):
+    if event.type == "track" and (not _IS_NAME(name) or contains_contact(name)):
         raise Skip("event name not allowed by Meta")
     return str(name)
 
@@ -130,7 +128,7 @@ def _user_data(event: Event) -> dict[str, Any]:
     }
     plain = {
         # What is no address fails the whole request.
-        "client_ip_address": own_address(event.context.ip),
+        "client_ip_address": client_ip(event.context.ip),
         "client_user_agent": event.context.user_agent,
         "madid": _advertising_id(event.device),
         "anon_id": event.ids.fb_anon_id,
@@ -250,12 +248,12 @@ def classify(response: Response, number: int = 1) -> Verdict:
     code, subcode = _number(error.get("code")), _number(error.get("error_subcode"))
     reason = f"HTTP {response.status}, code {code}/{subcode}, trace {_trace(error)}"
     if code in _REFUSED or (code, subcode) == _NO_SUCH_DATASET:
-        return Verdict(Meaning.CREDENTIALS, reason)
+        return Verdict(VerdictKind.UNAUTHORIZED, reason)
     if code in _THROTTLED:
-        return Verdict(Meaning.RETRY, reason, _regain_seconds(response))
+        return Verdict(VerdictKind.RETRY, reason, _regain_seconds(response))
     if error.get("is_transient") is True or code in _TRANSIENT or code not in _PERMANENT:
-        return Verdict(Meaning.RETRY, reason)
-    return Verdict(Meaning.REJECTED, reason)
+        return Verdict(VerdictKind.RETRY, reason)
+    return Verdict(VerdictKind.REJECTED, reason)
 
 
 def _number(value: object) -> int | None:
@@ -272,8 +270,8 @@ def _without_error(response: Response, document: object, number: int) -> Verdict
     if not response.ok:
         return by_status(response)
     if isinstance(document, dict) and document.get("events_received") == number:
-        return Verdict(Meaning.DELIVERED, f"HTTP {response.status}, trace {_trace(document)}")
-    return Verdict(Meaning.RETRY, f"HTTP {response.status} without events_received")
+        return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status}, trace {_trace(document)}")
+    return Verdict(VerdictKind.RETRY, f"HTTP {response.status} without events_received")
 
 
 def _regain_seconds(response: Response) -> int | None:
@@ -289,7 +287,7 @@ MOST_EVENTS = 1000
 """What one request may tell of (using the API, 2026)."""
 
 
-def join(requests: Sequence[Request]) -> Request:
+def merge(requests: Sequence[Request]) -> Request:
     """One request of many: their events in one list."""
     if len(requests) == 1:
         return requests[0]
@@ -306,7 +304,7 @@ AGENT = Agent(
     classify=classify,
     # One older event makes Meta refuse the request.
     max_age=timedelta(days=7),
-    together=Together(MOST_EVENTS, join, classify),
+    batching=BatchSpec(MOST_EVENTS, merge, classify),
     withheld=lambda event, settings: withheld(event.properties, settings.properties),
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

@@ -7,16 +7,15 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.address import own_address
-from relay.agent import Agent
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response, Value, json_request
+from relay.agent.privacy import Allowed, client_ip, scrub_emails, shareable_properties, withheld
+from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.delivery.handler import lambda_handler
+from relay.encoding import sha256
 from relay.errors import Skip
-from relay.event import Consent, Device, Event, PropertyValue
-from relay.handler import handler_of
-from relay.hashing import sha256
-from relay.http import Request, Response, Value, json_request
-from relay.personal import has_address, is_contact, no_contact
-from relay.properties import Allowed, shared, withheld, without_addresses
-from relay.verdict import Meaning, Verdict, by_status
+from relay.event.model import Consent, Device, Event, PropertyValue
+from relay.event.pii import contains_contact, contains_email, reject_contact
 
 MAX_NAME = 40
 MAX_PARAMS = 25
@@ -63,7 +62,7 @@ def _unpadded(secret: SecretStr) -> SecretStr:
     return secret
 
 
-EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(no_contact)]
+EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(reject_contact)]
 Secret = Annotated[SecretStr, AfterValidator(_unpadded)]
 
 
@@ -114,7 +113,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Google has no use for the event, would drop it without a word, or could not tell the visitor.
     """
-    event = without_addresses(event)
+    event = scrub_emails(event)
     name = _name(event, settings)
     query, visitor = _app_stream(event, settings) if event.device.platform in APPS else _web_stream(event, settings)
     known = {
@@ -123,7 +122,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         "consent": _consent(event.consent),
         "user_data": _user_data(event) if settings.send_user_data else None,
         "device": _device(event.device) if event.device.platform in APPS else None,
-        "ip_override": own_address(event.context.ip),
+        "ip_override": client_ip(event.context.ip),
         "events": [{"name": name, "params": _params(event, settings)}],
     }
     if not known["device"]:
@@ -142,7 +141,7 @@ def _name(event: Event, settings: Settings) -> str:
     if name is None:
         raise Skip(f"no use for {event.type}")
     misplaced = name in _APP_STREAM_EVENTS and event.device.platform not in APPS
-    if misplaced or (event.type == "track" and (not _is_event_name(name) or is_contact(name))):
+    if misplaced or (event.type == "track" and (not _is_event_name(name) or contains_contact(name))):
         raise Skip("event name not allowed by Google")
     return str(name)
 
@@ -184,7 +183,7 @@ _IN_CLEAR = re.compile(r"@|^\+[0-9]")
 def _user_id(customer_id: str | None) -> str | None:
     """The account, unless it is an e-mail address or a phone number: those break Google's terms."""
     account = customer_id or ""
-    return None if _IN_CLEAR.search(account) or has_address(account) else customer_id
+    return None if _IN_CLEAR.search(account) or contains_email(account) else customer_id
 
 
 def _consent(consent: Consent) -> dict[str, str]:
@@ -244,13 +243,13 @@ def _params(event: Event, settings: Settings) -> dict[str, str | int | float]:
     if re.fullmatch(r"[0-9]+", session) and _fits(session):
         known["session_id"] = session
     if event.method and _fits(event.method):
-        known |= shared({"method": event.method}, "all")
+        known |= shareable_properties({"method": event.method}, "all")
     if settings.debug_mode:
         known["debug_mode"] = 1
     own = [
         # The documents disagree on booleans; numbers are taken everywhere (2026).
         (name, int(value) if isinstance(value, bool) else value)
-        for name, value in shared(event.properties, settings.properties).items()
+        for name, value in shareable_properties(event.properties, settings.properties).items()
         if name not in known.keys() | _NOT_A_PROPERTY and _is_name(name) and _fits(value)
     ]
     return known | dict(own[: MAX_PARAMS - len(known)])
@@ -263,7 +262,7 @@ def _fits(value: PropertyValue) -> bool:
 def classify(response: Response) -> Verdict:
     """A 2xx says that bytes arrived, whatever they were: a wrong secret or stream is answered 204 as well (2026)."""
     if response.ok:
-        return Verdict(Meaning.UNCONFIRMED, f"HTTP {response.status}")
+        return Verdict(VerdictKind.UNCONFIRMED, f"HTTP {response.status}")
     return by_status(response)
 
 
@@ -279,4 +278,4 @@ AGENT = Agent(
     repeatable=False,
     withheld=lambda event, settings: withheld(event.properties, settings.properties),
 )
-handler = handler_of(AGENT)
+handler = lambda_handler(AGENT)

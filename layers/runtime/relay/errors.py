@@ -18,12 +18,15 @@ RelayError
 
 from typing import NamedTuple
 
+MAX_ERRORS = 25
+"""How many faults of one event are named."""
+
 
 class RelayError(Exception):
     """Anything that session-relay itself raises."""
 
 
-class Fault(NamedTuple):
+class FieldError(NamedTuple):
     """One thing wrong with a caller's event: where (JSON Pointer, `#/device/platform`) and what to do about it."""
 
     pointer: str
@@ -33,9 +36,9 @@ class Fault(NamedTuple):
 class InvalidEvent(RelayError):
     """A caller's event has faults; none of them quotes what the caller sent."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        self.faults = faults
-        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+    def __init__(self, faults: list[FieldError]) -> None:
+        self.faults = faults[:MAX_ERRORS]
+        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in self.faults))
 
 
 class Forbidden(RelayError):

@@ -1,0 +1,1 @@
+"""The kit for agents: all that an agent's app.py imports."""

@@ -1,0 +1,109 @@
+"""What a request needs that the event alone cannot give: signatures over the time of sending, bearer tokens."""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from standardwebhooks import Webhook
+
+from relay.agent.http import Request, Response, Value, json_request
+from relay.agent.verdict import VerdictKind, by_status
+from relay.encoding import sha256
+from relay.errors import CredentialsRefused, Unreachable
+
+Send = Callable[[Request], Response]
+
+TOKEN_MARGIN = timedelta(seconds=60)
+"""A token is renewed this long before it ends."""
+
+
+class Attempt(NamedTuple):
+    """What the authorization of a request may depend on; `force_refresh` after the agent refused the credentials."""
+
+    now: datetime
+    send: Send
+    force_refresh: bool
+
+
+def with_headers(request: Request, headers: Mapping[str, Value]) -> Request:
+    """The request with further headers."""
+    return request._replace(headers={**request.headers, **headers})
+
+
+def signed(request: Request, message_id: str, secrets: list[SecretStr], now: datetime) -> Request:
+    """The request signed as Standard Webhooks says, once per secret: two while one replaces the other.
+
+    Source: standardwebhooks.com, specification 1.0; the signature covers id, attempt time and the body as sent.
+    """
+    body = request.body.decode()
+    signatures = [Webhook(secret.get_secret_value()).sign(message_id, now, body) for secret in secrets]
+    return with_headers(
+        request,
+        {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": SecretStr(" ".join(signatures)),
+        },
+    )
+
+
+def basic(user: str, password: str) -> SecretStr:
+    """The Authorization header's value for HTTP Basic (RFC 7617, UTF-8)."""
+    return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+
+
+class ClientCredentials(BaseModel):
+    """An OAuth2 client; `style` is how its credentials reach the token endpoint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token_url: str
+    client_id: str
+    client_secret: SecretStr
+    scope: str | None = None
+    style: Literal["json_body", "basic_json", "form"] = "json_body"
+
+
+_tokens: dict[str, tuple[SecretStr, datetime]] = {}
+
+
+def bearer(client: ClientCredentials, attempt: Attempt) -> SecretStr:
+    """A bearer token for the client: the one at hand, or a new one if it ends soon or has just been refused.
+
+    Raises:
+        CredentialsRefused: the token endpoint does not accept the client.
+        Unreachable: the token endpoint does not answer, or answers that it is busy or broken.
+    """
+    key = sha256(client.model_dump_json() + client.client_secret.get_secret_value())
+    token, ends = _tokens.get(key, (None, datetime.min.replace(tzinfo=UTC)))
+    if token is None or attempt.force_refresh or ends - TOKEN_MARGIN <= attempt.now:
+        token, lasts = _granted(attempt.send(_token_request(client)))
+        _tokens[key] = (token, attempt.now + lasts)
+    return token
+
+
+def _token_request(client: ClientCredentials) -> Request:
+    secret = client.client_secret.get_secret_value()
+    asked = {"grant_type": "client_credentials"} | ({"scope": client.scope} if client.scope else {})
+    identity = {"client_id": client.client_id, "client_secret": secret}
+    match client.style:
+        case "json_body":
+            return json_request(client.token_url, asked | identity)
+        case "basic_json":
+            return json_request(client.token_url, asked, {"authorization": basic(client.client_id, secret)})
+        case "form":
+            form = urlencode(asked | identity).encode()
+            return Request(client.token_url, form, {"content-type": "application/x-www-form-urlencoded"})
+
+
+def _granted(response: Response) -> tuple[SecretStr, timedelta]:
+    kind = by_status(response).kind
+    if kind is VerdictKind.RETRY:
+        raise Unreachable(f"token endpoint: HTTP {response.status}")
+    document = response.json() if response.ok else None
+    if not isinstance(document, dict) or not document.get("access_token"):
+        raise CredentialsRefused(f"token endpoint: HTTP {response.status} without a token")
+    return SecretStr(document["access_token"]), timedelta(seconds=int(document.get("expires_in", 0)))

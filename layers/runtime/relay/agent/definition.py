@@ -1,0 +1,95 @@
+"""An agent as a value: what the runtime must know of one external system, and what it would be sent for an event."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from relay.agent import http, verdict
+from relay.agent.auth import Attempt
+from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict
+from relay.errors import Skip, Unreachable
+from relay.event.model import Event, Purpose
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class BatchSpec(NamedTuple):
+    """How an agent is told many events by one request: at most so many, their requests joined, and the answer read.
+
+    `classify` is given the answer and how many events the request told of. Only requests of one URL and with the same
+    headers are joined.
+    """
+
+    max_events: int
+    merge: Callable[[Sequence[Request]], Request]
+    classify: Callable[[Response, int], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent(Generic[S]):
+    """All that the runtime must know of one external system.
+
+    `max_age` is how old an event the agent accepts, counted from when it happened; `authorize` adds to a request what
+    cannot be built from the event alone, such as a signature over the time of sending. `ordered` where the agent keeps
+    state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
+    twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
+    pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
+    `batching` where one request can tell of many events; `withheld` counts the properties of an event that the settings
+    let through and that are personal data.
+    """
+
+    name: str
+    purpose: Purpose
+    settings: type[S]
+    build_requests: Callable[[Event, S], list[Request]]
+    classify: Callable[[Response], Verdict] = verdict.by_status
+    authorize: Callable[[Request, S, Attempt], Request] | None = None
+    max_age: timedelta | None = None
+    ordered: bool = False
+    repeatable: bool = True
+    personal_logout: bool = False
+    batching: BatchSpec | None = None
+    withheld: Callable[[Event, S], int] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what the runtime relies on.
+
+        Raises:
+            ValueError: an ordered agent is not repeatable, or would be told many events at once.
+        """
+        if self.ordered and (self.batching or not self.repeatable):
+            raise ValueError("an ordered agent is told one event at a time, and again when in doubt")
+
+
+def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool) -> dict[str, Any]:
+    """The requests that an event would make of an agent, secrets masked, or why it would make none; sends nothing."""
+    if not event.allows(agent.purpose, default=default_consent):
+        return {"skipped": f"consent: {agent.purpose}"}
+    if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
+        return {"expired": f"older than {agent.max_age}"}
+    try:
+        requests = agent.build_requests(event, current)
+    except Skip as skip:
+        return {"skipped": skip.reason}
+    withheld = agent.withheld(event, current) if agent.withheld else 0
+    return {
+        "requests": [http.masked(_authorized(agent, request, current)) for request in requests],
+        **({"withheld": withheld} if withheld else {}),
+    }
+
+
+def _authorized(agent: Agent[S], request: Request, current: S) -> Request:
+    def send(_request: Request) -> Response:
+        raise Unreachable("a dry run")
+
+    if agent.authorize is None:
+        return request
+    try:
+        return agent.authorize(request, current, Attempt(datetime.now(UTC), send, force_refresh=False))
+    except Unreachable:
+        # The token would be fetched when sending.
+        return request

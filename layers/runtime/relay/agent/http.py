@@ -1,0 +1,82 @@
+"""Requests to agents, and their answers, as values; relay/delivery/transport.py sends them."""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pydantic import SecretStr
+
+from relay.encoding import encode
+
+Value = str | SecretStr
+
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Request(NamedTuple):
+    """One HTTP request to an agent; secrets are SecretStr, so that printing or logging it shows none."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, Value] = _NONE
+    query: Mapping[str, Value] = _NONE
+    method: str = "POST"
+
+    def __repr__(self) -> str:
+        """All but the body, which tells of a person."""
+        return f"Request({self.method} {self.url}, headers={dict(self.headers)}, query={dict(self.query)})"
+
+
+class Response(NamedTuple):
+    """An agent's answer: header names in lower case, the body cut at 64 KiB."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = _NONE
+
+    def __repr__(self) -> str:
+        """All but the body, which may quote what it was sent."""
+        return f"Response({self.status}, headers={dict(self.headers)})"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:  # noqa: ANN401
+        """The body as JSON, or None where it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+def json_request(
+    url: str, document: object, headers: Mapping[str, Value] | None = None, query: Mapping[str, Value] | None = None
+) -> Request:
+    """A POST of a JSON document."""
+    return Request(url, encode(document), {"content-type": "application/json", **(headers or {})}, query or {})
+
+
+def masked(request: Request) -> dict[str, Any]:
+    """A request as a person may see it: secrets masked, the body as JSON."""
+    query = {"query": {name: str(value) for name, value in request.query.items()}} if request.query else {}
+    return {
+        "method": request.method,
+        "url": request.url,
+        **query,
+        "headers": {name: str(value) for name, value in request.headers.items()},
+        "body": json.loads(request.body),
+    }
+
+
+def unmasked(values: Mapping[str, Value]) -> dict[str, str]:
+    """Headers or query with their secrets in clear, for the moment of sending."""
+    return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in values.items()}

@@ -1,0 +1,82 @@
+"""What of an event an agent is told in clear: the properties its settings name, and nothing that names a person."""
+
+import re
+from collections.abc import Mapping
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel
+
+from relay.event.model import Event, PropertyValue
+from relay.event.pii import contains_email, is_personal_data, might_contain_email
+
+P = TypeVar("P", bound=BaseModel)
+
+Allowed = Literal["all", "none"] | list[str]
+"""An agent's setting: all properties, none, or those of these names."""
+
+
+def shareable_properties(properties: Mapping[str, PropertyValue], allowed: Allowed) -> dict[str, PropertyValue]:
+    """The properties that may leave in clear to an advertising or analytics agent."""
+    return {
+        name: value
+        for name, value in selected_properties(properties, allowed).items()
+        if not is_personal_data(name, value)
+    }
+
+
+def withheld(properties: Mapping[str, PropertyValue], allowed: Allowed) -> int:
+    """How many properties the agent's settings let through, and `shareable_properties` keeps back as personal data."""
+    return sum(is_personal_data(name, value) for name, value in selected_properties(properties, allowed).items())
+
+
+def selected_properties(properties: Mapping[str, PropertyValue], allowed: Allowed) -> Mapping[str, PropertyValue]:
+    """The properties that an agent's settings name, whatever they hold: for agents that may know the person."""
+    if allowed == "all":
+        return properties
+    return {} if allowed == "none" else {name: value for name, value in properties.items() if name in allowed}
+
+
+def scrub_emails(event: Event) -> Event:
+    """The event for an advertising or analytics agent: no e-mail address where something else should stand.
+
+    Of a page's address that holds one, its site is left. Ids of the person stay: each agent digests them or asks.
+    """
+    # All at a glance first: hardly any event holds what could be an address.
+    given = [part.__dict__ for part in (event.device, event.ids, event.context) if part.model_fields_set]
+    texts = [text for values in given for text in values.values() if type(text) is str]
+    if not might_contain_email("\n".join(texts)):
+        return event
+    parts: dict[str, BaseModel] = {"device": event.device, "ids": event.ids, "context": event.context}
+    cleaned = {name: _clean(part) for name, part in parts.items()}
+    return event.model_copy(update={name: part for name, part in cleaned.items() if part is not parts[name]})
+
+
+def _clean(part: P) -> P:
+    wrong = {name: text for name, text in part.__dict__.items() if isinstance(text, str) and contains_email(text)}
+    if not wrong:
+        return part
+    return part.model_copy(update={name: _site(text) if name == "url" else None for name, text in wrong.items()})
+
+
+def _site(url: str) -> str | None:
+    found = re.match(r"(https?://)(?:[^/?#]*@)?([^/?#@%]+)(?:[/?#]|$)", url)
+    return f"{found[1]}{found[2]}/" if found else None
+
+
+_UNSPECIFIED = {"0.0.0.0", "::"}  # noqa: S104 - not to listen on
+
+
+def client_ip(value: str | None) -> str | None:
+    """The address that a text is, version 6 in its usual form; None for what is none, and for what is nobody's."""
+    if not value:
+        return None
+    is_version_6 = ":" in value
+    try:
+        # A fifteenth of what the module ipaddress takes.
+        packed = inet_pton(AF_INET6 if is_version_6 else AF_INET, value)
+    except (OSError, ValueError):
+        return None
+    # There is one way to write version 4.
+    address = inet_ntop(AF_INET6, packed) if is_version_6 else value
+    return None if address in _UNSPECIFIED else address

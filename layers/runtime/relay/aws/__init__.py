@@ -1,0 +1,1 @@
+"""AWS: clients, environment variables, parameters, logs and traces."""

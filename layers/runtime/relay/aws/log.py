@@ -1,0 +1,62 @@
+"""One JSON log line for everything that happens to an event, which carries its CloudWatch metrics; no personal data.
+
+Metrics are written in the embedded metric format: CloudWatch takes them out of a log line that describes them.
+Source: CloudWatch user guide, "Specification: Embedded metric format"; a metric has at most 100 values in a line.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from pydantic_core import to_json
+
+from relay.aws.environment import stage
+
+NAMESPACE = "session-relay"
+MAX_VALUES = 100
+"""Values that one metric may have in one line."""
+
+Metrics = Mapping[str, float | list[float]]
+
+
+@cache
+def logger() -> Logger:
+    """The function's logger, whose level is POWERTOOLS_LOG_LEVEL; functions are told apart by their log groups."""
+    written = Logger(location=None, use_rfc3339=True, json_serializer=_to_json)
+    written.remove_keys(["service"])
+    return written
+
+
+def _to_json(line: dict[str, Any]) -> str:
+    return to_json(line, fallback=str).decode()
+
+
+def emit_metric(metric: str, value: int = 1, agent: str | None = None) -> None:
+    """Adds to a metric of the stage, and to the agent's own where one is named, in a line of its own."""
+    sets: dict[tuple[str, ...], Metrics] = {(): {metric: value}} | ({("agent",): {metric: value}} if agent else {})
+    print(_to_json(emf(sets, agent)))  # noqa: T201 - the format's way is standard output
+
+
+def emf(sets: Mapping[tuple[str, ...], Metrics], agent: str | None = None) -> dict[str, Any]:
+    """What makes a log line carry metrics: each set's, by the stage and the set's own dimensions; nothing of zeros."""
+    told = {dimensions: {n: v for n, v in metrics.items() if v} for dimensions, metrics in sets.items()}
+    told = {dimensions: metrics for dimensions, metrics in told.items() if metrics}
+    if not told:
+        return {}
+    directives = [
+        {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["stage", *dimensions]],
+            "Metrics": [{"Name": name} for name in metrics],
+        }
+        for dimensions, metrics in told.items()
+    ]
+    values = {name: value for metrics in told.values() for name, value in metrics.items()}
+    return {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": directives},
+        "stage": stage(),
+        **({"agent": agent} if agent else {}),
+        **values,
+    }

@@ -1,0 +1,85 @@
+"""Settings and secrets from SSM: cached, read afresh on demand, and the last good value when SSM does not answer."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from time import monotonic
+from typing import TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ValidationError
+
+from relay.aws import clients
+from relay.errors import SettingsUnavailable
+
+MAX_AGE_SECONDS = 300
+STALE_SECONDS = 5
+"""While SSM does not answer, the last good value serves for this long before SSM is asked again."""
+
+S = TypeVar("S", bound=BaseModel)
+T = TypeVar("T")
+
+_last_good: dict[str, tuple[object, float]] = {}
+
+
+def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
+    """The settings of the model's kind that the SSM parameter of this name holds as JSON.
+
+    Raises:
+        SettingsUnavailable: the parameter cannot be read or does not validate; never quotes its value.
+    """
+    return cast("S", _validated(model, name, read(name, force_refresh=force_refresh)))
+
+
+def read(name: str, *, force_refresh: bool = False) -> str:
+    """The decrypted text of a parameter, at most five minutes old; afresh if asked; else the last good one.
+
+    Raises:
+        SettingsUnavailable: the parameter has never been read and cannot be read now.
+    """
+
+    def ask() -> str:
+        return clients.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+
+    return _cached(name, ask, force_refresh=force_refresh)
+
+
+def load_path(path: str) -> dict[str, str]:
+    """The texts of the parameters right under a path by the rest of their names, as old as `read` lets them be.
+
+    Raises:
+        SettingsUnavailable: they have never been read and cannot be read now.
+    """
+
+    def ask() -> dict[str, str]:
+        pages = clients.ssm().get_paginator("get_parameters_by_path").paginate(Path=path)
+        texts = (found for page in pages for found in page["Parameters"])
+        return {found["Name"].removeprefix(f"{path}/"): found["Value"] for found in texts}
+
+    return _cached(path, ask)
+
+
+def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> T:
+    kept, until = cast("tuple[T, float]", _last_good.get(name, (None, 0.0)))
+    if monotonic() < until and not force_refresh:
+        return kept
+    try:
+        found, lasts = ask(), MAX_AGE_SECONDS
+    except (BotoCoreError, ClientError) as fault:
+        # That there is no such parameter is an answer: whoever deletes a key means it.
+        missing = isinstance(fault, ClientError) and fault.response["Error"]["Code"] == "ParameterNotFound"
+        if kept is None or missing:
+            _last_good.pop(name, None)
+            reason = "does not exist" if missing else "cannot be read"
+            raise SettingsUnavailable(f"{name} {reason}", missing=missing) from None
+        found, lasts = kept, STALE_SECONDS
+    _last_good[name] = (found, monotonic() + lasts)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _validated(model: type[BaseModel], name: str, text: str) -> BaseModel:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as invalid:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in invalid.errors())
+        raise SettingsUnavailable(f"{name} does not validate: {faults}") from None

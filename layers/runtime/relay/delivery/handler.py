@@ -1,0 +1,64 @@
+"""The Lambda handler of an agent's function."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from relay.agent.auth import Send
+from relay.agent.definition import Agent, dry_run
+from relay.aws import parameters
+from relay.aws.environment import AgentEnvironment
+from relay.aws.trace import traced
+from relay.delivery import transport
+from relay.delivery.batch import LambdaContext, deliver
+from relay.delivery.circuit import Circuit
+from relay.delivery.pipeline import DeliveryPipeline
+from relay.delivery.queue import Queue, Record
+from relay.delivery.report import Report
+from relay.errors import SettingsUnavailable
+from relay.event.model import Event
+from relay.ledger.ledger import Ledger
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def lambda_handler(
+    agent: Agent[S], send: Send | None = None
+) -> Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]:
+    """The handler of an agent: an SQS batch in, a partial batch response out; or a dry run of one event.
+
+    `send` is how its requests are sent, by https to public addresses unless the environment says otherwise.
+    """
+
+    def handle(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        environment = AgentEnvironment.read()
+        load = partial(_load, agent.settings, environment.settings_parameter)
+        if "dryRun" in event:
+            return _dry_run(agent, event["dryRun"], load, default_consent=environment.default_consent)
+        runtime = DeliveryPipeline(
+            agent,
+            environment,
+            Queue(environment.queue_url, environment.dead_letter_queue_url),
+            Ledger(environment.table, agent.name, environment.claim),
+            Circuit(agent.name, environment.table, environment.circuit),
+            load,
+            Report(agent.name),
+            send or (transport.send_unrestricted if environment.allow_insecure else transport.send),
+        )
+        unsettled = deliver(runtime, map(Record.read, event["Records"]), context)
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in unsettled]}
+
+    return traced(handle)
+
+
+def _dry_run(agent: Agent[S], message: str, load: Callable[[bool], S], *, default_consent: bool) -> dict[str, Any]:
+    try:
+        return dry_run(agent, Event.load(message), load(False), default_consent=default_consent)  # noqa: FBT003
+    except SettingsUnavailable as fault:
+        return {"held": str(fault)}
+
+
+def _load(model: type[S], name: str, force_refresh: bool) -> S:  # noqa: FBT001 - the runtime's own question
+    return parameters.load(model, name, force_refresh=force_refresh)

@@ -1,0 +1,89 @@
+"""The report of a batch: a log line for each delivery, the last of which carries the batch's metrics."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from relay.aws.log import MAX_VALUES, Metrics, emf, logger
+from relay.aws.trace import annotate
+from relay.delivery.outcome import SETTLED, TOLD, Outcome
+from relay.event.model import Event
+
+_COUNTED = SETTLED | {"retrying", "held"}
+_ALARMING = {"parked", "held", "waiting", "unsettled"}
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of one batch of an agent's deliveries, told from several threads."""
+
+    agent: str
+    states: Counter[str] = field(default_factory=Counter)
+    attempts: int = 0
+    refused: int = 0
+    seconds: list[float] = field(default_factory=list)
+    _last: tuple[str, dict[str, Any]] | None = None
+    _telling: Lock = field(default_factory=Lock)
+
+    def add(self, event: Event | None, outcome: Outcome, now: datetime, milliseconds: float) -> None:
+        """Tells of one delivery, which took so long.
+
+        What is written is the one before it: the last line is kept for the batch's metrics.
+        """
+        known = {"event_id": event.event_id, "app": event.app_id, "type": event.type} if event else {}
+        line = {
+            "agent": self.agent,
+            **known,
+            "attempt": outcome.attempts,
+            "ms": round(milliseconds),
+            "reason": outcome.reason,
+            "wait": outcome.wait,
+        }
+        if event:
+            annotate(
+                event_id=event.event_id,
+                state=outcome.state,
+                agent=self.agent,
+                app=event.app_id,
+                attempt=outcome.attempts or 0,
+                milliseconds=milliseconds,
+            )
+        with self._telling:
+            self.states[outcome.state] += 1
+            self.attempts += outcome.tried
+            self.refused += outcome.refused
+            if event and outcome.state in TOLD:
+                self.seconds.append(round((now - event.received_at).total_seconds(), 2))
+            if self._last:
+                _write(*self._last)
+            self._last = (outcome.state, {name: value for name, value in line.items() if value not in {None, ""}})
+
+    def close(self) -> None:
+        """Writes the last line, with the batch's metrics."""
+        if self._last:
+            state, line = self._last
+            first, *rest = self._metrics()
+            _write(state, {**line, **emf(first, self.agent)})
+            for more in rest:
+                _write("more", emf(more, self.agent))
+
+    def _metrics(self) -> Iterator[dict[tuple[str, ...], Metrics]]:
+        """The metrics by their dimensions besides the stage, a line's worth at a time."""
+        ended = sum(self.states[state] for state in SETTLED)
+        counts = {state.capitalize(): number for state, number in self.states.items() if state in _COUNTED}
+        refused = {"CredentialsRefused": self.refused}
+        first, *rest = [self.seconds[at : at + MAX_VALUES] for at in range(0, len(self.seconds) or 1, MAX_VALUES)]
+        yield {
+            ("agent",): {**counts, "Attempts": self.attempts, **refused, "DeliverySeconds": first},
+            (): {"Settled": ended, **refused},
+        }
+        for more in rest:
+            yield {("agent",): {"DeliverySeconds": more}}
+
+
+def _write(state: str, line: dict[str, Any]) -> None:
+    write = logger().warning if state in _ALARMING else logger().info
+    write(state, extra=line)

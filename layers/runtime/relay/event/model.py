@@ -1,0 +1,304 @@
+"""The event: what a caller may say, and what every agent reads of it."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from relay.encoding import sha256
+from relay.errors import FieldError, InvalidEvent
+from relay.event.faults import ROOT, child
+from relay.event.types import (
+    CustomerId,
+    DeviceId,
+    Email,
+    EventId,
+    Language,
+    LongText,
+    Phone,
+    PropertyName,
+    Text,
+    Timestamp,
+    WireModel,
+    integral,
+)
+
+EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+Purpose = Literal["advertising", "analytics", "messaging"]
+
+MAX_SEQUENCE = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact."""
+
+MAX_PROPERTIES = 100
+
+
+def _declined(value: object) -> object:
+    # Emarsys' own API takes the word as well as the boolean, so apps send either. To Python, 0 is False as well.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise PydanticCustomError("push_token", "must be the token, or false where push is declined")
+    return False if value == "false" else value
+
+
+PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]
+SafeInteger = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
+PropertyValue = LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
+"""Beyond these bounds a whole number would arrive as another one."""
+
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(integral)]
+
+
+class Screen(WireModel):
+    """The device's screen: width and height in pixels, density as a factor (3.0)."""
+
+    width: NonNegativeInt | None = None
+    height: NonNegativeInt | None = None
+    density: float | None = Field(default=None, gt=0, le=100)
+
+
+class Device(WireModel):
+    """The installation that an event came from.
+
+    `push_token` is False where push is declined or the token has ended; `previous_push_token` is the one it replaces.
+    """
+
+    id: DeviceId | None = None
+    platform: Literal["ios", "android", "web"] | None = None
+    model: Text | None = None
+    manufacturer: Text | None = None
+    os_version: Text | None = None
+    app_id: Text | None = None
+    app_version: Text | None = None
+    app_build: Text | None = None
+    language: Language | None = None
+    timezone: Text | None = None
+    push_token: PushToken | None = None
+    previous_push_token: LongText | None = None
+    advertising_id: Text | None = None
+    vendor_id: Text | None = None
+    ad_tracking: bool | None = None
+    att_status: Literal["notDetermined", "restricted", "denied", "authorized"] | None = None
+    carrier: Text | None = None
+    screen: Screen | None = None
+    cpu_cores: NonNegativeInt | None = None
+    storage_gb: NonNegativeInt | None = None
+    free_storage_gb: NonNegativeInt | None = None
+
+
+class Ids(WireModel):
+    """What the agents' own SDKs call this installation or visitor."""
+
+    appsflyer_id: Text | None = None
+    ga_app_instance_id: Text | None = None
+    ga_client_id: Text | None = None
+    ga_session_id: Text | None = None
+    fbp: Text | None = None
+    fbc: LongText | None = None
+    fb_anon_id: Text | None = None
+
+
+class Tcf(WireModel):
+    """The IAB Transparency and Consent Framework's answer, as the consent dialog stored it on the device."""
+
+    policy_version: NonNegativeInt
+    cmp_sdk_id: NonNegativeInt
+    cmp_sdk_version: NonNegativeInt
+    tc_string: LongText
+
+
+class Consent(WireModel):
+    """What the person allowed, purpose by purpose; absent means that the deployment's default applies.
+
+    `ad_personalization` narrows `advertising`; `sale_opt_out` is the opt-out of sale or sharing of US state laws.
+    """
+
+    analytics: bool | None = None
+    advertising: bool | None = None
+    messaging: bool | None = None
+    ad_personalization: bool | None = None
+    sale_opt_out: bool | None = None
+    gdpr_applies: bool | None = None
+    tcf: Tcf | None = None
+
+
+class Traits(WireModel):
+    """The person's profile, for signup and identify."""
+
+    first_name: Text | None = None
+    last_name: Text | None = None
+    name: Text | None = None
+
+
+class Context(WireModel):
+    """Where the event came from on the network: the person's own address and browser, never a server's."""
+
+    ip: Text | None = None
+    user_agent: LongText | None = None
+    url: LongText | None = None
+
+
+class EventInput(WireModel):
+    """What a caller may send; strings under any other top-level name become properties (the seed's index signature)."""
+
+    # Agents read events alone.
+    model_config = ConfigDict(extra="allow", defer_build=True)
+    __pydantic_extra__: dict[PropertyName, LongText | None] = Field(init=False)
+
+    event_id: EventId | None = None
+    occurred_at: Timestamp | None = None
+    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE), BeforeValidator(integral)] | None = None
+    customer_id: CustomerId | None = None
+    anonymous_id: DeviceId | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+    method: Text | None = None
+    name: Text | None = None
+    traits: Traits | None = None
+    properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=MAX_PROPERTIES)] | None = None
+    device: Device | None = None
+    ids: Ids | None = None
+    consent: Consent | None = None
+    context: Context | None = None
+
+    @classmethod
+    def read(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
+        """A caller's JSON text as a call of this type; the customer, where it names none, is the one proven by a token.
+
+        Raises:
+            InvalidEvent: with every fault and its place.
+        """
+        try:
+            call = cls.model_validate_json(body)
+        except ValidationError as invalid:
+            from relay.event.explain import field_errors  # noqa: PLC0415 - see its first line
+
+            raise InvalidEvent(field_errors(invalid, body)) from None
+        faults = [*_missing(call, event_type), *_given_twice(call)]
+        if faults:
+            raise InvalidEvent(faults)
+        if call.customer_id is None and verified_customer_id is not None:
+            return call.model_copy(update={"customer_id": verified_customer_id})
+        return call
+
+
+class Event(EventInput):
+    """One thing that happened in an app, stamped by ingest: all that a delivery will ever know of it.
+
+    `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
+    `trusted` where the caller may speak for any customer, so that the event's other words on who it is count as well.
+    """
+
+    model_config = ConfigDict(defer_build=False)
+
+    type: EventType
+    app_id: str
+    event_id: str
+    occurred_at: AwareDatetime
+    received_at: AwareDatetime
+    sequence: int
+    trusted: bool = False
+
+    device: Device = Device()
+    ids: Ids = Ids()
+    consent: Consent = Consent()
+    context: Context = Context()
+    traits: Traits = Traits()
+    properties: dict[PropertyName, PropertyValue] = Field(default_factory=dict)
+
+    @classmethod
+    def stamp(  # noqa: PLR0913 - all that a call does not say itself
+        cls,
+        call: EventInput,
+        event_type: EventType,
+        app_id: str,
+        event_id: str,
+        now: datetime,
+        *,
+        trusted: bool = False,
+    ) -> "Event":
+        """The event that a call becomes: ids, times and order filled in.
+
+        A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
+        """
+        given = {name: getattr(call, name) for name in EventInput.model_fields if getattr(call, name) is not None}
+        loose = {name: value for name, value in (call.__pydantic_extra__ or {}).items() if value is not None}
+        milliseconds = int(now.timestamp() * 1000)
+        return cls.model_construct(
+            **{
+                **given,
+                "type": event_type,
+                "app_id": app_id,
+                "trusted": trusted,
+                "event_id": call.event_id or event_id,
+                "occurred_at": min(call.occurred_at or now, now),
+                "received_at": now,
+                "sequence": min(call.sequence or milliseconds, milliseconds),
+                "properties": {**(call.properties or {}), **loose},
+            }
+        )
+
+    @classmethod
+    def load(cls, message: str | bytes) -> Self:
+        """The event in a queue's message; fields that a newer version wrote are passed over.
+
+        Raises:
+            InvalidEvent: the message is not an event.
+        """
+        try:
+            return cls.model_validate_json(message, extra="ignore")
+        except ValidationError as invalid:
+            from relay.event.explain import field_errors, redact_property  # noqa: PLC0415 - as above
+
+            raise InvalidEvent([redact_property(fault) for fault in field_errors(invalid)]) from None
+
+    @property
+    def group(self) -> str:
+        """What the event's order is kept by: its device, else its visitor, else its customer; a digest, never in clear.
+
+        Never the customer where there is a device, or a phone handed from one person to another is not protected.
+        """
+        device = self.device.id or self.anonymous_id or self.customer_id or self.event_id
+        return sha256(f"{self.app_id}\0{device}")
+
+    def dump(self) -> str:
+        """The event as JSON text for the topic."""
+        return self.model_dump_json(exclude_none=True, exclude_defaults=True)
+
+    def allows(self, purpose: Purpose, *, default: bool) -> bool:
+        """Whether this may be told to an agent of that purpose.
+
+        A logout and a declined push always reach messaging agents: they protect the person.
+        """
+        declined = self.type == "push_token" and self.device.push_token is False
+        if purpose == "messaging" and (self.type == "logout" or declined):
+            return True
+        granted: bool | None = getattr(self.consent, purpose)
+        return default if granted is None else granted
+
+
+REQUIRED: dict[EventType, list[tuple[str, ...]]] = {
+    "login": [("customerId",)],
+    "signup": [("customerId",)],
+    "identify": [("customerId", "anonymousId")],
+    "track": [("name",)],
+}
+"""What an event of a type must name beside what a token may say for it: of each group one."""
+
+
+def _missing(call: EventInput, event_type: EventType) -> list[FieldError]:
+    given = call.model_dump(by_alias=True, exclude_none=True, include={"customer_id", "anonymous_id", "name"})
+    faults = [
+        FieldError(f"#/{names[0]}", f"{' or '.join(names)} is required for {event_type}")
+        for names in REQUIRED.get(event_type, [])
+        if not any(name in given for name in names)
+    ]
+    if event_type == "push_token" and (call.device is None or call.device.push_token is None):
+        faults.append(FieldError("#/device/pushToken", "the token, or false when push is declined, is required"))
+    return faults
+
+
+def _given_twice(call: EventInput) -> list[FieldError]:
+    twice = (call.properties or {}).keys() & (call.__pydantic_extra__ or {}).keys()
+    sentence = "is given at the top level and in properties; send it once"
+    return [FieldError(child(ROOT, name), sentence) for name in sorted(twice)]

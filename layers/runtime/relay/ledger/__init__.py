@@ -1,0 +1,1 @@
+"""The ledger: DynamoDB rows for claims, receipts and the order of each device's events."""

@@ -1,0 +1,245 @@
+"""The ledger: what is known of every delivery, so that each is made once, in order, and can be asked about.
+
+One DynamoDB table, no personal data. A row per event and agent (`<app>#<event id>`, agent), one for the event's own
+acceptance (agent `*`), and a row per ordered agent and device that holds the last sequence applied there, and a
+digest of whose it was.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from relay.errors import LedgerUnavailable
+from relay.event.model import Event
+from relay.ledger import device_order, rows
+from relay.ledger.rows import Row, number, string
+from relay.uuid7 import uuid7
+
+RETENTION = timedelta(days=15)
+"""Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
+
+FINAL = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
+"""States after which nothing more is sent. A parked delivery may be: a message of it can only come from a redrive."""
+
+_ACCEPTED = "*"
+
+# No claim stands: nothing has been written yet, or what was begun is to be tried again.
+_WAITS = "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)"
+_WAITING = {f":{state}": string(state) for state in ("retrying", "held", "parked")}
+
+
+class ClaimStatus(StrEnum):
+    """Where a delivery stands when somebody wants to make it."""
+
+    ACQUIRED = "ours"
+    SETTLED = "settled"
+    IN_PROGRESS = "busy"
+
+
+class Claim(NamedTuple):
+    """The answer to a claim: ours to make, settled before, or being made by another (for `wait` seconds at most).
+
+    `attempts` were made before and `done` requests of this delivery are behind us; `in_doubt` when an earlier claim
+    ended without a word, so that nobody knows whether its requests were sent. `device` is the row of its device, where
+    that was asked for.
+    """
+
+    standing: ClaimStatus
+    attempts: int = 0
+    done: int = 0
+    in_doubt: bool = False
+    wait: int = 0
+    device: Row | None = None
+
+
+class ReceiptUpdate(NamedTuple):
+    """What became of an event's delivery, and what the ledger keeps of it."""
+
+    event: Event
+    state: str
+    notes: Mapping[str, str | int]
+
+
+class Ledger:
+    """The table by its name, as one agent sees it (`agent` is "" for ingest and receipts).
+
+    A claim holds for `lease` seconds: longer than a function may run, so that whoever claimed is then known to be gone.
+    """
+
+    def __init__(self, table: str, agent: str = "", lease: int = 60) -> None:
+        self.table, self.agent, self.lease = table, agent, lease
+
+    def accept(self, events: Iterable[Event]) -> None:
+        """Notes that events were accepted.
+
+        Raises:
+            LedgerUnavailable: some may not have been noted.
+        """
+        rows.write(self.table, [_accepted(event) for event in events])
+
+    def read_claims(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
+        """Where deliveries stand that may be made without a claim, because making one twice would do no harm.
+
+        With `devices` the rows of their devices are read as well.
+        """
+        keys = [self._delivery(event) for event in events]
+        moved = [at for at, event in enumerate(events) if devices and event.type not in device_order.UNORDERED]
+        try:
+            found = rows.read(self.table, keys + [device_order.key(self.agent, events[at]) for at in moved])
+        except LedgerUnavailable as fault:
+            return [fault] * len(events)
+        known = dict(zip(moved, found[len(events) :], strict=True))
+        return [_as_seen(row)._replace(device=known.get(at)) for at, row in enumerate(found[: len(events)])]
+
+    def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:
+        """Takes deliveries for ourselves, but for those that are settled or that somebody else has.
+
+        Of the same event's only the first is ours.
+        """
+        # Who claims has a name, so that he knows a claim for his own whose answer was lost.
+        taking = {
+            "state": string("sending"),
+            "lease": number(int(now.timestamp()) + self.lease),
+            "by": string(str(uuid7(now))),
+        }
+        try:
+            taken = rows.insert(self.table, [{**self._own(event), **taking} for event in events])
+        except LedgerUnavailable as fault:
+            return [fault] * len(events)
+        ours = {(event.app_id, event.event_id) for event, taken_now in zip(events, taken, strict=True) if taken_now}
+        claims: list[Claim | LedgerUnavailable] = []
+        for event, taken_now in zip(events, taken, strict=True):
+            if taken_now:
+                claims.append(Claim(ClaimStatus.ACQUIRED))
+            elif (event.app_id, event.event_id) in ours:
+                claims.append(Claim(ClaimStatus.IN_PROGRESS, wait=1))
+            else:
+                claims.append(self._claim_known(event, now, taking))
+                ours.add((event.app_id, event.event_id))
+        return claims
+
+    def _own(self, event: Event) -> Row:
+        """What every row of a delivery has."""
+        return {**self._delivery(event), "type": string(event.type), "expires": _expires(event)}
+
+    def _claim_known(self, event: Event, now: datetime, taking: Row) -> Claim | LedgerUnavailable:
+        """Claims a delivery of which there is a row."""
+        try:
+            row = self._take(event, taking, _WAITS, _WAITING)
+            if row is not None:
+                return _ours(row)
+            found = rows.get(self.table, self._delivery(event))
+            if _text(found, "state") in FINAL:
+                return Claim(ClaimStatus.SETTLED)
+            if _text(found, "by") == taking["by"]["S"]:
+                return _ours(found)
+            held_until = _number(found, "lease")
+            if held_until > now.timestamp():
+                return Claim(ClaimStatus.IN_PROGRESS, wait=held_until - int(now.timestamp()) + 1)
+            row = self._take(event, taking, "#state = :state AND #lease = :old", {":old": number(held_until)})
+        except LedgerUnavailable as fault:
+            return fault
+        return _ours(row, in_doubt=True) if row is not None else Claim(ClaimStatus.IN_PROGRESS, wait=1)
+
+    def _take(self, event: Event, taking: Row, condition: str, more: Row) -> Row | None:
+        return self._change(event, taking, condition, more, ReturnValues="ALL_NEW")
+
+    def _change(self, event: Event, values: Row, condition: str, more: Row, **wanted: str) -> Row | None:
+        """Sets attributes of a delivery's row under a condition; None if that does not hold."""
+        return rows.update(
+            self.table,
+            Key=self._delivery(event),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ConditionExpression=condition,
+            ExpressionAttributeNames={f"#{name}": name for name in values},
+            ExpressionAttributeValues={**{f":{name}": value for name, value in values.items()}, **more},
+            **wanted,
+        )
+
+    def settle(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
+        """Writes what became of deliveries that are ours; whether each was written.
+
+        Raises:
+            LedgerUnavailable: none of them may have been.
+        """
+        return rows.write(self.table, [self._settled(one) for one in settlements])
+
+    def note(self, settlement: ReceiptUpdate) -> bool:
+        """Writes what became of a delivery that was not claimed; False if it is another's, or settled."""
+        row = self._settled(settlement)
+        values = {name: value for name, value in row.items() if name not in self._delivery(settlement.event)}
+        return self._change(settlement.event, values, _WAITS, _WAITING) is not None
+
+    def _settled(self, settlement: ReceiptUpdate) -> Row:
+        told = {"state": settlement.state, **settlement.notes}
+        values = {name: number(value) if isinstance(value, int) else string(value) for name, value in told.items()}
+        return {**self._own(settlement.event), **values}
+
+    def advance_sequences(
+        self, events: Sequence[Event], devices: Sequence[Row | None]
+    ) -> list[bool | LedgerUnavailable]:
+        """Applies the sequences of events, each of a device of its own; False where a newer one was applied before.
+
+        `devices` are the rows of these as `read_claims` has seen them.
+        """
+        turns = [
+            device_order.SequenceUpdate(event, _expires(event), row) for event, row in zip(events, devices, strict=True)
+        ]
+        return device_order.advance(self.table, self.agent, turns)
+
+    def has_new_owner(self, event: Event) -> bool:
+        """Whether the newest event of the device is another person's than this one, or nobody's."""
+        return device_order.owner_digest(self.table, self.agent, event) != device_order.digest_owner(event)
+
+    def belongs_to_another(self, event: Event) -> bool:
+        """Whether the newest event of the device is another person's than this one."""
+        nobody = event.model_copy(update={"customer_id": None, "anonymous_id": None})
+        own = {"", device_order.digest_owner(event), device_order.digest_owner(nobody)}
+        return device_order.owner_digest(self.table, self.agent, event) not in own
+
+    def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, Any]]:
+        """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
+        found = rows.query(
+            self.table,
+            KeyConditionExpression="event = :event",
+            ExpressionAttributeValues={":event": _key(app_id, event_id, _ACCEPTED)["event"]},
+        )
+        return {_text(row, "agent"): {name: rows.to_python(value) for name, value in row.items()} for row in found}
+
+    def _delivery(self, event: Event) -> Row:
+        return _key(event.app_id, event.event_id, self.agent)
+
+
+def _as_seen(row: Row) -> Claim:
+    return Claim(ClaimStatus.SETTLED) if _text(row, "state") in FINAL else _ours(row)
+
+
+def _ours(row: Row, *, in_doubt: bool = False) -> Claim:
+    return Claim(ClaimStatus.ACQUIRED, _number(row, "attempts"), _number(row, "done"), in_doubt)
+
+
+def _key(app_id: str, event_id: str, agent: str) -> Row:
+    return {"event": string(f"{app_id}#{event_id}"), "agent": string(agent)}
+
+
+def _accepted(event: Event) -> Row:
+    return {
+        **_key(event.app_id, event.event_id, _ACCEPTED),
+        "state": string("accepted"),
+        "type": string(event.type),
+        "accepted": number(int(event.received_at.timestamp() * 1000)),
+        "expires": _expires(event),
+    }
+
+
+def _expires(event: Event) -> Row:
+    return number(int((event.received_at + RETENTION).timestamp()))
+
+
+def _text(row: Row, name: str) -> str:
+    return str(row.get(name, {}).get("S", ""))
+
+
+def _number(row: Row, name: str) -> int:
+    return int(row.get(name, {}).get("N", 0))
