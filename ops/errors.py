@@ -1,4 +1,4 @@
-"""What ends a command early, each with its exit code and a sentence that says what to do."""
+"""The errors that end a command: each has an exit code, a sentence and the commands that help."""
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -15,25 +15,35 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-WRONG, USAGE, NO_AWS, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, NO_AWS, INTERRUPTED = 1, 2, 3, 130
 
 
 class CommandError(Exception):
-    """Something is not as the command needs it; the text says what to do."""
+    """A command cannot do what it was called for; `commands` can be pasted as they are."""
 
-    code = WRONG
+    code = FAILED
+
+    def __init__(self, message: str, *commands: str) -> None:
+        super().__init__(message)
+        self.commands = commands
 
 
 class UsageError(CommandError):
-    """The command was called in a way that makes no sense."""
+    """The command was called with wrong arguments."""
 
     code = USAGE
 
 
+class NoAnswerError(CommandError):
+    """The API does not respond."""
+
+    code = NO_AWS
+
+
 _LOG_IN = "log in again (aws sso login), or set AWS_PROFILE"
-_NOT_KNOWN = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
-_NOT_KNOWN |= {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"}
-_SLOW = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
+_BAD_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+_BAD_CREDENTIALS |= {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"}
+_THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
 _LOGINS = (
     NoCredentialsError,
     PartialCredentialsError,
@@ -44,26 +54,26 @@ _LOGINS = (
 )
 
 
-def sentence(fault: BotoCoreError | ClientError) -> str:
-    """What AWS' refusal or silence means for the person at the terminal."""
-    if isinstance(fault, ClientError):
-        return _refusal(fault.response["Error"]["Code"], fault.operation_name)
-    if isinstance(fault, _LOGINS):
+def sentence(error: BotoCoreError | ClientError) -> str:
+    """Explains an error of AWS or of its client in one sentence that says what to do."""
+    if isinstance(error, ClientError):
+        return _refusal(error.response["Error"]["Code"], error.operation_name)
+    if isinstance(error, _LOGINS):
         return f"There are no usable AWS credentials: {_LOG_IN}."
-    if isinstance(fault, NoRegionError):
-        return "No AWS region is named: set AWS_REGION, or a region in your profile."
-    if isinstance(fault, ProfileNotFound):
-        return "Your AWS configuration has no profile of the name in AWS_PROFILE: correct it."
-    if isinstance(fault, HTTPClientError | ConnectionError):
-        return "AWS does not answer: check the network, AWS_REGION and AWS_ENDPOINT_URL."
-    return f"AWS cannot be asked ({type(fault).__name__}): check your AWS configuration."
+    if isinstance(error, NoRegionError):
+        return "No AWS region is set: set AWS_REGION, or a region in your profile."
+    if isinstance(error, ProfileNotFound):
+        return "Your AWS configuration does not have the profile that AWS_PROFILE names: correct it."
+    if isinstance(error, HTTPClientError | ConnectionError):
+        return "AWS does not respond: check the network, AWS_REGION and AWS_ENDPOINT_URL."
+    return f"AWS cannot be called ({type(error).__name__}): check your AWS configuration."
 
 
 def _refusal(code: str, operation: str) -> str:
-    if code in _NOT_KNOWN:
+    if code in _BAD_CREDENTIALS:
         return f"AWS does not accept these credentials ({code}): {_LOG_IN}."
     if code.startswith(("AccessDenied", "UnauthorizedOperation", "Forbidden")):
-        return f"These AWS credentials may not do {operation}: ask for that permission."
-    if code in _SLOW:
-        return f"AWS is asked too often just now ({operation}): try again in a minute."
-    return f"AWS refused {operation} ({code}): see that --stage and the region are the ones you mean."
+        return f"These AWS credentials may not call {operation}: ask for that permission."
+    if code in _THROTTLED:
+        return f"AWS throttles {operation}: try again in a minute."
+    return f"AWS refused {operation} ({code}): check that --stage and the region are the ones you mean."

@@ -1,4 +1,4 @@
-"""Questions to the person at the terminal; a script answers them on standard input, or by options."""
+"""Questions at the terminal; a script responds on standard input, or gives options instead."""
 
 import sys
 from getpass import getpass
@@ -8,8 +8,8 @@ import typer
 from ops.errors import CommandError
 
 
-def confirmed(question: str, *, yes: bool) -> None:
-    """Goes on only with a yes, by the option or at the terminal.
+def confirm(question: str, *, yes: bool) -> None:
+    """Returns if the option `--yes` was given or the answer is yes.
 
     Raises:
         CommandError: the answer was no.
@@ -18,13 +18,13 @@ def confirmed(question: str, *, yes: bool) -> None:
         raise CommandError("Nothing was changed.")
 
 
-def hidden(label: str) -> str:
-    """A secret, which the terminal does not show as it is typed.
+def ask_secret(label: str) -> str:
+    """Asks for a secret, which the terminal does not show.
 
     Raises:
         Abort: standard input has ended.
     """
-    # Unlike Typer's own, this one asks only once the terminal shows nothing any more, and in a pipe warns of nothing.
+    # Unlike Typer's own, this prompts after the terminal's echo is off, and prints no warning in a pipe.
     if sys.stdin.isatty():
         return getpass(f"{label}: ", sys.stderr).strip()
     line = sys.stdin.readline()
@@ -33,6 +33,6 @@ def hidden(label: str) -> str:
     return line.strip()
 
 
-def typed(label: str, known: str) -> str:
-    """A text; what is known already, where nothing is typed."""
-    return str(typer.prompt(label, default=known, show_default=bool(known), err=True)).strip()
+def ask(label: str, default: str) -> str:
+    """Asks for a text; returns the default if nothing is typed."""
+    return str(typer.prompt(label, default=default, show_default=bool(default), err=True)).strip()
