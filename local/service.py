@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.cloud import HOME, ROOT, Stack, running
+from local.cloud import HOME, ROOT, Stack, running, warm
 from local.deploy import STAGE
 
 LIFETIME_SECONDS = 8 * 3600
@@ -159,6 +159,8 @@ def serve() -> int:
         lock.flush()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with running("up", lambda line: print(f"  {line}", flush=True)) as stack:
+            warm(stack)
+            print("  the functions have started", flush=True)
             _publish(stack)
             time.sleep(LIFETIME_SECONDS)
     return 0

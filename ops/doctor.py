@@ -107,7 +107,12 @@ def _alarms(stage: Stage) -> Iterator[Finding]:
         listed = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
         waiting = [one for one in listed if one["SubscriptionArn"] in PENDING]
         if not listed:
-            yield Finding("alarms", "they have no address: set AlarmEmail in samconfig.toml", "note", stage.deploy)
+            yield Finding(
+                "alarms",
+                "they have no address: set AlarmEmail in samconfig.toml",
+                "note",
+                "" if stage.is_emulated else stage.deploy,
+            )
         else:
             wrong, mail = "their address is not confirmed", "follow the link in the mail from AWS Notifications"
             yield check_that(not waiting, "alarms", "their address is confirmed", wrong, mail)

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +26,7 @@ _PROSE_CHARACTERS = 24
 """A cell that is longer, and has blanks, is a text that may be wrapped; any other is a name or a number."""
 
 _PROSE_WIDTH = 16
+_GAP = 2
 _MARGIN = "  "
 
 
@@ -39,19 +39,17 @@ def fitted(console: Console, rows: Sequence[Row], columns: Sequence[str], title:
     """Lays rows out as a table where every name fits on a line, else as records; without columns that are empty."""
     filled = [name for name in columns if any(text_of(row.get(name)) for row in rows)] or list(columns)
     drawn = table(rows, filled, title)
-    if Measurement.get(console, console.options, drawn).minimum <= console.width:
-        return drawn
-    return Group(*records(rows, filled, title, console.width))
+    needed = sum((column.width or column.min_width or 0) + _GAP for column in drawn.columns) - _GAP
+    return drawn if needed <= console.width else Group(*records(rows, filled, title, console.width))
 
 
 def table(rows: Sequence[Row], columns: Sequence[str], title: str = "") -> Table:
     """Lays rows out as a table."""
     drawn = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None)
-    drawn.padding = (0, 2, 0, 0)
+    drawn.padding, drawn.pad_edge = (0, _GAP, 0, 0), False
     for name in columns:
         cells = [text_of(row.get(name)) for row in rows]
-        numbers = bool(rows) and all(isinstance(row.get(name), int | float | None) for row in rows)
-        justify: Any = "right" if numbers else "left"
+        justify: Any = "right" if all(cell.isdigit() for cell in cells if cell) else "left"
         words = [len(word) for text in (heading(name), *cells) for word in text.split()]
         if _is_prose(cells):
             drawn.add_column(heading(name), min_width=max(_PROSE_WIDTH, *words), overflow="fold")

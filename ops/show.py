@@ -61,7 +61,7 @@ class Show:
             text = f"{state:<5}  {one['about']}: {one['finding']}"
             self.console.print(wrapped(text, self.console.width, " " * 7), style=COLOURS.get(state, ""), markup=False)
             if one["fix"]:
-                self.console.print(f"{_INDENT * 2}{one['fix']}", markup=False, soft_wrap=True)
+                self.console.print(f"{' ' * 9}{one['fix']}", markup=False, soft_wrap=True)
 
     def done(self, document: Row, sentence: str, *commands: str) -> None:
         """Prints what was done: a sentence and the commands that may follow, or a JSON document."""

@@ -115,7 +115,7 @@ def _agent_findings(stage: Stage, row: Row) -> Iterator[Finding]:
     if row["circuit"] != "closed":
         what = f"circuit {row['circuit']}: the agent is failing"
         yield Finding(agent, what, "wrong", stage.relay("tail", "--agent", agent))
-    if row["whyHeld"]:
+    elif row["whyHeld"]:
         what = f"deliveries are held: {row['whyHeld']}"
         yield Finding(agent, what, "wrong", stage.relay("agents", "check", agent))
 

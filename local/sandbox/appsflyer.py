@@ -25,6 +25,7 @@ class AppsFlyer:
     """Takes in-app events for one Android and one iOS app."""
 
     name = "appsflyer"
+    title = "AppsFlyer"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
@@ -54,6 +55,10 @@ class AppsFlyer:
     def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return str(request.json()["eventName"])
 
     def _check_caller(self, request: Request, app_id: str, findings: Findings) -> None:
         key = request.headers.get("authentication")

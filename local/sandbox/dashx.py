@@ -1,5 +1,6 @@
 """DashX as the sandbox plays it: GraphQL mutations on accounts, visitors and contacts, in the order of arrival."""
 
+import re
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ PROFILE = ("email", "phone", "name", "firstName", "lastName")
 PUSH_KINDS = {"ANDROID", "IOS", "WEB"}
 
 
+_OPERATION = re.compile(r"{\s*(\w+)")
+
+
 @dataclass
 class Contact:
     """One address and the accounts that are subscribed to it, the last one last."""
@@ -36,6 +40,7 @@ class DashX:
     """Keeps accounts, visitors and contacts; nothing protects it from a subscribe that comes too late."""
 
     name = "dashx"
+    title = "DashX"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no accounts."""
@@ -80,6 +85,7 @@ class DashX:
             if contact.kind in PUSH_KINDS
         }
         return {
+            "devicesBy": "pushToken",
             "accounts": self._accounts,
             "visitors": self._visitors,
             "contacts": contacts,
@@ -93,6 +99,13 @@ class DashX:
         self._visitors.clear()
         self._contacts.clear()
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        body = request.json()
+        operation = _OPERATION.search(body["query"])
+        names = [operation[1] if operation else "", body["variables"]["input"].get("event")]
+        return ": ".join(str(name) for name in names if name)
 
     def _check_caller(self, request: Request, values: dict[str, Json], now: float, findings: Findings) -> None:
         headers = request.headers

@@ -57,6 +57,7 @@ class EitriPush:
     """Binds devices to customers, in the order of their sequence numbers and not of their arrival."""
 
     name = "eitri_push"
+    title = "Eitri Push"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no devices, no tokens and no messages seen."""
@@ -94,6 +95,10 @@ class EitriPush:
         self._seen.clear()
         self._tokens.reset()
         self._counts = dict.fromkeys(self._counts, 0)
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return "a token" if request.path == TOKEN else str(request.json()["type"])
 
     def _check_message(self, request: Request, now: float) -> CheckResult:
         findings = Findings()

@@ -104,6 +104,7 @@ class Emarsys:
     """Links devices to contacts; the last call to arrive wins, however late it is."""
 
     name = "emarsys"
+    title = "Emarsys"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no devices and no contacts."""
@@ -147,6 +148,10 @@ class Emarsys:
         self._devices.clear()
         self._events.clear()
         self._contacts = 0
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return unquote("/".join(request.path.split("/")[-2:]))
 
     def _check_caller(self, request: Request, findings: Findings) -> tuple[str, str]:
         code, password = request.basic()

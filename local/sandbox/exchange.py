@@ -1,4 +1,4 @@
-"""What a sandboxed agent is handed, what it makes of it, and what it answers."""
+"""A request to a sandboxed agent, the result of its checks, and the agent's answer."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ KEPT = 50_000
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as it came; `path` is the vendor's own, still percent-encoded, header names are lower case."""
+    """One HTTP request as it arrived: `path` is the vendor's, still percent-encoded, header names are lower case."""
 
     method: str
     path: str
@@ -51,7 +51,7 @@ class Request:
         return token if scheme == "Bearer" else ""
 
     def display(self) -> Json:
-        """Give the body as people want to see it: parsed JSON if it is JSON, else text."""
+        """Give the body for display: parsed JSON if it is JSON, else text."""
         try:
             return self.json()
         except ValueError:
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the vendor sends back."""
+    """The vendor's response."""
 
     status: int
     body: str = ""
@@ -79,9 +79,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What is wrong with a request, and the work that it asks for.
+    """The violations of a request, and the work that it requests.
 
-    `work` changes what the agent keeps and says the answer. It is separate so that a fault can come before it.
+    `work` changes the agent's state and returns the answer. It is separate so that a fault can come before it.
     """
 
     violations: Sequence[str]
@@ -90,13 +90,13 @@ class CheckResult:
 
 @dataclass
 class Findings:
-    """What is wrong with one request, gathered: a vendor refuses some of it and silently swallows the rest."""
+    """The violations of one request: a vendor refuses some of them and silently accepts the others."""
 
     violations: list[str] = field(default_factory=list)
     refusal: Answer | None = None
 
     def note(self, *texts: str) -> None:
-        """Keep violations that the vendor does not answer to."""
+        """Keep violations that the vendor accepts silently."""
         self.violations.extend(texts)
 
     def refuse(self, text: str, answer: Answer) -> None:
@@ -105,7 +105,7 @@ class Findings:
         self.refusal = self.refusal or answer
 
     def refuse_each(self, faults: Iterable[tuple[str, str]], answer: Answer) -> None:
-        """Refuse every pair of a place and what is wrong there."""
+        """Refuse each pair of a place and its violation."""
         for where, wrong in faults:
             self.refuse(f"{where} {wrong}", answer)
 
@@ -122,7 +122,7 @@ class Findings:
         return parsed
 
     def result(self, work: Callable[[], Answer]) -> CheckResult:
-        """Conclude: the work is done unless something was refused."""
+        """Conclude: the agent does the work unless it refuses the request."""
         refusal = self.refusal
         return CheckResult(self.violations, work if refusal is None else lambda: refusal)
 
@@ -144,28 +144,32 @@ class EventLog:
         return {"count": len(self._events), "byName": dict(names), "events": list(self._events)}
 
     def clear(self) -> None:
-        """Lose the events."""
+        """Delete the events."""
         self._events.clear()
 
 
 class Agent(Protocol):
-    """One external system as the sandbox plays it."""
+    """One external system as the sandbox plays it; `title` is what people call it."""
 
     name: str
+    title: str
     settings: Settings
 
     def check(self, request: Request, now: float) -> CheckResult:
         """Check a request that came at `now` (Unix seconds) without changing anything."""
 
     def state(self) -> dict[str, Json]:
-        """Show what a real agent would keep."""
+        """Show what a real agent would keep: under `devices`, if it keeps them, who gets the pushes of each."""
 
     def reset(self) -> None:
-        """Lose all of it."""
+        """Delete the state."""
+
+    def subject(self, request: Request) -> str:
+        """Name what a request is about, in the vendor's own word; any exception means that it cannot be read."""
 
 
 def not_found(request: Request) -> CheckResult:
-    """Judge a request for a path or method that the vendor does not have."""
+    """Refuse a request for a path or method that the vendor does not have."""
     return CheckResult(
         [f"{request.method} {request.path} is not part of the contract"],
         lambda: Answer.json(404, {"error": "not found"}),
@@ -173,7 +177,7 @@ def not_found(request: Request) -> CheckResult:
 
 
 def transport_faults(request: Request) -> list[str]:
-    """Say what is wrong with the way a JSON body was sent."""
+    """List the violations of the headers of a JSON body."""
     faults = []
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json":

@@ -38,6 +38,7 @@ class Facebook:
     """Takes events for one dataset."""
 
     name = "facebook"
+    title = "Facebook"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
@@ -67,6 +68,10 @@ class Facebook:
     def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return ", ".join(str(event["event_name"]) for event in request.json()["data"])
 
     def _check_version(self, version: str, now: float, findings: Findings) -> None:
         today = datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -29,6 +29,7 @@ class Google:
     """Takes events for one web stream and two app streams."""
 
     name = "google"
+    title = "Google Analytics"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
@@ -54,6 +55,10 @@ class Google:
     def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return ", ".join(str(event["name"]) for event in request.json()["events"])
 
     def _caller_faults(self, request: Request) -> Iterator[str]:
         query = request.query
