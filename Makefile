@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak fuzz openapi pictures bench build deploy lock clean
+.PHONY: help demo test check audit format up down soak fuzz openapi cli pictures bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -57,6 +57,9 @@ fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or f
 
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
+
+cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help
+	@exec $(DEV)/python -m ops.reference
 
 bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts
 	@exec $(DEV)/python -m bench $(BENCH)

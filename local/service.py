@@ -16,6 +16,8 @@ from local.deploy import STAGE
 
 LIFETIME_SECONDS = 8 * 3600
 START_SECONDS = 300
+END_SECONDS = 120
+"""Deleting what the emulator unpacked takes most of it on a slow disk."""
 STACK = HOME / "stack.json"
 ENVIRONMENT = HOME / "env"
 _PID = HOME / "up.pid"
@@ -138,7 +140,7 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         return
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + END_SECONDS
     while _is_running() and time.monotonic() < deadline:
         time.sleep(0.05)
     _unpublish()

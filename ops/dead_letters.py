@@ -99,7 +99,7 @@ def forecast(stage: Stage, dead_letter: DeadLetter) -> str:
     (seen,) = ledger.read_claims([event])
     if isinstance(seen, LedgerUnavailable):
         raise seen
-    if seen.standing is ClaimStatus.SETTLED:
+    if seen.status is ClaimStatus.ALREADY_SETTLED:
         return SETTLED
     if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
         return EXPIRED

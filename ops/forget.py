@@ -15,7 +15,7 @@ from ops.prompts import confirm
 from ops.queues import Depth, put_back
 from ops.show import Show
 from ops.stage import AgentStack, Stage, client
-from relay.delivery.outcome import MAX_HOLD
+from relay.delivery.retry import MAX_HOLD
 from relay.event.model import Event
 from relay.ledger.device_order import digest_owner
 

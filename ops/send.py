@@ -17,7 +17,7 @@ from ops.layout import fitted
 from ops.prompts import ask_secret
 from ops.show import Show
 from ops.stage import Stage
-from relay.delivery.outcome import SETTLED
+from relay.ledger.states import TERMINAL
 
 PATHS = {"push_token": "push-token"}
 LOOK_SECONDS = 1.0
@@ -82,7 +82,7 @@ def send(
         show.document(found)
     elif not show.console.is_terminal:
         show.rows(timeline(found), COLUMNS)
-    left = [agent for agent, receipt in found["agents"].items() if receipt["state"] not in SETTLED - {"parked"}]
+    left = [agent for agent, receipt in found["agents"].items() if receipt["state"] not in TERMINAL - {"parked"}]
     if left:
         if not show.as_json:
             show.say(f"Not delivered at {', '.join(left)}.", stage.relay("parked", "show", accepted["eventId"]))
@@ -135,7 +135,7 @@ def _followed(caller: Api, event_id: str, show: Show, patience: float) -> dict[s
     # Rich's live display fails without a terminal, unless its console is quiet.
     console = Console(highlight=False, quiet=show.as_json or not show.console.is_terminal)
     with Live(fitted(console, timeline(found), COLUMNS), console=console, auto_refresh=False) as live:
-        while any(receipt["state"] not in SETTLED for receipt in found["agents"].values()) and time.monotonic() < ends:
+        while any(receipt["state"] not in TERMINAL for receipt in found["agents"].values()) and time.monotonic() < ends:
             time.sleep(LOOK_SECONDS)
             found = caller.receipts(event_id)
             live.update(fitted(console, timeline(found), COLUMNS), refresh=True)

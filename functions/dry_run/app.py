@@ -8,12 +8,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from relay.api.batch import typed
 from relay.api.body import Body
 from relay.api.body import read as read_body
-from relay.api.registry import Entry, deployed_agents
+from relay.api.registry import DeployedAgent, deployed_agents
 from relay.api.responses import (
     HANDLED_ERRORS,
     ProxyResponse,
@@ -48,15 +46,15 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
 def _event(body: Body, app_id: str) -> Event:
     body.valid_text()
     event_type, text = typed(body.document)
-    return Event.stamp(EventInput.read(text, event_type), event_type, app_id, "dry-run", datetime.now(UTC))
+    return Event.stamp(EventInput.parse(text, event_type), event_type, app_id, "dry-run", datetime.now(UTC))
 
 
-def _shown(agent: Entry, event: Event) -> dict[str, Any]:
+def _shown(agent: DeployedAgent, event: Event) -> dict[str, Any]:
     if not agent.accepts(event.type):
         return {"skipped": f"no use for {event.type}"}
     try:
         told = clients.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
-    except (BotoCoreError, ClientError) as fault:
+    except clients.AwsError as fault:
         return {"unavailable": type(fault).__name__}
     document = json.loads(told["Payload"].read())
     if "FunctionError" in told:

@@ -55,7 +55,7 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
 def _answered(request: Mapping[str, Any]) -> ProxyResponse:
     call = request["resource"].strip("/")
     try:
-        caller = Caller.of(request, datetime.now(UTC))
+        caller = Caller.from_request(request, datetime.now(UTC))
         if call == "batch":
             return _batch(read_body(request, MAX_BATCH_BYTES), caller)
         return _single(read_body(request, MAX_EVENT_BYTES), caller, call)
@@ -102,7 +102,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 def _event(text: str | bytes, caller: Caller, event_type: EventType) -> Event:
     """The event that a JSON text is, bound to the person who is proven to send it."""
     now = datetime.now(UTC)
-    call = caller.apply_identity(EventInput.read(text, event_type, verified_customer_id=caller.verified_customer_id))
+    call = caller.apply_identity(EventInput.parse(text, event_type, verified_customer_id=caller.verified_customer_id))
     return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.token_required)
 
 

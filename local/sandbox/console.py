@@ -31,7 +31,7 @@ ENDED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 SHOWN_EVENTS, MAX_EVENTS = 25, 500
 PATIENCE_SECONDS = 30
 CONCURRENT_READS = 8
-MARKED_EVENTS = 1_000
+KEPT_BODIES = 1_000
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Console:
     cloud: dict[str, str] = field(default_factory=dict)
     _devices: Devices = field(default_factory=Devices)
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _marks: dict[str, list[str]] = field(default_factory=dict)
+    _sent_bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     _listed: list[str] = field(default_factory=list)
     _look_again: float = 0.0
     _since: int = 0
@@ -92,13 +92,13 @@ class Console:
         return JSONResponse({"status": answer.status_code, "answer": document})
 
     def _remember(self, answer: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-        """Keep what identifies each sent event in vendors' requests that do not carry its id."""
+        """Keep the body of each event that the page sent: the API does not say whose an event is."""
         results, events = answer.get("results", [answer]), body.get("events", [body])
         for result, event in zip(results, events, strict=False):
             if "eventId" in result and isinstance(event, dict):
-                self._marks[result["eventId"]] = marks_of(event)
-        while len(self._marks) > MARKED_EVENTS:
-            del self._marks[next(iter(self._marks))]
+                self._sent_bodies[result["eventId"]] = event
+        while len(self._sent_bodies) > KEPT_BODIES:
+            del self._sent_bodies[next(iter(self._sent_bodies))]
 
     def _sent(self, call: str, body: dict[str, Any]) -> requests.Response:
         """Send an event as an app does: with its public key, and its person's identity token."""
@@ -135,7 +135,7 @@ class Console:
         event = self._known.get(event_id, {"agents": {}})
         if agent not in event["agents"]:
             raise HTTPException(404, "no such event at this agent")
-        found, by = requests_of(self.journal, agent, event, self._marks.get(event_id, []))
+        found, by = requests_of(self.journal, agent, event, marks_of(self._sent_bodies.get(event_id, {})))
         return JSONResponse({"foundBy": by, "requests": [one.display() for one in found]})
 
     async def _show_devices(self, _: Request) -> Response:
@@ -150,7 +150,11 @@ class Console:
         with ThreadPoolExecutor(CONCURRENT_READS) as pool:
             answers = pool.map(self._read, [one for one in listed if not self._has_ended(one)])
             self._known.update({one["eventId"]: one for one in answers if one})
-        return [self._known[event_id] for event_id in listed if event_id in self._known]
+        return [
+            {**self._known[event_id], "customerId": self._sent_bodies.get(event_id, {}).get("customerId")}
+            for event_id in listed
+            if event_id in self._known
+        ]
 
     def _has_ended(self, event_id: str) -> bool:
         agents = self._known.get(event_id, {}).get("agents")

@@ -12,7 +12,7 @@ from tests.integration import partiql
 
 Value: TypeAlias = Mapping[str, str]
 Row: TypeAlias = dict[str, Value]
-FieldError: TypeAlias = Literal["refused", "answer lost", "crash before", "crash after"]
+Fault: TypeAlias = Literal["refused", "answer lost", "crash before", "crash after"]
 
 _TOKEN = re.compile(r"\s*(<>|<=|>=|[()<>=,]|[#:]?\w+)")
 
@@ -26,7 +26,7 @@ class SimulatedDynamoDB:
     """One table; `faults` meet its next calls one by one, None is none."""
 
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
-    faults: deque[FieldError | None] = field(default_factory=deque)
+    faults: deque[Fault | None] = field(default_factory=deque)
 
     def update_item(self, **asked: Any) -> dict[str, Row]:
         fault = self._meet()
@@ -95,7 +95,7 @@ class SimulatedDynamoDB:
         (event,) = ExpressionAttributeValues.values()
         return {"Items": [dict(row) for row in self.rows.values() if row["event"] == event]}
 
-    def _meet(self) -> FieldError | None:
+    def _meet(self) -> Fault | None:
         fault = self.faults.popleft() if self.faults else None
         if fault == "refused":
             raise _failure("ThrottlingException")
@@ -103,7 +103,7 @@ class SimulatedDynamoDB:
             raise Crash
         return fault
 
-    def _lose(self, fault: FieldError | None) -> None:
+    def _lose(self, fault: Fault | None) -> None:
         if fault == "answer lost":
             raise _failure("InternalServerError")
         if fault == "crash after":

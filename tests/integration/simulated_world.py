@@ -22,10 +22,11 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
-from relay.delivery.batch import deliver
+from relay.delivery.batch import process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
-from relay.delivery.queue import MAX_DELAY_SECONDS, Queue, Record
+from relay.delivery.queue import MAX_DELAY_SECONDS, Queue
+from relay.delivery.queue import Message as QueueMessage
 from relay.delivery.report import Report
 from relay.errors import CircuitOpen, SettingsUnavailable, Unreachable
 from relay.event.model import Event
@@ -59,7 +60,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "eitri_push": {"signing_secrets": ["whsec_b2YtbGFzdC15ZWFyLW9mLWxhc3QteWVhci1vZi1sYXN0"]},
 }
 
-FieldError: TypeAlias = Literal[
+Fault: TypeAlias = Literal[
     "503", "429", "400", "no answer", "answer lost", "503 after the work", "crash before", "crash after"
 ]
 IN_DOUBT = {"answer lost", "503 after the work", "crash before", "crash after"}
@@ -109,7 +110,7 @@ class SimulatedQueue(Queue):
         """Takes a message on, as a new one."""
         self.waiting.append(Message(f"m{next(self.ids)}", body, group, self.clock.now, self.clock.now))
 
-    def receive(self, limit: int) -> list[Record]:
+    def receive(self, limit: int) -> list[QueueMessage]:
         """Hands over up to so many messages, in order, none of a group that has one under way or hidden."""
         hidden = {message.group for message in self.waiting if message.visible_at > self.clock.now}
         taken = [message for message in self.waiting if message.group not in hidden][:limit]
@@ -117,7 +118,7 @@ class SimulatedQueue(Queue):
             message.receives += 1
             message.visible_at = self.clock.now + timedelta(seconds=VISIBILITY_SECONDS)
         return [
-            Record(message.id, message.receipt, message.body, message.receives, message.sent_at, message.group)
+            QueueMessage(message.id, message.receipt, message.body, message.receives, message.sent_at, message.group)
             for message in taken
         ]
 
@@ -125,12 +126,12 @@ class SimulatedQueue(Queue):
         """Acknowledges messages."""
         self.waiting[:] = [message for message in self.waiting if message.id not in message_ids]
 
-    def delay(self, record: Record, seconds: int) -> None:
+    def delay(self, record: QueueMessage, seconds: int) -> None:
         for message in self.waiting:
             if message.receipt == record.receipt_handle:
                 message.visible_at = self.clock.now + timedelta(seconds=min(max(seconds, 0), MAX_DELAY_SECONDS))
 
-    def dead_letter(self, record: Record, notes: Any) -> None:
+    def dead_letter(self, record: QueueMessage, notes: Any) -> None:
         assert notes["reason"]
         self.parked.append(Message(record.message_id, record.body, record.group or "", self.clock.now, self.clock.now))
 
@@ -155,7 +156,7 @@ class Switch(Circuit):
     seconds: int = 30
     troubles: set[Trouble] = field(default_factory=set)
 
-    def guard(self, exchange: Callable[[], Verdict]) -> Verdict:
+    def call(self, exchange: Callable[[], Verdict]) -> Verdict:
         if "circuit" in self.troubles:
             raise CircuitOpen("circuit open")
         return exchange()
@@ -181,7 +182,7 @@ class Vendor:
     def __init__(self, name: str, clock: Clock, table: SimulatedDynamoDB) -> None:
         self.name, self.clock, self.table = name, clock, table
         self.queue = SimulatedQueue(clock=clock)
-        self.faults: deque[FieldError | None] = deque()
+        self.faults: deque[Fault | None] = deque()
         self.troubles: set[Trouble] = set()
         played: dict[str, Callable[[Any], exchange.Agent]] = {
             "emarsys": Emarsys,
@@ -201,7 +202,7 @@ class Vendor:
             Report(name),
             send=self._send,
             now=lambda: clock.now,
-            draw=lambda _low, high: high,
+            jitter=lambda _low, high: high,
         )
 
     def work(self, limit: int = 10, *, left: int = 30_000, acknowledged: bool = True) -> bool:
@@ -209,7 +210,7 @@ class Vendor:
         records = self.queue.receive(limit)
         refusals = sum(fault is not None for fault in self.table.faults)
         try:
-            kept = deliver(self.runtime, records, Time(left))
+            kept = process_batch(self.runtime, records, Time(left))
         except Crash:
             return True
         finally:

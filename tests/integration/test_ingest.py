@@ -150,7 +150,7 @@ def identity_key() -> None:
 
 @pytest.mark.usefixtures("identity_key")
 def test_a_public_key_speaks_for_a_customer_with_his_token_alone(queue_url: str) -> None:
-    public: dict[str, Any] = {"kind": "public", "must_prove": "required"}
+    public: dict[str, Any] = {"kind": "public", "identity": "required"}
     bare = _call({"customerId": "ana"}, **public)
     assert bare["statusCode"] == 401
     assert json.loads(bare["body"])["detail"].startswith("Incorrect Identity Token: Missing")

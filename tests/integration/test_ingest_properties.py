@@ -140,7 +140,7 @@ def test_any_bytes_are_taken_or_a_problem(path: str, body: bytes, headers: dict[
 @given(body=BODIES, headers=HEADERS)
 def test_any_bytes_are_a_dry_run_or_a_problem(body: bytes, headers: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("functions.dry_run.app.deployed", dict[str, registry.Entry])
+        patch.setattr("functions.dry_run.app.deployed_agents", dict[str, registry.DeployedAgent])
         answer = dry_run(_request("/dry-run", body, headers=headers), None)
     assert answer["statusCode"] == 200 or _is_problem(json.loads(answer["body"]))
 

@@ -12,6 +12,7 @@ from relay.aws import clients
 from relay.errors import LedgerUnavailable
 from relay.event.model import Device, Event
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
+from relay.ledger.states import DeliveryState
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ def _claimed(ledger: Ledger, event: Event, now: datetime = NOW) -> Claim:
 
 
 def _settle(ledger: Ledger, event: Event, state: str, **notes: Any) -> None:
-    assert ledger.settle([ReceiptUpdate(event, state, notes)]) == [True]
+    assert ledger.settle([ReceiptUpdate(event, DeliveryState(state), notes)]) == [True]
 
 
 def _event(event_id: str = "evt_1", event_type: Any = "login", sequence: int = 5, **more: Any) -> Event:
@@ -42,7 +43,7 @@ def test_a_claim_is_ours_alone_until_it_is_settled(ledger: Ledger) -> None:
     claim = _claimed(ledger, _event())
     assert claim == Claim(ClaimStatus.ACQUIRED)
     busy = _claimed(ledger, _event(), NOW + timedelta(seconds=10))
-    assert (busy.standing, busy.wait) == (ClaimStatus.IN_PROGRESS, 51)
+    assert (busy.status, busy.wait) == (ClaimStatus.IN_PROGRESS, 51)
 
 
 def test_a_claim_whose_answer_was_lost_is_still_ours(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,31 +69,31 @@ def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
 
     monkeypatch.setattr(client, "batch_execute_statement", counted)
     claims = ledger.claim([_event(f"evt_{number}") for number in range(30)], NOW)
-    standings = [claim.standing if isinstance(claim, Claim) else claim for claim in claims]
-    assert standings == [ClaimStatus.SETTLED if number == 1 else ClaimStatus.ACQUIRED for number in range(30)]
+    standings = [claim.status if isinstance(claim, Claim) else claim for claim in claims]
+    assert standings == [ClaimStatus.ALREADY_SETTLED if number == 1 else ClaimStatus.ACQUIRED for number in range(30)]
     assert parameters == [25, 5]
 
 
 def test_of_two_messages_of_an_event_one_is_ours(ledger: Ledger) -> None:
     claims = ledger.claim([_event(), _event("evt_2"), _event()], NOW)
-    assert [claim.standing for claim in claims if isinstance(claim, Claim)] == ["ours", "ours", "busy"]
+    assert [claim.status for claim in claims if isinstance(claim, Claim)] == ["acquired", "acquired", "in_progress"]
 
 
 def test_each_agent_has_its_own_claim(ledger: Ledger) -> None:
     _claimed(ledger, _event())
-    assert _claimed(Ledger("receipts", "dashx"), _event()).standing is ClaimStatus.ACQUIRED
+    assert _claimed(Ledger("receipts", "dashx"), _event()).status is ClaimStatus.ACQUIRED
 
 
 def test_each_app_has_its_own_event_ids(ledger: Ledger) -> None:
     _settle(ledger, _event(), "delivered")
-    assert _claimed(ledger, _event(app_id="other")).standing is ClaimStatus.ACQUIRED
+    assert _claimed(ledger, _event(app_id="other")).status is ClaimStatus.ACQUIRED
 
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_what_is_settled_stays_settled(ledger: Ledger, state: str) -> None:
     _claimed(ledger, _event())
     _settle(ledger, _event(), state)
-    assert _claimed(ledger, _event(), NOW + timedelta(days=14)).standing is ClaimStatus.SETTLED
+    assert _claimed(ledger, _event(), NOW + timedelta(days=14)).status is ClaimStatus.ALREADY_SETTLED
 
 
 @pytest.mark.parametrize("state", ["retrying", "held", "parked"])
@@ -105,7 +106,7 @@ def test_what_waits_can_be_claimed_again_with_what_is_known_of_it(ledger: Ledger
 def test_a_claim_that_ran_out_leaves_its_delivery_in_doubt(ledger: Ledger) -> None:
     _claimed(ledger, _event())
     again = _claimed(ledger, _event(), NOW + timedelta(seconds=60))
-    assert (again.standing, again.in_doubt) == (ClaimStatus.ACQUIRED, True)
+    assert (again.status, again.in_doubt) == (ClaimStatus.ACQUIRED, True)
 
 
 def _placed(ledger: Ledger, events: list[Event]) -> list[bool | LedgerUnavailable]:
@@ -115,7 +116,7 @@ def _placed(ledger: Ledger, events: list[Event]) -> list[bool | LedgerUnavailabl
 
 
 @pytest.mark.parametrize(
-    ("newest", "then", "applied"),
+    ("newest", "then", "advance"),
     [
         (("login", 5), ("logout", 6), True),
         (("logout", 6), ("login", 5), False),
@@ -168,30 +169,30 @@ def test_a_look_takes_nothing_and_knows_what_was_written(ledger: Ledger) -> None
     _settle(ledger, _event(), "retrying", attempts=2, done=1)
     assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, attempts=2, done=1)]
     _settle(ledger, _event(), "delivered", attempts=3)
-    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.SETTLED)]
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ALREADY_SETTLED)]
 
 
 def test_many_are_looked_at_in_their_order_repeated_or_not(ledger: Ledger) -> None:
     _settle(ledger, _event("evt_3"), "delivered")
     seen = ledger.read_claims([_event(f"evt_{number % 120}") for number in range(240)])
-    assert [at for at, claim in enumerate(seen) if claim == Claim(ClaimStatus.SETTLED)] == [3, 123]
+    assert [at for at, claim in enumerate(seen) if claim == Claim(ClaimStatus.ALREADY_SETTLED)] == [3, 123]
 
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_without_a_claim_nothing_settled_is_written_over(ledger: Ledger, state: str) -> None:
-    assert ledger.note(ReceiptUpdate(_event(), state, {}))
-    assert not ledger.note(ReceiptUpdate(_event(), "held", {}))
+    assert ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState(state), {}))
+    assert not ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState.HELD, {}))
     assert ledger.receipts("shop", "evt_1")["emarsys"]["state"] == state
 
 
 def test_without_a_claim_nothing_is_written_over_that_another_is_making(ledger: Ledger) -> None:
     _claimed(ledger, _event())
-    assert not ledger.note(ReceiptUpdate(_event(), "skipped", {}))
+    assert not ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState.SKIPPED, {}))
 
 
 def test_a_note_keeps_what_was_known_of_earlier_attempts(ledger: Ledger) -> None:
     _settle(ledger, _event(), "retrying", attempts=2, done=1)
-    assert ledger.note(ReceiptUpdate(_event(), "held", {"reason": "no settings"}))
+    assert ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState.HELD, {"reason": "no settings"}))
     assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, attempts=2, done=1)]
 
 
@@ -234,7 +235,7 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
     for call in ("update_item", "batch_execute_statement", "batch_get_item", "batch_write_item"):
         monkeypatch.setattr(clients.dynamodb(), call, throttled)
     with pytest.raises(LedgerUnavailable):
-        ledger.settle([ReceiptUpdate(_event(), "delivered", {})])
+        ledger.settle([ReceiptUpdate(_event(), DeliveryState.DELIVERED, {})])
     two = [_event(), _event("b", customer_id="bob")]
     assert str(ledger.advance_sequences(two[:1], [None])[0]) == "ThrottlingException"
     for answers in (ledger.claim(two, NOW), ledger.read_claims(two), ledger.advance_sequences(two, [{}, {}])):
@@ -263,9 +264,19 @@ def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
     monkeypatch.setattr(client, "batch_write_item", write_all_but_one)
     monkeypatch.setattr(client, "batch_get_item", read_half)
     four = [_event(f"evt_{number}") for number in range(4)]
-    assert ledger.settle([ReceiptUpdate(event, "delivered", {}) for event in four]) == [True, True, True, False]
-    seen = [claim.standing for claim in ledger.read_claims(four) if isinstance(claim, Claim)]
-    assert seen == [ClaimStatus.SETTLED, ClaimStatus.SETTLED, ClaimStatus.SETTLED, ClaimStatus.ACQUIRED]
+    assert ledger.settle([ReceiptUpdate(event, DeliveryState.DELIVERED, {}) for event in four]) == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    seen = [claim.status for claim in ledger.read_claims(four) if isinstance(claim, Claim)]
+    assert seen == [
+        ClaimStatus.ALREADY_SETTLED,
+        ClaimStatus.ALREADY_SETTLED,
+        ClaimStatus.ALREADY_SETTLED,
+        ClaimStatus.ACQUIRED,
+    ]
     assert told == ["write", "write", "read", "read"]
     assert [type(claim) for claim in ledger.read_claims([*four, _event("evt_5")])] == [LedgerUnavailable] * 5
 

@@ -33,8 +33,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from local import scenario
 from relay.aws import clients
 from relay.event.model import Event, EventInput, EventType
-from tests.integration.simulated_dynamodb import FieldError as LedgerFault
-from tests.integration.simulated_world import AGENTS, FieldError, Trouble, Vendor, World
+from tests.integration.simulated_dynamodb import Fault as LedgerFault
+from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
 
 EXAMPLES = int(os.environ.get("RELAY_PROPERTY_EXAMPLES", "120"))
 STEPS = 30
@@ -49,7 +49,7 @@ class Shift:
 
     agent: str
     limit: int
-    answers: list[FieldError | None]
+    answers: list[Fault | None]
     refusals: list[LedgerFault | None]
     left: int
     acknowledged: bool
@@ -302,7 +302,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
             "occurredAt": clock.now.isoformat(),
             "device": self.phone.device,
         }
-        call = EventInput.read(json.dumps(body), event_type)
+        call = EventInput.parse(json.dumps(body), event_type)
         said.append(Event.stamp(call, event_type, "demo", f"{len(said)}-{event_type}", clock.now))
         if way != "held up":
             self._publish(said[-1])

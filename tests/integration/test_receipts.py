@@ -10,6 +10,7 @@ import pytest
 from functions.receipts.app import handler
 from relay.event.model import Event
 from relay.ledger.ledger import Ledger, ReceiptUpdate
+from relay.ledger.states import DeliveryState
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 EVENT = Event.model_construct(
@@ -43,7 +44,7 @@ def _get(event_id: str = "evt_1", app_id: str = "shop", kind: str = "secret") ->
 
 
 def _settle(table: str, agent: str, state: str, **notes: Any) -> None:
-    Ledger(table, agent).settle([ReceiptUpdate(EVENT, state, notes)])
+    Ledger(table, agent).settle([ReceiptUpdate(EVENT, DeliveryState(state), notes)])
 
 
 def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:

@@ -59,7 +59,7 @@ def _answers(parameters: list[Any], shop: str) -> list[Any]:
                     [ReceiptUpdate(event, state, {"reason": name, "attempts": sequence, "done": 1})]
                 )
             case "note":
-                answers.append(ledger.note(ReceiptUpdate(event, state, {"reason": name})))
+                answers.append(ledger.settle_unclaimed(ReceiptUpdate(event, state, {"reason": name})))
             case "in_order":
                 answers += ledger.advance_sequences([event], [None])
             case "in order together":

@@ -11,7 +11,7 @@ import pytest
 from bench import memory
 from bench.cost import WRITES
 from bench.measure import Extent
-from relay.delivery.batch import CREWS
+from relay.delivery.batch import MAX_CHUNKS_IN_FLIGHT
 
 PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
 
@@ -58,7 +58,7 @@ def test_a_delivery_among_others_logs_four_hundred_bytes_at_most(told: dict[str,
 def test_a_delivery_makes_no_call_to_ssm_while_its_settings_are_warm(told: dict[str, Any]) -> None:
     # Each crew of the first of the two batches reads them.
     for row in told["parts"]["delivery"]:
-        assert round(row["more"]["calls"]["ssm.GetParameter"] * row["more"]["batch"] * 2) <= CREWS
+        assert round(row["more"]["calls"]["ssm.GetParameter"] * row["more"]["batch"] * 2) <= MAX_CHUNKS_IN_FLIGHT
 
 
 def test_memory_is_left_out_and_says_so_where_no_share_of_a_processor_can_be_given(

@@ -68,7 +68,7 @@ def _description(alarm: dict[str, Any]) -> str:
 
 def _anchors() -> set[str]:
     """The anchors that GitHub makes of the headings of the runbook, and those that are written out."""
-    text = Path("docs/operations.md").read_text()
+    text = Path("docs/runbook.md").read_text()
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     return made | set(re.findall(r'<a id="([\w-]+)">', text))
@@ -83,12 +83,12 @@ def test_an_alarm_tells_somebody_when_it_begins_and_when_it_is_over(name: str) -
 
 @every_alarm
 def test_an_alarm_names_a_page_of_the_runbook_that_is_there(name: str) -> None:
-    (anchor,) = re.findall(r"See docs/operations\.md#([a-z-]+)$", _description(ALARMS[name]))
+    (anchor,) = re.findall(r"See docs/runbook\.md#([a-z-]+)$", _description(ALARMS[name]))
     assert anchor in _anchors()
 
 
 def _page(anchor: str) -> str:
-    text = Path("docs/operations.md").read_text()
+    text = Path("docs/runbook.md").read_text()
     found = re.search(rf"^### {anchor}$(.*?)(?=^##? |^### |\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
     assert found, anchor
     return found[1]

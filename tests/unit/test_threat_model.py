@@ -12,7 +12,7 @@ DOCUMENTS = ["docs/threat-model.md", "docs/privacy.md"]
 def _tests() -> set[str]:
     return {
         node.name
-        for module in Path("tests").glob("*/test_*.py")
+        for module in Path("tests").rglob("test_*.py")
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.FunctionDef)
     }

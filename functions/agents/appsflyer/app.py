@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response, Value
-from relay.agent.privacy import Allowed, client_ip, scrub_emails, shareable_properties, withheld
+from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode, sha256
@@ -57,19 +58,11 @@ def _ios_app_id(app_id: str) -> str:
     return app_id
 
 
-def _unpadded(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise PydanticCustomError("blank_or_padded_key", "must be printable, without blanks or line ends")
-    return secret
-
-
 EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(reject_contact)]
 
 
-class EventNames(BaseModel):
+class EventNames(SettingsModel):
     """What events are called at AppsFlyer, which has predefined names for a login and a registration only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     login: EventName = "af_login"
     logout: EventName = "logout"
@@ -77,18 +70,16 @@ class EventNames(BaseModel):
     signup: EventName = "af_complete_registration"
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """The apps as AppsFlyer knows them, at least one, and the server-to-server key, which is not the SDK's dev key.
 
     `send_hashed_contact` lets the SHA-256 of e-mail address, phone number and names go along.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    s2s_key: Annotated[SecretStr, AfterValidator(_unpadded)]
+    s2s_key: PrintableSecret
     android_app_id: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+$")
     ios_app_id: Annotated[str, AfterValidator(_ios_app_id)] | None = None
-    base_url: str = Field(default="https://api3.appsflyer.com", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://api3.appsflyer.com"
     event_names: EventNames = EventNames()
     send_hashed_contact: bool = True
     properties: Allowed = "all"
@@ -308,6 +299,6 @@ AGENT = Agent(
     classify=classify,
     # An event has no id at AppsFlyer: the same one twice counts twice, for ever.
     repeatable=False,
-    withheld=lambda event, settings: withheld(event.properties, settings.properties),
+    count_withheld=lambda event, settings: count_withheld(event.properties, settings.properties),
 )
 handler = lambda_handler(AGENT)

@@ -2,39 +2,26 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC
 from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from relay import __version__
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response, json_request
 from relay.agent.privacy import Allowed, selected_properties
+from relay.agent.settings import PRINTABLE, BaseUrl, PrintableSecret, SettingsModel, iso8601_z
 from relay.agent.verdict import Verdict, VerdictKind, by_status, retry_after
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
 from relay.event.model import Event
 
-_PRINTABLE = r"^[\x21-\x7e]+$"
-
-
-def _unpadded(secret: SecretStr) -> SecretStr:
-    # A key that was read with its line's end is refused as `Invalid signature`, which does not tell why.
-    if not re.fullmatch(_PRINTABLE, secret.get_secret_value()):
-        raise PydanticCustomError("blank_or_padded_key", "must be printable, without blanks or line ends")
-    return secret
-
-
 Name = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
 
 
-class EventNames(BaseModel):
+class EventNames(SettingsModel):
     """What events are called at DashX; the defaults are those of its SDKs and of its demo."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     login: Name = "User Logged In"
     logout: Name = "User Logged Out"
@@ -42,27 +29,23 @@ class EventNames(BaseModel):
     signup: Name = "User Registered"
 
 
-class Library(BaseModel):
+class Library(SettingsModel):
     """What a contact's metadata names as the library that subscribed it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name = "session-relay"
     version: Name = __version__
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """A workspace's key pair and the environment that it is for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    public_key: str = Field(pattern=_PRINTABLE)
-    private_key: Annotated[SecretStr, AfterValidator(_unpadded)]
-    target_environment: str = Field(pattern=_PRINTABLE)
+    public_key: str = Field(pattern=PRINTABLE)
+    private_key: PrintableSecret
+    target_environment: str = Field(pattern=PRINTABLE)
     event_names: EventNames = EventNames()
     library: Library = Library()
     properties: Allowed = "all"
-    base_url: str = Field(default="https://api.dashx.com", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://api.dashx.com"
 
 
 _IDENTIFY = "mutation IdentifyAccount($input: IdentifyAccountInput!){identifyAccount(input:$input){id}}"
@@ -161,7 +144,7 @@ def _tracked(event: Event, name: str | None, settings: Settings) -> dict[str, ob
         "event": name,
         **_account(event),
         # Optional in the schema, yet the iOS SDK (2026) notes that a track without it is refused.
-        "timestamp": event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": iso8601_z(event.occurred_at),
         # DashX has no idempotency key: our id lets a call that was made twice be seen as one.
         "data": {**data, "event_id": event.event_id},
         "systemContext": _system_context(event),

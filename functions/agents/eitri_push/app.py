@@ -2,14 +2,14 @@
 
 import base64
 import binascii
-from datetime import UTC
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from relay.agent.auth import Attempt, ClientCredentials, bearer, signed, with_headers
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response, json_request
+from relay.agent.settings import SettingsModel, iso8601_z
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
@@ -37,12 +37,6 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     if not text.startswith("whsec_") or len(key) < MIN_SECRET_BYTES:
         raise ValueError(f"a signing secret is whsec_ and the base64 of at least {MIN_SECRET_BYTES} bytes")
     return secret
-
-
-class SettingsModel(BaseModel):
-    """A piece of the settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Store(SettingsModel):
@@ -99,7 +93,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         "schema": SCHEMA,
         "type": _type(event),
         "id": event.event_id,
-        "occurred_at": event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "occurred_at": iso8601_z(event.occurred_at),
         "sequence": event.sequence,
         "store": settings.store.model_dump(),
     }

@@ -9,13 +9,14 @@ from typing import Annotated, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from relay.agent.auth import basic
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response, json_request
 from relay.agent.privacy import Allowed, selected_properties
+from relay.agent.settings import BaseUrl, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
@@ -41,19 +42,15 @@ def _unpadded(secret: SecretStr) -> SecretStr:
 Secret = Annotated[SecretStr, AfterValidator(_unpadded)]
 
 
-class Application(BaseModel):
+class Application(SettingsModel):
     """One Mobile Engage application: its code, which is the Basic user as well, and its password."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: str = Field(pattern=r"^[\x21-\x39\x3b-\x7e]+$")  # RFC 7617: a Basic user holds no colon
     password: Secret
 
 
-class Applications(BaseModel):
+class Applications(SettingsModel):
     """The applications of the Android and the iOS app; at least one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     android: Application | None = None
     ios: Application | None = None
@@ -65,7 +62,7 @@ class Applications(BaseModel):
         return self
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """The applications, and the contact field by which Emarsys knows a customer.
 
     `contact_value` says what that field holds: `keyed_hash`, the HMAC-SHA-256 of customerId under `contact_key` (hex in
@@ -73,15 +70,13 @@ class Settings(BaseModel):
     registered with while nobody is logged in: `false`, as the vendor's page wants, or its `token`, as its SDKs do.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     applications: Applications
     contact_field_id: int = Field(ge=1)
     contact_value: Literal["keyed_hash", "customer_id"] = "keyed_hash"
     contact_key: Secret | None = None
     anonymous_push_token: Literal["false", "token"] = "false"  # noqa: S105
     properties: Allowed = "all"
-    base_url: str = Field(default="https://push.eservice.emarsys.net", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://push.eservice.emarsys.net"
 
     @model_validator(mode="after")
     def _usable_contact(self) -> Self:

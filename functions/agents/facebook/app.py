@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from relay.agent.definition import Agent, BatchSpec
 from relay.agent.http import Request, Response, json_request
-from relay.agent.privacy import Allowed, client_ip, scrub_emails, shareable_properties, withheld
+from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode, sha256
@@ -21,23 +21,14 @@ from relay.errors import Skip
 from relay.event.model import Device, Event
 from relay.event.pii import contains_contact, reject_contact
 
-
-def _unpadded(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise PydanticCustomError("blank_or_padded_token", "must be printable, without blanks or line ends")
-    return secret
-
-
 # App Events' naming rule; the one for websites is unpublished, and this is the narrower (2025-08).
 _NAME = r"^[0-9a-zA-Z_][0-9a-zA-Z _-]{0,39}$"
 _IS_NAME = re.compile(_NAME).fullmatch
 EventName = Annotated[str, StringConstraints(pattern=_NAME), AfterValidator(reject_contact)]
 
 
-class EventNames(BaseModel):
+class EventNames(SettingsModel):
     """What events are called at Meta, which has no standard name for a login, a logout or an open."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     login: EventName = "Login"
     logout: EventName = "Logout"
@@ -45,18 +36,16 @@ class EventNames(BaseModel):
     signup: EventName = "CompleteRegistration"
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """A dataset and the system user's token for it; `test_event_code` marks events as tests, never in production.
 
     `ldu_country` and `ldu_state` go with Limited Data Use: 1 and 1000 for California, 0 lets Meta locate the person.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    access_token: Annotated[SecretStr, AfterValidator(_unpadded)]
+    access_token: PrintableSecret
     dataset_id: str = Field(pattern=r"^\d+$")
     api_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
-    base_url: str = Field(default="https://graph.facebook.com", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://graph.facebook.com"
     test_event_code: str | None = None
     ldu_country: int = 0
     ldu_state: int = 0
@@ -305,6 +294,6 @@ AGENT = Agent(
     # One older event makes Meta refuse the request.
     max_age=timedelta(days=7),
     batching=BatchSpec(MOST_EVENTS, merge, classify),
-    withheld=lambda event, settings: withheld(event.properties, settings.properties),
+    count_withheld=lambda event, settings: count_withheld(event.properties, settings.properties),
 )
 handler = lambda_handler(AGENT)

@@ -4,12 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response, Value, json_request
-from relay.agent.privacy import Allowed, client_ip, scrub_emails, shareable_properties, withheld
+from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import sha256
@@ -56,20 +57,11 @@ def _event_name(name: str) -> str:
     return name
 
 
-def _unpadded(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise PydanticCustomError("blank_or_padded_secret", "must be printable, without blanks or line ends")
-    return secret
-
-
 EventName = Annotated[str, AfterValidator(_event_name), AfterValidator(reject_contact)]
-Secret = Annotated[SecretStr, AfterValidator(_unpadded)]
 
 
-class EventNames(BaseModel):
+class EventNames(SettingsModel):
     """What events are called in Google Analytics, which has no standard name for a logout."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     login: EventName = "login"
     logout: EventName = "logout"
@@ -77,22 +69,20 @@ class EventNames(BaseModel):
     signup: EventName = "sign_up"
 
 
-class Settings(BaseModel):
+class Settings(SettingsModel):
     """A property's data streams, at least one; `debug_mode` shows events in DebugView, never in production.
 
     Google makes a secret for one stream: `api_secret` is the one of every stream that has none of its own here. A
     website's Firebase app id is refused: Google would answer 204 and record nothing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    api_secret: Secret
-    api_secret_ios: Secret | None = None
-    api_secret_android: Secret | None = None
+    api_secret: PrintableSecret
+    api_secret_ios: PrintableSecret | None = None
+    api_secret_android: PrintableSecret | None = None
     measurement_id: str | None = Field(default=None, pattern=r"^G-[A-Z0-9]+$")
     firebase_app_id_ios: str | None = Field(default=None, pattern=r"^[0-9]+:[0-9]+:ios:[a-zA-Z0-9]+$")
     firebase_app_id_android: str | None = Field(default=None, pattern=r"^[0-9]+:[0-9]+:android:[a-zA-Z0-9]+$")
-    base_url: str = Field(default="https://www.google-analytics.com", pattern=r"^https?://\S*[^\s/]$")
+    base_url: BaseUrl = "https://www.google-analytics.com"
     event_names: EventNames = EventNames()
     send_user_data: bool = True
     debug_mode: bool = False
@@ -276,6 +266,6 @@ AGENT = Agent(
     max_age=timedelta(hours=72),
     # An event has no id at Google either.
     repeatable=False,
-    withheld=lambda event, settings: withheld(event.properties, settings.properties),
+    count_withheld=lambda event, settings: count_withheld(event.properties, settings.properties),
 )
 handler = lambda_handler(AGENT)

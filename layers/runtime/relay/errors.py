@@ -36,9 +36,9 @@ class FieldError(NamedTuple):
 class InvalidEvent(RelayError):
     """A caller's event has faults; none of them quotes what the caller sent."""
 
-    def __init__(self, faults: list[FieldError]) -> None:
-        self.faults = faults[:MAX_ERRORS]
-        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in self.faults))
+    def __init__(self, errors: list[FieldError]) -> None:
+        self.errors = errors[:MAX_ERRORS]
+        super().__init__("; ".join(f"{error.pointer}: {error.detail}" for error in self.errors))
 
 
 class Forbidden(RelayError):

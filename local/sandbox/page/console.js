@@ -62,9 +62,11 @@ function parsed(text) {
 export function exchange(entry) {
   const line = element("p", "", element("code", "", `${entry.method} ${entry.path}`), " → ", answerOf(entry),
     element("span", "faint", `  at ${clock(entry.receivedAt)}${entry.fault ? ", failed on purpose" : ""}`));
-  const request = { query: entry.query, headers: entry.headers, body: entry.body };
-  const answer = `${entry.status ?? "no answer"}${entry.answer ? `\n${parsed(entry.answer)}` : ""}`;
-  return element("div", "exchange", line, preformatted("Request", JSON.stringify(request, null, 2)), preformatted("Answer", answer));
+  const query = Object.keys(entry.query).length ? { query: entry.query } : {};
+  const body = typeof entry.body === "string" ? entry.body : JSON.stringify(entry.body, null, 2);
+  const more = JSON.stringify({ ...query, headers: entry.headers }, null, 2);
+  const answer = entry.answer ? parsed(entry.answer) : entry.status ? "(no body)" : "(no answer)";
+  return element("div", "exchange", line, preformatted("Request", `${body || "(no body)"}\n\n${more}`), preformatted("Answer", answer));
 }
 
 function described(fault) {
@@ -138,9 +140,11 @@ function showAgents(summary, faults) {
 
 function deviceState(device) {
   const owners = Object.values(device.agents).map((held) => held.owners);
+  // An agent that knows people by digests cannot be compared with the others.
+  const people = new Set(owners.flat().filter((owner) => !/^[0-9a-f]{40,}$/.test(owner)));
   if (owners.some((some) => some.length > 1)) return ["several people", "bad"];
   const reached = owners.filter((some) => some.length).length;
-  if (reached && reached < owners.length) return ["agents differ", "busy"];
+  if (people.size > 1 || (reached && reached < owners.length)) return ["agents differ", "busy"];
   return reached ? ["one person", "good"] : ["nobody", ""];
 }
 

@@ -16,7 +16,6 @@ const people = {
   bia: { name: "Bia", customerId: "bia-2", email: "bia@example.com", phone: "+5511999991111" },
   nobody: { name: "Nobody" },
 };
-const senders = new Map();
 const opened = { event: "", agent: "", exchanges: null, foundBy: "", state: "" };
 let limit = step;
 
@@ -38,7 +37,7 @@ function fill() {
   byId("body").setCustomValidity("");
 }
 
-async function send(call, body, who) {
+async function send(call, body) {
   const answered = byId("answered");
   answered.textContent = "sending …";
   answered.className = "pill busy";
@@ -46,7 +45,6 @@ async function send(call, body, who) {
     const response = await fetch("/_console/send", { method: "POST", body: JSON.stringify({ call, body }) });
     const { status, answer, error } = await response.json();
     const taken = status >= 200 && status < 300;
-    for (const one of answer?.results ?? [answer ?? {}]) if (one.eventId) senders.set(one.eventId, who);
     answered.textContent = status ? `${status} ${taken ? "accepted" : answer.detail ?? ""}` : error;
     answered.className = taken ? "pill good" : "pill bad";
   } catch {
@@ -66,7 +64,7 @@ function station(event, agent, receipt) {
   const box = button("", () => toggle(event, agent), `station ${kinds[receipt.state] ?? ""}`);
   const sign = element("span", "", `${signs[receipt.state] ?? "·"} `);
   sign.setAttribute("aria-hidden", "true");
-  box.append(element("b", "", sign, receipt.state, tries), element("span", "why", whyOf(receipt)));
+  box.append(element("span", "of", titleOf(agent)), element("b", "", sign, receipt.state, tries), element("span", "why", whyOf(receipt)));
   box.title = `${titleOf(agent)}: ${receipt.state}${tries}${receipt.reason ? `, ${whyOf(receipt)}` : ""}`;
   box.setAttribute("aria-label", box.title);
   box.setAttribute("aria-expanded", String(opened.event === event.eventId && opened.agent === agent));
@@ -76,7 +74,8 @@ function station(event, agent, receipt) {
 
 function cell(event, agent) {
   const receipt = event.agents[agent];
-  const made = element("div", receipt ? "cell" : "cell none", receipt ? station(event, agent, receipt) : "–");
+  const made = element("div", receipt ? "cell" : "cell none",
+    receipt ? station(event, agent, receipt) : element("span", "", element("span", "of", titleOf(agent)), "–"));
   made.setAttribute("role", "cell");
   if (!receipt) made.title = `${titleOf(agent)} does not receive ${event.type}`;
   return made;
@@ -87,11 +86,11 @@ const parkedOf = (event) => statesOf(event).filter((state) => state === "parked"
 const waitingOf = (event) => statesOf(event).filter((state) => !ended.includes(state)).length;
 
 function row(event) {
-  const [parked, waiting, who] = [parkedOf(event), waitingOf(event), senders.get(event.eventId)];
-  const what = element("div", "what", element("b", "", event.type, who ? ` · ${who}` : ""),
+  const [parked, waiting] = [parkedOf(event), waitingOf(event)];
+  const title = element("span", "line", element("b", "", event.type), event.customerId ? ` ${event.customerId}` : "");
+  const state = parked ? element("b", "bad", `${parked} parked`) : waiting ? element("span", "busy", `${waiting} to settle`) : "";
+  const what = element("div", "what", title, state,
     element("span", "line faint", event.acceptedAt ? `${clock(event.acceptedAt)} ` : "", element("code", "", short(event.eventId, 12))));
-  if (parked) what.append(element("b", "bad", `${parked} parked`));
-  else if (waiting) what.append(element("span", "line busy", `${waiting} to settle`));
   what.setAttribute("role", "rowheader");
   const line = element("div", "row", what, ...[...agents.keys()].map((agent) => cell(event, agent)));
   line.setAttribute("role", "row");
@@ -196,7 +195,7 @@ byId("send").onsubmit = (submitted) => {
     byId("body").focus();
     return;
   }
-  send(byId("call").value, body, people[byId("who").value].name);
+  send(byId("call").value, body);
 };
 for (const button of document.querySelectorAll("[data-scene]")) {
   const [call, who] = button.dataset.scene.split(" ");
@@ -204,7 +203,7 @@ for (const button of document.querySelectorAll("[data-scene]")) {
     byId("call").value = call;
     byId("who").value = who;
     fill();
-    send(call, example(call, who), people[who].name);
+    send(call, example(call, who));
   };
 }
 fill();

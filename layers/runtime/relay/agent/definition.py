@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from datetime import timedelta
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from relay.agent import http, verdict
+from relay.agent import verdict
 from relay.agent.auth import Attempt
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
-from relay.errors import Skip, Unreachable
 from relay.event.model import Event, Purpose
 
 S = TypeVar("S", bound=BaseModel)
@@ -38,8 +37,8 @@ class Agent(Generic[S]):
     state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
     twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
     pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
-    `batching` where one request can tell of many events; `withheld` counts the properties of an event that the settings
-    let through and that are personal data.
+    `batching` where one request can tell of many events; `count_withheld` counts the properties of an event that are
+    personal data among those that the settings let through.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Agent(Generic[S]):
     repeatable: bool = True
     personal_logout: bool = False
     batching: BatchSpec | None = None
-    withheld: Callable[[Event, S], int] | None = None
+    count_withheld: Callable[[Event, S], int] | None = None
 
     def __post_init__(self) -> None:
         """Checks what the runtime relies on.
@@ -63,33 +62,3 @@ class Agent(Generic[S]):
         """
         if self.ordered and (self.batching or not self.repeatable):
             raise ValueError("an ordered agent is told one event at a time, and again when in doubt")
-
-
-def dry_run(agent: Agent[S], event: Event, current: S, *, default_consent: bool) -> dict[str, Any]:
-    """The requests that an event would make of an agent, secrets masked, or why it would make none; sends nothing."""
-    if not event.allows(agent.purpose, default=default_consent):
-        return {"skipped": f"consent: {agent.purpose}"}
-    if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
-        return {"expired": f"older than {agent.max_age}"}
-    try:
-        requests = agent.build_requests(event, current)
-    except Skip as skip:
-        return {"skipped": skip.reason}
-    withheld = agent.withheld(event, current) if agent.withheld else 0
-    return {
-        "requests": [http.masked(_authorized(agent, request, current)) for request in requests],
-        **({"withheld": withheld} if withheld else {}),
-    }
-
-
-def _authorized(agent: Agent[S], request: Request, current: S) -> Request:
-    def send(_request: Request) -> Response:
-        raise Unreachable("a dry run")
-
-    if agent.authorize is None:
-        return request
-    try:
-        return agent.authorize(request, current, Attempt(datetime.now(UTC), send, force_refresh=False))
-    except Unreachable:
-        # The token would be fetched when sending.
-        return request

@@ -25,7 +25,7 @@ def shareable_properties(properties: Mapping[str, PropertyValue], allowed: Allow
     }
 
 
-def withheld(properties: Mapping[str, PropertyValue], allowed: Allowed) -> int:
+def count_withheld(properties: Mapping[str, PropertyValue], allowed: Allowed) -> int:
     """How many properties the agent's settings let through, and `shareable_properties` keeps back as personal data."""
     return sum(is_personal_data(name, value) for name, value in selected_properties(properties, allowed).items())
 

@@ -23,7 +23,7 @@ class Caller(NamedTuple):
     connection: Mapping[str, str | None]
 
     @classmethod
-    def of(cls, request: Mapping[str, Any], now: datetime) -> Self:
+    def from_request(cls, request: Mapping[str, Any], now: datetime) -> Self:
         """Who sends a request, as the authorizer and the identity token say.
 
         Raises:

@@ -6,7 +6,7 @@ from relay.aws import parameters
 from relay.aws.environment import catalogue_path
 
 
-class Entry(BaseModel):
+class DeployedAgent(BaseModel):
     """One deployed agent: its function's name, and the types of event that its subscription lets through."""
 
     function: str
@@ -17,11 +17,11 @@ class Entry(BaseModel):
         return event_type in self.events.split(",")
 
 
-def deployed_agents() -> dict[str, Entry]:
+def deployed_agents() -> dict[str, DeployedAgent]:
     """The deployed agents by name, at most five minutes old.
 
     Raises:
         SettingsUnavailable: the catalogue cannot be read.
     """
     entries = parameters.load_path(catalogue_path())
-    return {name: Entry.model_validate_json(text) for name, text in sorted(entries.items())}
+    return {name: DeployedAgent.model_validate_json(text) for name, text in sorted(entries.items())}

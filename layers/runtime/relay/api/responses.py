@@ -83,9 +83,9 @@ def error_document(error: RelayError, detail: str) -> dict[str, Any]:
 
 def count_text(invalid: InvalidEvent) -> str:
     """How many faults an event has, as far as they are named."""
-    number = len(invalid.faults)
+    number = len(invalid.errors)
     return "1 fault" if number == 1 else f"{number} faults{' or more' if number >= MAX_ERRORS else ''}"
 
 
 def _faults(error: RelayError) -> Sequence[FieldError]:
-    return error.faults if isinstance(error, InvalidEvent) else ()
+    return error.errors if isinstance(error, InvalidEvent) else ()

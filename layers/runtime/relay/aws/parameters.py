@@ -5,7 +5,6 @@ from functools import lru_cache
 from time import monotonic
 from typing import TypeVar, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from relay.aws import clients
@@ -64,9 +63,9 @@ def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> 
         return kept
     try:
         found, lasts = ask(), MAX_AGE_SECONDS
-    except (BotoCoreError, ClientError) as fault:
+    except clients.AwsError as fault:
         # That there is no such parameter is an answer: whoever deletes a key means it.
-        missing = isinstance(fault, ClientError) and fault.response["Error"]["Code"] == "ParameterNotFound"
+        missing = clients.error_code(fault) == "ParameterNotFound"
         if kept is None or missing:
             _last_good.pop(name, None)
             reason = "does not exist" if missing else "cannot be read"

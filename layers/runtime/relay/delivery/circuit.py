@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from time import monotonic
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from relay.agent.verdict import Verdict, is_outage
 from relay.aws import clients
 
@@ -59,7 +57,7 @@ class Circuit:
         key = {"event": {"S": "circuit"}, "agent": {"S": self.agent}}
         try:
             row = clients.dynamodb().get_item(TableName=self.table, Key=key).get("Item", {})
-        except (BotoCoreError, ClientError):
+        except clients.AwsError:
             # Whoever cannot ask does not know of a failure; the ledger will say that DynamoDB is silent.
             return ""
         return row.get("state", {}).get("S", "")

@@ -1,4 +1,4 @@
-"""Exchanges with an agent: requests authorized, sent and their answers read, unless the agent's circuit is open."""
+"""The client of one agent: authorizes and sends requests, and reads the responses, unless the circuit is open."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -12,17 +12,21 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.delivery.circuit import Circuit
-from relay.delivery.outcome import TOLD
 from relay.errors import CircuitOpen, CredentialsRefused, Unreachable
 
 S = TypeVar("S", bound=BaseModel)
 
-Answer = Verdict | CircuitOpen
-"""What an agent's answer means, or that it was not asked."""
+Result = Verdict | CircuitOpen
+"""The verdict on an agent's response, or that nothing was sent."""
+
+_SENT = {VerdictKind.DELIVERED, VerdictKind.UNCONFIRMED}
 
 
 class AgentClient(NamedTuple, Generic[S]):
-    """The line to one agent; `settings` are those that its requests were built with, `force_refresh` if read again just now."""
+    """The client of one agent by the settings that its requests were built with.
+
+    `force_refresh` is True if these were just read again because the agent refused the ones before.
+    """
 
     agent: Agent[S]
     circuit: Circuit
@@ -31,35 +35,38 @@ class AgentClient(NamedTuple, Generic[S]):
     settings: S
     force_refresh: bool = False
 
-    def tell(self, requests: Sequence[Request], done: int) -> tuple[Answer, int]:
-        """Makes one event's requests, but for those done before, until one fails; its answer, and how many are done."""
-        answer: Answer = Verdict(VerdictKind.DELIVERED, "nothing was left to send")
+    def send_all(self, requests: Sequence[Request], done: int) -> tuple[Result, int]:
+        """Sends the requests of one event, without the first `done`, until one fails.
+
+        The last result, and how many requests are done.
+        """
+        result: Result = Verdict(VerdictKind.DELIVERED, "nothing was left to send")
         for position, request in enumerate(requests[done:], done):
-            answer = self._ask(request, 1)
-            if isinstance(answer, CircuitOpen) or answer.kind not in TOLD:
-                return answer, position
-        return answer, len(requests)
+            result = self._send(request, 1)
+            if isinstance(result, CircuitOpen) or result.kind not in _SENT:
+                return result, position
+        return result, len(requests)
 
-    def send_batch(self, requests: Sequence[Request], in_time: Callable[[], bool]) -> list[Answer]:
-        """Makes one request of many events'; if the agent refuses it for good, of each half, down to the culprit.
+    def send_batch(self, requests: Sequence[Request], has_time: Callable[[], bool]) -> list[Result]:
+        """Sends one request for many events; if the agent rejects it, sends each half, down to the rejected event.
 
-        What there is no time left for is to be tried later.
+        Events for which no time is left are retried.
         """
         if self.agent.batching is None:
-            raise TypeError(f"{self.agent.name} is told one event at a time")
-        if not in_time():
-            return [Verdict(VerdictKind.RETRY, "no time left")] * len(requests)
-        answer = self._ask(self.agent.batching.merge(requests), len(requests))
-        if len(requests) == 1 or isinstance(answer, CircuitOpen) or answer.kind is not VerdictKind.REJECTED:
-            return [answer] * len(requests)
+            raise TypeError(f"{self.agent.name} takes one event a request")
+        if not has_time():
+            return [Verdict(VerdictKind.RETRY, OUT_OF_TIME)] * len(requests)
+        result = self._send(self.agent.batching.merge(requests), len(requests))
+        if len(requests) == 1 or isinstance(result, CircuitOpen) or result.kind is not VerdictKind.REJECTED:
+            return [result] * len(requests)
         middle = len(requests) // 2
-        return self.send_batch(requests[:middle], in_time) + self.send_batch(requests[middle:], in_time)
+        return self.send_batch(requests[:middle], has_time) + self.send_batch(requests[middle:], has_time)
 
-    def _ask(self, request: Request, number: int) -> Answer:
+    def _send(self, request: Request, number: int) -> Result:
         try:
             return self.circuit.call(partial(self._verdict, request, number))
-        except CircuitOpen as held:
-            return held
+        except CircuitOpen as circuit_open:
+            return circuit_open
 
     def _verdict(self, request: Request, number: int) -> Verdict:
         agent = self.agent
@@ -73,5 +80,9 @@ class AgentClient(NamedTuple, Generic[S]):
             return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
         except CredentialsRefused as fault:
             return Verdict(VerdictKind.UNAUTHORIZED, str(fault))
-        told = agent.batching.classify(response, number) if agent.batching else agent.classify(response)
-        return told._replace(status=response.status)
+        verdict = agent.batching.classify(response, number) if agent.batching else agent.classify(response)
+        return verdict._replace(status=response.status)
+
+
+OUT_OF_TIME = "no time left"
+"""Why a delivery is tried again whose function was about to end."""

@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from relay.agent.auth import Send
-from relay.agent.definition import Agent, dry_run
+from relay.agent.definition import Agent
 from relay.aws import parameters
 from relay.aws.environment import AgentEnvironment
 from relay.aws.trace import traced
 from relay.delivery import transport
-from relay.delivery.batch import LambdaContext, deliver
+from relay.delivery.batch import LambdaContext, process_batch
 from relay.delivery.circuit import Circuit
+from relay.delivery.dry_run import dry_run
 from relay.delivery.pipeline import DeliveryPipeline
-from relay.delivery.queue import Queue, Record
+from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
-from relay.errors import SettingsUnavailable
 from relay.event.model import Event
 from relay.ledger.ledger import Ledger
 
@@ -36,8 +36,9 @@ def lambda_handler(
         environment = AgentEnvironment.read()
         load = partial(_load, agent.settings, environment.settings_parameter)
         if "dryRun" in event:
-            return _dry_run(agent, event["dryRun"], load, default_consent=environment.default_consent)
-        runtime = DeliveryPipeline(
+            message = Event.load(event["dryRun"])
+            return dry_run(agent, message, partial(load, False), default_consent=environment.default_consent)  # noqa: FBT003 - from the cache
+        pipeline = DeliveryPipeline(
             agent,
             environment,
             Queue(environment.queue_url, environment.dead_letter_queue_url),
@@ -47,18 +48,11 @@ def lambda_handler(
             Report(agent.name),
             send or (transport.send_unrestricted if environment.allow_insecure else transport.send),
         )
-        unsettled = deliver(runtime, map(Record.read, event["Records"]), context)
-        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in unsettled]}
+        retained = process_batch(pipeline, map(Message.parse, event["Records"]), context)
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in retained]}
 
     return traced(handle)
 
 
-def _dry_run(agent: Agent[S], message: str, load: Callable[[bool], S], *, default_consent: bool) -> dict[str, Any]:
-    try:
-        return dry_run(agent, Event.load(message), load(False), default_consent=default_consent)  # noqa: FBT003
-    except SettingsUnavailable as fault:
-        return {"held": str(fault)}
-
-
-def _load(model: type[S], name: str, force_refresh: bool) -> S:  # noqa: FBT001 - the runtime's own question
+def _load(model: type[S], name: str, force_refresh: bool) -> S:  # noqa: FBT001 - the pipeline's own question
     return parameters.load(model, name, force_refresh=force_refresh)

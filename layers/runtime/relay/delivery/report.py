@@ -9,11 +9,12 @@ from typing import Any
 
 from relay.aws.log import MAX_VALUES, Metrics, emf, logger
 from relay.aws.trace import annotate
-from relay.delivery.outcome import SETTLED, TOLD, Outcome
+from relay.delivery.outcome import Outcome
 from relay.event.model import Event
+from relay.ledger.states import SENT, TERMINAL, DeliveryState
 
-_COUNTED = SETTLED | {"retrying", "held"}
-_ALARMING = {"parked", "held", "waiting", "unsettled"}
+_COUNTED = TERMINAL | {DeliveryState.RETRYING, DeliveryState.HELD}
+_WARNINGS = {DeliveryState.PARKED, DeliveryState.HELD, DeliveryState.WAITING, DeliveryState.UNSETTLED}
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Report:
             self.states[outcome.state] += 1
             self.attempts += outcome.tried
             self.refused += outcome.refused
-            if event and outcome.state in TOLD:
+            if event and outcome.state in SENT:
                 self.seconds.append(round((now - event.received_at).total_seconds(), 2))
             if self._last:
                 _write(*self._last)
@@ -72,7 +73,7 @@ class Report:
 
     def _metrics(self) -> Iterator[dict[tuple[str, ...], Metrics]]:
         """The metrics by their dimensions besides the stage, a line's worth at a time."""
-        ended = sum(self.states[state] for state in SETTLED)
+        ended = sum(self.states[state] for state in TERMINAL)
         counts = {state.capitalize(): number for state, number in self.states.items() if state in _COUNTED}
         refused = {"CredentialsRefused": self.refused}
         first, *rest = [self.seconds[at : at + MAX_VALUES] for at in range(0, len(self.seconds) or 1, MAX_VALUES)]
@@ -85,5 +86,5 @@ class Report:
 
 
 def _write(state: str, line: dict[str, Any]) -> None:
-    write = logger().warning if state in _ALARMING else logger().info
+    write = logger().warning if state in _WARNINGS else logger().info
     write(state, extra=line)

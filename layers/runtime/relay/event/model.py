@@ -162,7 +162,7 @@ class EventInput(WireModel):
     context: Context | None = None
 
     @classmethod
-    def read(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
+    def parse(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
         """A caller's JSON text as a call of this type; the customer, where it names none, is the one proven by a token.
 
         Raises:

@@ -14,27 +14,25 @@ from relay.errors import LedgerUnavailable
 from relay.event.model import Event
 from relay.ledger import device_order, rows
 from relay.ledger.rows import Row, number, string
+from relay.ledger.states import NOT_REDRIVABLE, DeliveryState
 from relay.uuid7 import uuid7
 
 RETENTION = timedelta(days=15)
 """Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
 
-FINAL = frozenset({"delivered", "unconfirmed", "skipped", "expired"})
-"""States after which nothing more is sent. A parked delivery may be: a message of it can only come from a redrive."""
-
 _ACCEPTED = "*"
 
 # No claim stands: nothing has been written yet, or what was begun is to be tried again.
 _WAITS = "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)"
-_WAITING = {f":{state}": string(state) for state in ("retrying", "held", "parked")}
+_WAITING = {f":{state}": string(state) for state in (DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED)}
 
 
 class ClaimStatus(StrEnum):
     """Where a delivery stands when somebody wants to make it."""
 
-    ACQUIRED = "ours"
-    SETTLED = "settled"
-    IN_PROGRESS = "busy"
+    ACQUIRED = "acquired"
+    ALREADY_SETTLED = "already_settled"
+    IN_PROGRESS = "in_progress"
 
 
 class Claim(NamedTuple):
@@ -45,7 +43,7 @@ class Claim(NamedTuple):
     that was asked for.
     """
 
-    standing: ClaimStatus
+    status: ClaimStatus
     attempts: int = 0
     done: int = 0
     in_doubt: bool = False
@@ -57,8 +55,8 @@ class ReceiptUpdate(NamedTuple):
     """What became of an event's delivery, and what the ledger keeps of it."""
 
     event: Event
-    state: str
-    notes: Mapping[str, str | int]
+    state: DeliveryState
+    attributes: Mapping[str, str | int]
 
 
 class Ledger:
@@ -99,7 +97,7 @@ class Ledger:
         """
         # Who claims has a name, so that he knows a claim for his own whose answer was lost.
         taking = {
-            "state": string("sending"),
+            "state": string(DeliveryState.SENDING),
             "lease": number(int(now.timestamp()) + self.lease),
             "by": string(str(uuid7(now))),
         }
@@ -130,8 +128,8 @@ class Ledger:
             if row is not None:
                 return _ours(row)
             found = rows.get(self.table, self._delivery(event))
-            if _text(found, "state") in FINAL:
-                return Claim(ClaimStatus.SETTLED)
+            if _text(found, "state") in NOT_REDRIVABLE:
+                return Claim(ClaimStatus.ALREADY_SETTLED)
             if _text(found, "by") == taking["by"]["S"]:
                 return _ours(found)
             held_until = _number(found, "lease")
@@ -165,14 +163,14 @@ class Ledger:
         """
         return rows.write(self.table, [self._settled(one) for one in settlements])
 
-    def note(self, settlement: ReceiptUpdate) -> bool:
+    def settle_unclaimed(self, settlement: ReceiptUpdate) -> bool:
         """Writes what became of a delivery that was not claimed; False if it is another's, or settled."""
         row = self._settled(settlement)
         values = {name: value for name, value in row.items() if name not in self._delivery(settlement.event)}
         return self._change(settlement.event, values, _WAITS, _WAITING) is not None
 
     def _settled(self, settlement: ReceiptUpdate) -> Row:
-        told = {"state": settlement.state, **settlement.notes}
+        told = {"state": settlement.state, **settlement.attributes}
         values = {name: number(value) if isinstance(value, int) else string(value) for name, value in told.items()}
         return {**self._own(settlement.event), **values}
 
@@ -212,7 +210,7 @@ class Ledger:
 
 
 def _as_seen(row: Row) -> Claim:
-    return Claim(ClaimStatus.SETTLED) if _text(row, "state") in FINAL else _ours(row)
+    return Claim(ClaimStatus.ALREADY_SETTLED) if _text(row, "state") in NOT_REDRIVABLE else _ours(row)
 
 
 def _ours(row: Row, *, in_doubt: bool = False) -> Claim:

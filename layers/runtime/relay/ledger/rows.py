@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from relay.aws import clients
 from relay.errors import LedgerUnavailable
 
@@ -155,9 +153,8 @@ def _slices(items: Sequence[Any], size: int) -> Iterator[Any]:
 def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - botocore's own arguments and answers
     try:
         return getattr(clients.dynamodb(), operation)(**arguments)
-    except ClientError as fault:
-        if fault.response["Error"]["Code"] == "ConditionalCheckFailedException":
+    except clients.AwsError as fault:
+        code = clients.error_code(fault)
+        if code == "ConditionalCheckFailedException":
             raise _ConditionFailedError from None
-        raise LedgerUnavailable(fault.response["Error"]["Code"]) from None
-    except BotoCoreError as fault:
-        raise LedgerUnavailable(type(fault).__name__) from None
+        raise LedgerUnavailable(code) from None

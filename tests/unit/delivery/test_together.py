@@ -10,13 +10,13 @@ from functions.agents.facebook import app as facebook
 from relay.agent.definition import Agent, BatchSpec
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, by_status
-from relay.delivery.batch import MIN_REMAINING_MS, deliver
+from relay.delivery.batch import MIN_REMAINING_MS, process_batch
 from relay.delivery.pipeline import DeliveryPipeline
-from relay.delivery.queue import Record
+from relay.delivery.queue import Message
 from relay.delivery.report import Report
 from relay.errors import SettingsUnavailable
 from relay.event.model import Event
-from tests.unit.test_delivery import (
+from tests.unit.delivery.test_delivery import (
     ENVIRONMENT,
     NOW,
     FakeCircuit,
@@ -47,7 +47,7 @@ class World:
     load: Callable[[bool], Settings] = lambda _fresh: Settings()
     key: str = "first"
 
-    def deliver(self, *records: Record, time: Time | None = None) -> list[str]:
+    def deliver(self, *records: Message, time: Time | None = None) -> list[str]:
         agent = Agent("example", "advertising", Settings, _build, batching=BatchSpec(self.max_events, _join, _classify))
         runtime = DeliveryPipeline(
             agent,
@@ -59,9 +59,9 @@ class World:
             Report("example"),
             send=self._send,
             now=lambda: NOW,
-            draw=lambda _low, high: high,
+            jitter=lambda _low, high: high,
         )
-        return deliver(runtime, records, time or Time())
+        return process_batch(runtime, records, time or Time())
 
     def _send(self, request: Request) -> Response:
         told = request.body.decode().split(",")
@@ -78,7 +78,7 @@ def _classify(response: Response, _number: int) -> Verdict:
     return by_status(response)
 
 
-def _records(number: int) -> list[Record]:
+def _records(number: int) -> list[Message]:
     return [_record(f"m{position}") for position in range(number)]
 
 
@@ -184,7 +184,7 @@ def test_metas_requests_are_joined_into_one_list_of_events() -> None:
     assert facebook.merge(requests[:1]) is requests[0]
 
 
-@pytest.mark.parametrize(("received", "meaning"), [(3, "delivered"), (2, "retry"), (1, "retry")])
+@pytest.mark.parametrize(("received", "kind"), [(3, "delivered"), (2, "retry"), (1, "retry")])
 def test_meta_must_say_that_it_received_every_event(received: int, kind: str) -> None:
     answer = Response(200, json.dumps({"events_received": received}).encode())
     assert facebook.classify(answer, 3).kind == kind

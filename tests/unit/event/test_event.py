@@ -18,12 +18,12 @@ MOMENT = "must be a time of the year 2000 or later, as in 2026-11-20T09:15:42Z"
 def _faults(body: Any, event_type: EventType = "login") -> dict[str, str]:
     text = body if isinstance(body, (str, bytes)) else json.dumps(body)
     with pytest.raises(InvalidEvent) as invalid:
-        EventInput.read(text, event_type)
-    return {fault.pointer: fault.detail for fault in invalid.value.faults}
+        EventInput.parse(text, event_type)
+    return {fault.pointer: fault.detail for fault in invalid.value.errors}
 
 
 def _stamped(body: dict[str, Any], event_type: EventType = "login") -> Event:
-    return Event.stamp(EventInput.read(json.dumps(body), event_type), event_type, "shop", "made-id", NOW)
+    return Event.stamp(EventInput.parse(json.dumps(body), event_type), event_type, "shop", "made-id", NOW)
 
 
 def test_the_seeds_bare_login_is_all_that_a_login_needs() -> None:
@@ -233,9 +233,9 @@ def test_consent_by_purpose(
 )
 def test_whatever_comes_is_an_event_or_named_faults(body: str | bytes) -> None:
     try:
-        event = Event.stamp(EventInput.read(body, "logout"), "logout", "shop", "made-id", NOW)
+        event = Event.stamp(EventInput.parse(body, "logout"), "logout", "shop", "made-id", NOW)
     except InvalidEvent as invalid:
-        named = invalid.faults
+        named = invalid.errors
     else:
         named = []
         assert Event.load(event.dump()) == event

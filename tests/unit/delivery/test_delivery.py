@@ -13,15 +13,16 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
-from relay.delivery.batch import CREW, MIN_REMAINING_MS, deliver
+from relay.delivery.batch import CHUNK_SIZE, MIN_REMAINING_MS, process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
-from relay.delivery.queue import Queue, Record
+from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
 from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
 from relay.event.model import Event, Purpose
-from relay.ledger.ledger import FINAL, Claim, ClaimStatus, Ledger, ReceiptUpdate
+from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.rows import MAX_WRITES
+from relay.ledger.states import NOT_REDRIVABLE
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -56,11 +57,11 @@ class FakeQueue(Queue):
     postponed: dict[str, int] = field(default_factory=dict)
     parked: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def delay(self, record: Record, seconds: int) -> None:
+    def delay(self, record: Message, seconds: int) -> None:
         self.postponed[record.message_id] = seconds
 
-    def dead_letter(self, record: Record, notes: Mapping[str, str]) -> None:
-        self.parked[record.message_id] = notes
+    def dead_letter(self, record: Message, attributes: Mapping[str, str]) -> None:
+        self.parked[record.message_id] = attributes
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class FakeLedger(Ledger):
 
     def _seen(self, event: Event) -> Claim:
         row = self.rows.get(event.event_id, {})
-        if row.get("state") in FINAL:
-            return Claim(ClaimStatus.SETTLED)
+        if row.get("state") in NOT_REDRIVABLE:
+            return Claim(ClaimStatus.ALREADY_SETTLED)
         return Claim(ClaimStatus.ACQUIRED, row.get("attempts", 0), row.get("done", 0))
 
     def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:  # noqa: ARG002 - leases are the real ledger's tests
@@ -100,15 +101,15 @@ class FakeLedger(Ledger):
 
     def settle(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
         self._refuse("settle")
-        self.rows.update({one.event.event_id: {**one.notes, "state": one.state} for one in settlements})
+        self.rows.update({one.event.event_id: {**one.attributes, "state": one.state} for one in settlements})
         return [one.event.event_id not in self.unwritten for one in settlements]
 
-    def note(self, settlement: ReceiptUpdate) -> bool:
+    def settle_unclaimed(self, settlement: ReceiptUpdate) -> bool:
         self._refuse("note")
         row = self.rows.get(settlement.event.event_id, {})
-        if row.get("state") in {*FINAL, "busy", "sending"}:
+        if row.get("state") in {*NOT_REDRIVABLE, "busy", "sending"}:
             return False
-        self.rows[settlement.event.event_id] = {**row, **settlement.notes, "state": settlement.state}
+        self.rows[settlement.event.event_id] = {**row, **settlement.attributes, "state": settlement.state}
         return True
 
     def belongs_to_another(self, event: Event) -> bool:
@@ -148,7 +149,7 @@ class FakeCircuit(Circuit):
     opens_after: int = 1_000
     made: list[Verdict] = field(default_factory=list)
 
-    def guard(self, exchange: Callable[[], Verdict]) -> Verdict:
+    def call(self, exchange: Callable[[], Verdict]) -> Verdict:
         if len(self.made) >= self.opens_after:
             raise CircuitOpen("circuit open: example does not answer")
         self.made.append(exchange())
@@ -174,7 +175,7 @@ def _build(event: Event, settings: Settings) -> list[Request]:
     return [Request(settings.url, event.event_id.encode(), headers) for _ in range(2 if event.name == "twice" else 1)]
 
 
-def _record(message_id: str = "m1", group: str | None = None, receives: int = 1, **event: Any) -> Record:
+def _record(message_id: str = "m1", group: str | None = None, receives: int = 1, **event: Any) -> Message:
     document = {
         "type": "login",
         "appId": "shop",
@@ -185,7 +186,7 @@ def _record(message_id: str = "m1", group: str | None = None, receives: int = 1,
         "customerId": "12345",
         **event,
     }
-    return Record(message_id, f"receipt-{message_id}", json.dumps(document), receives, NOW, group)
+    return Message(message_id, f"receipt-{message_id}", json.dumps(document), receives, NOW, group)
 
 
 @dataclass
@@ -206,7 +207,7 @@ class World:
     now: datetime = NOW
     built: list[Event] = field(default_factory=list)
 
-    def deliver(self, *records: Record, context: Time | None = None) -> list[str]:
+    def deliver(self, *records: Message, context: Time | None = None) -> list[str]:
         agent = Agent(
             "example",
             self.purpose,
@@ -226,9 +227,9 @@ class World:
             Report("example"),
             send=self._send,
             now=lambda: self.now,
-            draw=lambda _low, high: high,
+            jitter=lambda _low, high: high,
         )
-        kept = deliver(runtime, records, context or Time())
+        kept = process_batch(runtime, records, context or Time())
         self.states = dict(runtime.report.states)
         return kept
 
@@ -320,7 +321,7 @@ def test_an_event_older_than_the_agent_accepts_expires_unsent() -> None:
 
 def test_a_message_that_is_no_event_is_parked() -> None:
     world = World()
-    assert world.deliver(Record("m1", "r", '{"type":"login"}', 1, NOW, None)) == []
+    assert world.deliver(Message("m1", "r", '{"type":"login"}', 1, NOW, None)) == []
     assert world.queue.parked["m1"]["reason"].startswith("unreadable: ")
 
 
@@ -392,7 +393,7 @@ def test_a_settled_delivery_is_never_made_again() -> None:
     world = World()
     assert world.deliver(_record("m1")) == []
     copy = _record("m2")
-    assert world.deliver(Record("m3", "r", _record("m1").body, 1, NOW, None)) == []
+    assert world.deliver(Message("m3", "r", _record("m1").body, 1, NOW, None)) == []
     assert world.told == ["m1"]
     assert world.deliver(copy) == []
     assert world.told == ["m1", "m2"]
@@ -489,7 +490,7 @@ def test_what_was_sent_and_could_not_be_noted_comes_back_when_the_claim_has_run_
 def test_a_redriven_message_has_its_time_before_it() -> None:
     later = NOW + timedelta(days=10)
     world = World({"m1": [Response(500)]}, now=later)
-    redriven = Record("m1", "r", _record().body, 1, later, None)
+    redriven = Message("m1", "r", _record().body, 1, later, None)
     assert world.deliver(redriven) == ["m1"]
     assert world.queue.parked == {}
 
@@ -559,7 +560,7 @@ def test_a_larger_batch_is_claimed_and_settled_by_crews() -> None:
     world = World(repeatable=False)
     assert world.deliver(*(_record(f"m{number}") for number in range(100))) == []
     assert sorted(world.told) == sorted(f"m{number}" for number in range(100))
-    assert world.ledger.asked.count("settle") == -(-100 // CREW)
+    assert world.ledger.asked.count("settle") == -(-100 // CHUNK_SIZE)
 
 
 def test_what_may_be_told_twice_is_settled_by_as_few_calls_as_dynamodb_takes() -> None:

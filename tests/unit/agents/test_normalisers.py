@@ -77,7 +77,7 @@ def _event(**told: Any) -> Event | None:
         **told,
     }
     try:
-        call = EventInput.read(json.dumps(body), "signup")
+        call = EventInput.parse(json.dumps(body), "signup")
     except InvalidEvent:
         return None
     return Event.load(Event.stamp(call, "signup", "shop", "e1", NOW).dump())

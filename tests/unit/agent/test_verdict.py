@@ -7,7 +7,7 @@ from relay.agent.verdict import by_status
 
 
 @pytest.mark.parametrize(
-    ("status", "meaning"),
+    ("status", "kind"),
     [
         (200, "delivered"),
         (202, "delivered"),

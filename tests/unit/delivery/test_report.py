@@ -13,6 +13,7 @@ from relay.delivery import report
 from relay.delivery.outcome import Outcome
 from relay.delivery.report import Report
 from relay.event.model import Event
+from relay.ledger.states import DeliveryState
 
 
 @pytest.fixture
@@ -58,9 +59,9 @@ def _metrics(line: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
 def test_each_delivery_is_a_line_and_the_last_carries_the_metrics(written: StringIO) -> None:
     lines = _reported(
         written,
-        Outcome("delivered", "HTTP 200", attempts=1, tried=True),
-        Outcome("skipped", "consent: messaging"),
-        Outcome("retrying", "HTTP 503", 30, attempts=1, tried=True),
+        Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True),
+        Outcome(DeliveryState.SKIPPED, "consent: messaging"),
+        Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=1, tried=True),
     )
     assert [line["message"] for line in lines] == ["delivered", "skipped", "retrying"]
     assert [("_aws" in line) for line in lines] == [False, False, True]
@@ -72,7 +73,7 @@ def test_each_delivery_is_a_line_and_the_last_carries_the_metrics(written: Strin
 
 
 def test_a_line_tells_the_event_the_state_and_the_time_and_nobodys_name(written: StringIO) -> None:
-    (line,) = _reported(written, Outcome("retrying", "HTTP 503", 30, attempts=2, tried=True))
+    (line,) = _reported(written, Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=2, tried=True))
     told = {name: line[name] for name in ("event_id", "app", "agent", "type", "attempt", "ms", "reason", "wait")}
     assert told == {
         "event_id": "evt_0",
@@ -88,13 +89,13 @@ def test_a_line_tells_the_event_the_state_and_the_time_and_nobodys_name(written:
 
 
 def test_refused_credentials_are_counted_for_the_agent_and_for_the_stage(written: StringIO) -> None:
-    (line,) = _reported(written, Outcome("held", "HTTP 401", 900, attempts=0, tried=True, refused=True))
+    (line,) = _reported(written, Outcome(DeliveryState.HELD, "HTTP 401", 900, attempts=0, tried=True, refused=True))
     assert _metrics(line)["stage", "agent"]["CredentialsRefused"] == 1
     assert _metrics(line)["stage",]["CredentialsRefused"] == 1
 
 
 def test_more_values_than_a_line_may_have_are_told_in_further_lines(written: StringIO) -> None:
-    lines = _reported(written, *[Outcome("delivered", attempts=1, tried=True)] * 250)
+    lines = _reported(written, *[Outcome(DeliveryState.DELIVERED, attempts=1, tried=True)] * 250)
     told = [len(_metrics(line)["stage", "agent"]["DeliverySeconds"]) for line in lines if "_aws" in line]
     assert told == [100, 100, 50]
 
@@ -107,7 +108,7 @@ def test_a_delivery_of_a_batch_costs_little_in_the_log(written: StringIO) -> Non
     told = Report("eitri_push")
     for number in range(10):
         event = _event(f"0199a7f0-1111-7000-8000-12345678901{number}")
-        told.add(event, Outcome("delivered", "HTTP 200", attempts=1, tried=True), NOW, 123.4)
+        told.add(event, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True), NOW, 123.4)
     told.close()
     assert len(written.getvalue().encode()) / 10 < MAX_BYTES
 

@@ -1,0 +1,44 @@
+"""The dry run: the requests that an event would make of an agent, secrets masked, or why it would make none."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from relay.agent import http
+from relay.agent.auth import Attempt
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.delivery.outcome import Outcome
+from relay.delivery.plan import make_plan
+from relay.errors import SettingsUnavailable, Unreachable
+from relay.event.model import Event
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def dry_run(agent: Agent[S], event: Event, load: Callable[[], S], *, default_consent: bool) -> dict[str, Any]:
+    """`{"requests": [...]}`, with `withheld` if properties are personal data, or `{state: reason}`; sends nothing."""
+    now = datetime.now(UTC)
+    try:
+        plan = make_plan(agent, event, load, now, default_consent=default_consent)
+    except SettingsUnavailable as fault:
+        return {"held": str(fault)}
+    if isinstance(plan, Outcome):
+        return {plan.state: plan.reason}
+    requests = [http.masked(_authorize(agent, request, plan.settings, now)) for request in plan.requests]
+    return {"requests": requests} | ({"withheld": plan.withheld} if plan.withheld else {})
+
+
+def _authorize(agent: Agent[S], request: Request, settings: S, now: datetime) -> Request:
+    def send(_request: Request) -> Response:
+        raise Unreachable("a dry run")
+
+    if agent.authorize is None:
+        return request
+    try:
+        return agent.authorize(request, settings, Attempt(now, send, force_refresh=False))
+    except Unreachable:
+        # The agent's token would be fetched when the request is sent.
+        return request

@@ -1,0 +1,44 @@
+"""The plan of a delivery: the requests that an event makes of an agent, or why it makes none."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from relay.agent.definition import Agent
+from relay.agent.http import Request
+from relay.delivery.outcome import Outcome
+from relay.errors import Skip
+from relay.event.model import Event
+from relay.ledger.states import DeliveryState
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Plan(NamedTuple, Generic[S]):
+    """The requests by these settings; `withheld` properties of the event are personal data and are not among them."""
+
+    settings: S
+    requests: list[Request]
+    withheld: int = 0
+
+
+def make_plan(
+    agent: Agent[S], event: Event, load: Callable[[], S], now: datetime, *, default_consent: bool
+) -> Plan[S] | Outcome:
+    """The plan of an event at an agent, or the outcome skipped or expired.
+
+    Raises:
+        SettingsUnavailable: the agent's settings cannot be read or do not validate.
+    """
+    if not event.allows(agent.purpose, default=default_consent):
+        return Outcome(DeliveryState.SKIPPED, f"consent: {agent.purpose}")
+    if agent.max_age and now - event.occurred_at > agent.max_age:
+        return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
+    settings = load()
+    try:
+        requests = agent.build_requests(event, settings)
+    except Skip as skip:
+        return Outcome(DeliveryState.SKIPPED, skip.reason)
+    return Plan(settings, requests, agent.count_withheld(event, settings) if agent.count_withheld else 0)
