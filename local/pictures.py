@@ -33,7 +33,7 @@ def main() -> None:
             _play(page, stack)
             page.screenshot(path=IMAGES / "console.png")
             page.locator(".station.bad").first.click()
-            page.get_by_role("region", name="Answer").first.wait_for()
+            page.get_by_role("group", name="Answer").first.wait_for()
             page.screenshot(path=IMAGES / "console-request.png")
         for name, size, scheme in (("console-dark", "console", "dark"), ("console-phone", "console-phone", "light")):
             with console(chromium, stack, size, scheme) as page:

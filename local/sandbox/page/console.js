@@ -44,7 +44,7 @@ const kindOf = (entry) => isWrong(entry) ? "bad" : entry.fault ? "busy" : "good"
 function preformatted(label, text) {
   const made = element("pre", "", text);
   made.tabIndex = 0;
-  made.setAttribute("role", "region");
+  made.setAttribute("role", "group");
   made.setAttribute("aria-label", label);
   return made;
 }
