@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping
 
-from bench.answers import Answer, answer
+from bench.canned_responses import Answer, answer
 
 Counts = dict[str, dict[str, int]]
 

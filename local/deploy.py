@@ -132,6 +132,10 @@ class Cloud:
         """A boto3 client of the local cloud."""
         return boto3.client(service, **self._local)  # type: ignore[call-overload]
 
+    def invoke(self, function: str, event: Mapping[str, Any]) -> None:
+        """Invokes a function by its ARN, that of an alias included, and waits for its end."""
+        self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+
     def apply_gateway_responses(self, api_id: str, parameters: Mapping[str, str]) -> None:
         """Gives the API the template's gateway responses, which MiniStack 1.5.33 does not read from the API's body."""
         pages_may_call = bool(parameters.get("AllowedOrigins"))

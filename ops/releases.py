@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.findings import Finding, judged
+from ops.findings import Finding, check_that
 from ops.stage import Stage, client
 
 ALIAS = "live"
@@ -70,7 +70,7 @@ def findings(stage: Stage) -> Iterator[Finding]:
             yield Finding(one.function, f"{good}; {shares}", "note", "wait until the roll-out has ended")
         else:
             wrong = f"{good}, which differs from what was deployed last: {', '.join(one.stale)}"
-            yield judged(one.function, not one.stale, good, wrong, mend)
+            yield check_that(one.function, not one.stale, good, wrong, mend)
 
 
 def sentence(releases: list[Release]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
-from local.story import CONTACT, PHONE
+from local.scenario import CONTACT, PHONE
 from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller, empty_dead_letters
 
 Unique = Callable[[], str]

@@ -15,7 +15,7 @@ import requests
 from local import settings
 from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
-from local.story import CONTACT, PHONE
+from local.scenario import CONTACT, PHONE
 from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller
 
 pytestmark = pytest.mark.slow

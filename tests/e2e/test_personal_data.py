@@ -16,7 +16,7 @@ import requests
 from local import settings
 from local.cloud import Stack
 from local.deploy import STAGE, Cloud, wait_for
-from local.story import PHONE
+from local.scenario import PHONE
 from tests.e2e.conftest import SETTLED, Caller, store_app
 from tests.e2e.marks import Search
 from tests.e2e.test_identity_tokens import signed

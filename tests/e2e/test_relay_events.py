@@ -9,7 +9,7 @@ import requests
 
 from local import settings
 from local.deploy import wait_for
-from local.story import PHONE
+from local.scenario import PHONE
 from tests.e2e.conftest import PATIENCE_SECONDS, Caller
 from tests.e2e.terminal import RELAY, Terminal, plain
 

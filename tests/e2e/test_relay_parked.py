@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.deploy import Cloud
-from local.story import CONTACT
+from local.scenario import CONTACT
 from tests.e2e.conftest import Caller, empty_dead_letters
 from tests.e2e.terminal import Terminal, plain
 

@@ -252,7 +252,7 @@ class Vendor:
             raise Crash
         if fault in {"503", "429", "400"}:
             return Response(int(fault), headers={"retry-after": "77"} if fault == "429" else {})
-        judgement = self.sandbox.judge(_arriving(request, self.name), self.clock.now.timestamp())
+        judgement = self.sandbox.check(_arriving(request, self.name), self.clock.now.timestamp())
         assert "credentials" in self.troubles or not judgement.violations, judgement.violations
         answer = judgement.work()
         if fault == "answer lost":

@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from local import story
+from local import scenario
 from relay.aws import clients
 from relay.event.model import Event, EventInput, EventType
 from tests.examples import examples
@@ -37,7 +37,7 @@ from tests.integration.simulated_dynamodb import Fault as LedgerFault
 from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
 
 STEPS = 30
-PEOPLE = (story.FIRST, story.SECOND)
+PEOPLE = (scenario.FIRST, scenario.SECOND)
 
 Way = Literal["straight", "held up", "twice"]
 
@@ -144,7 +144,7 @@ class Phone:
     def device(self) -> dict[str, Any]:
         """The phone as its app describes it."""
         before = {"previousPushToken": self.kept} if self.kept else {}
-        return {**story.PHONE["device"], "pushToken": self.token, **before}
+        return {**scenario.PHONE["device"], "pushToken": self.token, **before}
 
 
 @dataclass
@@ -376,7 +376,7 @@ def _receivers(vendor: Vendor, phone: Phone) -> set[str]:
     if vendor.name == "dashx":
         device = devices.get(phone.token, {})
     else:
-        device = devices.get(story.DEVICE, {})
+        device = devices.get(scenario.DEVICE, {})
         assert not device or device["pushToken"] in {None, *_tokens(phone)}
     got = device.get("pushesGoTo")
     reached = device.get("pushToken") == phone.token or not phone.token

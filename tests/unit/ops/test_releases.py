@@ -62,7 +62,7 @@ def test_a_function_whose_alias_runs_what_was_deployed_is_well(deployment: Stage
     clients["lambda"] = Lambda(_configuration(), _configuration())
     (found,) = releases.findings(deployment)
     assert (found.about, found.state) == ("IngestFunction", "ok")
-    assert found.what == "runs release 3f2a9c1b20de4455, version 7"
+    assert found.finding == "runs release 3f2a9c1b20de4455, version 7"
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_function_whose_alias_runs_something_older_is_wrong(
 ) -> None:
     clients["lambda"] = Lambda(_configuration(), deployed)
     (found,) = releases.findings(deployment)
-    assert (found.state, found.mend) == ("wrong", "make deploy STAGE=prod")
-    assert found.what.endswith(f"which differs from what was deployed last: {parts}")
+    assert (found.state, found.fix) == ("wrong", "make deploy STAGE=prod")
+    assert found.finding.endswith(f"which differs from what was deployed last: {parts}")
 
 
 def test_a_roll_out_under_way_is_a_note_and_not_wrong(deployment: Stage, clients: dict[str, Any]) -> None:
@@ -88,13 +88,13 @@ def test_a_roll_out_under_way_is_a_note_and_not_wrong(deployment: Stage, clients
     clients["lambda"] = Lambda(_configuration(), _configuration(layer=2), RoutingConfig=shifting)
     (found,) = releases.findings(deployment)
     assert found.state == "note"
-    assert "10% of the calls go to version 8" in found.what
+    assert "10% of the calls go to version 8" in found.finding
 
 
 def test_a_function_without_an_alias_is_wrong(deployment: Stage, clients: dict[str, Any]) -> None:
     clients["lambda"] = Lambda(None, _configuration())
     (found,) = releases.findings(deployment)
-    assert (found.state, found.what) == ("wrong", "it has no alias live, so nothing calls it")
+    assert (found.state, found.finding) == ("wrong", "it has no alias live, so nothing calls it")
 
 
 def test_what_lambda_says_of_every_version_is_no_difference() -> None:
