@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties openapi cli pictures bench build deploy lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -75,6 +75,9 @@ fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or f
 
 properties: $(ENVIRONMENTS) ## try every property with many examples: TIMES=20 times as many as make test does
 	@PROPERTY_TIMES=$(or $(TIMES),20) exec $(DEV)/python -m pytest -n 2 --dist load -m hypothesis tests/unit tests/integration
+coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if they run less of relay and functions than the floor in pyproject.toml
+	@$(DEV)/python -m coverage run -m pytest -q tests/unit tests/integration
+	@exec $(DEV)/python -m coverage report
 
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
@@ -82,8 +85,8 @@ openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help
 	@exec $(DEV)/python -m ops.reference
 
-bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts
-	@exec $(DEV)/python -m bench $(BENCH)
+bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts, AGAINST a commit
+	@exec $(DEV)/python -m bench $(if $(AGAINST),--against "$(AGAINST)") $(BENCH)
 
 pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)
 	@exec $(DEV)/python -m local.pictures

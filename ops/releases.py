@@ -70,7 +70,7 @@ def findings(stage: Stage) -> Iterator[Finding]:
             yield Finding(one.function, f"{good}; {shares}", "note", "wait until the roll-out has ended")
         else:
             wrong = f"{good}, which differs from what was deployed last: {', '.join(one.stale)}"
-            yield check_that(one.function, not one.stale, good, wrong, mend)
+            yield check_that(not one.stale, one.function, good, wrong, mend)
 
 
 def sentence(releases: list[Release]) -> str:

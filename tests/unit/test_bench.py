@@ -35,6 +35,27 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return document
 
 
+def test_two_commits_take_turns_and_each_row_says_their_ratio(tmp_path: Path) -> None:
+    output = tmp_path / "against.json"
+    command = [sys.executable, "-m", "bench", "--quick", "--against", "HEAD", "--output", str(output)]
+    ran = subprocess.run([*command, "cold", "mapping"], capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    assert ran.returncode == 0, ran.stderr
+    parts = json.loads(output.read_text())["parts"]
+    assert parts.keys() == {"starts against", "mapping against"}
+    for row in (row for rows in parts.values() for row in rows):
+        assert row["ratio"] == pytest.approx(row["value"] / row["more"]["theirs"])
+        assert row["more"]["revision"]
+        assert row["reference"].endswith(row["more"]["revision"])
+    assert not list(Path(".local/bench").glob("against-*"))
+
+
+def test_a_commit_that_git_does_not_know_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--against", "no-such-commit", "--output", str(tmp_path / "none.json")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    assert ran.returncode == 2
+    assert "git knows no commit 'no-such-commit' here" in ran.stderr
+
+
 def test_every_part_is_there_with_the_machine_and_the_time(told: dict[str, Any]) -> None:
     # A share of the processor can be given where cgroups can be made.
     assert told["parts"].keys() - {"memory"} == PARTS
