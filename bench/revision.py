@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
 
-from bench import samples
+from bench import invocations, samples
 from bench.fakes import HOME
 from bench.measure import Say
 from local import cloud, deploy
