@@ -17,11 +17,11 @@ from statistics import median
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from bench import memory, samples, starts
+from bench import invocations, memory, samples
 from bench.cold import start
 from bench.delivery import AGENT_MS, AWS_MS
+from bench.fakes import Fakes, answering
 from bench.measure import Extent, Row, Say
-from bench.outside import Outside, answering
 from bench.report import figure
 from bench.revision import Revision, Warm, both
 from bench.template import deployed
@@ -38,7 +38,7 @@ class Side(NamedTuple):
     """A revision with AWS and agents of its own, and the deliveries and dry runs that its own functions make."""
 
     revision: Revision
-    outside: Outside
+    outside: Fakes
     messages: Sequence[str]
     dry_runs: Sequence[str]
 
@@ -63,7 +63,7 @@ def measure(revision: str, parts: set[str], extent: Extent, say: Say, *, from_so
                 yield from measures[part](sides, extent, say)
 
 
-def _side(revision: Revision, outside: Outside) -> Side:
+def _side(revision: Revision, outside: Fakes) -> Side:
     """A revision and what its ingest and dry_run make of ten logins, each of another person on another phone."""
     with Warm(revision, "ingest", outside.url) as ingest, Warm(revision, "dry_run", outside.url) as dry_run:
         ingest.invoke([samples.proxied(_login(number)) for number in range(TENS)], _has_status(HTTPStatus.ACCEPTED))
@@ -94,7 +94,7 @@ def _has_status(status: HTTPStatus) -> Callable[[Any], bool]:
 def _cold(sides: Sequence[Side], extent: Extent, say: Say) -> Iterator[Row]:
     """Starts of each function, and of all of them."""
     least = []
-    for function in list(starts.FOLDERS)[:: extent.nth]:
+    for function in list(invocations.FOLDERS)[:: extent.nth]:
         say(f"starts: {function}")
         taken = _in_turns([partial(_processor_of_a_start, side, function) for side in sides], extent.turns)
         least.append([min(seconds) for seconds in taken])
@@ -109,7 +109,7 @@ def _processor_of_a_start(side: Side, function: str) -> float:
 def _start(side: Side, function: str, **more: Any) -> Mapping[str, Any]:  # noqa: ANN401 - of cold.start
     event = _batch(function, side.messages[:1]) if function in samples.AGENTS else None
     started = start(function, side.revision.code(function), side.outside.url, event=event, **more)
-    if not starts.worked(function, started["answer"]):
+    if not invocations.worked(function, started["answer"]):
         raise AssertionError(f"{function} returned {started['answer']}")
     return started
 
@@ -152,7 +152,7 @@ def _delivery(sides: Sequence[Side], extent: Extent, say: Say) -> Iterator[Row]:
     """A delivery that is alone in its batch, and one of ten, at ordered agents and others."""
     for agent in samples.AGENTS[:: extent.nth]:
         say(f"delivery: {agent}")
-        settled, kind = partial(starts.worked, agent), "ordered" if agent in samples.ORDERED else "unordered"
+        settled, kind = partial(invocations.worked, agent), "ordered" if agent in samples.ORDERED else "unordered"
         alone = _warm(sides, agent, partial(_alone, agent), settled, extent)
         yield _row("delivery", f"{agent} ({kind}), alone", "ms", _scaled(alone, 1e3), sides)
         ten = _warm(sides, agent, partial(_in_tens, agent), settled, extent)

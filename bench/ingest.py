@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from bench import samples
-from bench.answers import answer
+from bench.canned_responses import answer
 from bench.measure import Extent, Row, Say, Series, in_turns
 
 TARGET = 3.0

@@ -14,8 +14,8 @@ from bench import samples
 from bench.cold import paths, start
 from bench.cost import MEMORIES, prices
 from bench.delivery import AGENT_MS, AWS_MS
+from bench.fakes import answering, built, run
 from bench.measure import Extent, Row, Say
-from bench.outside import answering, built, run
 from bench.traffic import FULL_MEMORY, MILLION
 
 FUNCTIONS = ("ingest", *samples.AGENTS)
@@ -33,12 +33,12 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
         say("memory: left out, since no cgroup with a share of the processor can be made here (it takes root)")
         return
     build = None if from_sources else built(say)
-    with answering(AWS_MS, AGENT_MS) as outside:
+    with answering(AWS_MS, AGENT_MS) as fakes:
         for function in functions:
             taken = []
             for memory in sizes:
                 say(f"memory: {function}, {memory} MB")
-                taken.append(_taken(function, memory, outside.url, paths(function, build), extent))
+                taken.append(_taken(function, memory, fakes.url, paths(function, build), extent))
                 warm, full = taken[-1]["warm_ms"], taken[0]["warm_ms"]
                 name, reference = f"{function}, {memory} MB", f"{FULL_MEMORY} MB"
                 yield Row("memory", name, warm, "ms", reference, warm / full, more={"function": function, **taken[-1]})

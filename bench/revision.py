@@ -20,9 +20,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
 
-from bench import samples, starts
+from bench import invocations, samples
+from bench.fakes import HOME
 from bench.measure import Say
-from bench.outside import HOME
 from local import cloud, deploy
 
 
@@ -41,7 +41,7 @@ class Revision:
     def code(self, function: str) -> list[Path]:
         """Where the function's code is, in the order of the import path."""
         if self.build:
-            return [self.build / f"{starts.FOLDERS[function]}Function", self.build / "RuntimeLayer/python"]
+            return [self.build / f"{invocations.FOLDERS[function]}Function", self.build / "RuntimeLayer/python"]
         folder = "functions/agents" if function in samples.AGENTS else "functions"
         return [self.tree / folder / function, self.tree / "layers/runtime", Path(sysconfig.get_paths()["purelib"])]
 

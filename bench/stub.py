@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict, deque
 from collections.abc import Mapping
 
-from bench.answers import Answer, answer
+from bench.canned_responses import Answer, answer
 
 Counts = dict[str, dict[str, int]]
 

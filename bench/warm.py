@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from bench.first import Context
+from bench.first_invocation import Context
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from local.cloud import HOME, Stack, running
 from local.deploy import wait_for
-from local.story import DEVICE, FIRST, PUSH_TOKEN, SECOND, STEPS, Step
+from local.scenario import DEVICE, FIRST, PUSH_TOKEN, SECOND, STEPS, Step
 
 SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 PROMISED = {"delivered", "unconfirmed", "skipped"}

@@ -21,7 +21,7 @@ from rich.table import Table
 from local import settings
 from local.cloud import HOME, Stack, running
 from local.deploy import STAGE, Cloud
-from local.story import PHONE
+from local.scenario import PHONE
 
 DEVICES = 500
 LIMIT_SECONDS = 540.0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.cloud import Stack
-from local.story import PHONE
+from local.scenario import PHONE
 from tests.e2e.conftest import Caller
 
 JSON = {"content-type": "application/json"}

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from local import settings
 from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
-from local.story import CONTACT, PHONE
-from tests.e2e.conftest import PATIENCE_SECONDS, Caller
+from local.scenario import CONTACT, PHONE
+from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller
+
+pytestmark = pytest.mark.slow
 
 Unique = Callable[[], str]
 LONG_SECONDS = 100.0
@@ -71,7 +74,7 @@ def _parked(app: Caller, agent: str, containing: str) -> list[dict[str, Any]]:
 @contextmanager
 def _refusing(service: str) -> Iterator[None]:
     """An AWS service that answers every call as a throttled one does, while the block lasts."""
-    told = HOME / "test" / REFUSING
+    told = HOME / CLOUD / REFUSING
     told.write_text(service)
     try:
         yield
@@ -290,7 +293,7 @@ def _kill(agent: str) -> int:
             command = process.read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if ".local/test/tmp/" in command and f"-{agent}Function-" in command:
+        if f".local/{CLOUD}/" in command and f"-{agent}Function-" in command:
             os.kill(int(process.parent.name), signal.SIGKILL)
             killed += 1
     return killed

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from local.scenario import CONTACT, PHONE
 from local.settings import agents
-from local.story import CONTACT, PHONE
 from tests.e2e.conftest import Caller
 
 pytestmark = pytest.mark.usefixtures("no_violations")

@@ -1,6 +1,7 @@
 """The benchmarks run, and say something of every part; what they say is for people to judge, not for a test."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from bench.cost import WRITES
 from bench.measure import Extent
 from relay.delivery.batch import MAX_CHUNKS_IN_FLIGHT
 
+pytestmark = pytest.mark.slow
+
 PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
 
 
@@ -21,7 +24,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a quick run writes: every part but the one that needs a local cloud."""
     output = tmp_path_factory.mktemp("bench") / "bench.json"
     ran = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-m", "bench", "--quick", "--output", str(output)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "bench", "--quick", "--output", str(output)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["layers/runtime", "."])},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     document: dict[str, Any] = json.loads(output.read_text())

@@ -196,7 +196,7 @@ def test_the_journal_keeps_the_newest_only() -> None:
     journal = Journal(kept=2)
     for path in ("/1", "/2", "/3"):
         journal.add("google", Request("POST", path, {}, {}, b""), 0)
-    assert [entry["path"] for entry in journal.shown()] == ["/2", "/3"]
-    assert [entry["number"] for entry in journal.shown(after=2)] == [3]
-    assert [entry["number"] for entry in journal.shown(limit=1)] == [3]
-    assert journal.shown(limit=0) == []
+    assert [entry["path"] for entry in journal.display()] == ["/2", "/3"]
+    assert [entry["number"] for entry in journal.display(after=2)] == [3]
+    assert [entry["number"] for entry in journal.display(limit=1)] == [3]
+    assert journal.display(limit=0) == []

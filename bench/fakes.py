@@ -28,7 +28,7 @@ _SERVICES = ("dynamodb", "lambda", "sns", "sqs", "ssm")
 
 
 @dataclass(frozen=True)
-class Outside:
+class Fakes:
     """A running stub, by its URL."""
 
     url: str
@@ -47,29 +47,29 @@ class Outside:
 
 
 @contextmanager
-def answering(aws_ms: float = 0, agent_ms: float = 0, agents: Agents = settings.agents) -> Iterator[Outside]:
+def answering(aws_ms: float = 0, agent_ms: float = 0, agents: Agents = settings.agents) -> Iterator[Fakes]:
     """AWS and the agents for as long as the block lasts, each answering after so many milliseconds.
 
     `agents` makes the agents' settings that SSM holds, from the URL that they are to lead to.
     """
     port = free_port()
-    outside = Outside(f"http://127.0.0.1:{port}")
+    fakes = Fakes(f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "bench.stub", str(port), str(aws_ms), str(agent_ms)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=samples.ROOT, env=_environment({})) as stub:
         try:
             if stub.stdin:
-                stub.stdin.write(json.dumps(samples.stored(agents(outside.url))).encode())
+                stub.stdin.write(json.dumps(samples.stored(agents(fakes.url))).encode())
                 stub.stdin.close()
-            _await(outside)
-            yield outside
+            _await(fakes)
+            yield fakes
         finally:
             stub.terminate()
 
 
-def _await(outside: Outside) -> None:
+def _await(fakes: Fakes) -> None:
     for _ in range(200):
         try:
-            outside.counts()
+            fakes.counts()
         except OSError:
             time.sleep(0.05)
         else:
