@@ -1,4 +1,4 @@
-"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fall ill."""
+"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fail."""
 
 import json
 import signal
