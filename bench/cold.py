@@ -85,12 +85,13 @@ def start(  # noqa: PLR0913 - what a start may differ in
     least: bool = False,
     within: Path | None = None,
     more: Mapping[str, str] | None = None,
+    event: object = None,
 ) -> Start:
     """One start in a fresh interpreter, or the least that makes the function's calls; `within` as `run` has it.
 
-    `more` are further variables of the environment.
+    `more` are further variables of the environment; `event` is what it is invoked with, by default what `starts` has.
     """
-    given = {"calls": invocations.calls(function, url)} if least else {"event": invocations.event(function)}
+    given = {"calls": invocations.calls(function, url)} if least else {"event": event or invocations.event(function)}
     own = {**samples.environment(url, function), **(more or {}), "PYTHONPATH": os.pathsep.join(map(str, code))}
     # Without site, whose .pth files import what Lambda would not.
     return run(["-S", *options, _FIRST], own, given, within)[0]

@@ -70,11 +70,10 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")
         tools = environment(endpoint, home)
-        with only_one_at_a_time():
-            deploy.build(tools, say)
+        with _built(tools, say):
             api_id = deploy.deploy(tools, parameters or {}, say)
         cloud = deploy.Cloud(endpoint, REGION)
-        cloud.apply_gateway_responses(api_id)
+        cloud.apply_gateway_responses(api_id, parameters or {})
         cloud.make_topic_fifo()
         cloud.limit_concurrency(2)
         cloud.shorten_visibility(32)
@@ -185,6 +184,20 @@ def _answers(url: str) -> bool:
         return True
     except OSError:
         return False
+
+
+@contextmanager
+def _built(tools: Mapping[str, str], say: Say) -> Iterator[None]:
+    """The build of today's sources, which no process changes while the block lasts; several may read it at once."""
+    with (HOME / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if deploy.is_built():
+            say("sam build: nothing has changed")
+        while not deploy.is_built():
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            deploy.build(tools, say)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from functools import partial
 
 import typer
 
+from ops import releases
 from ops.agent_health import agent_findings
 from ops.app_health import app_findings
 from ops.errors import FAILED
@@ -35,6 +36,7 @@ def doctor(stage: Stage, show: Show) -> None:
         if listed:
             show.findings([one.row() for one in listed], f"session-relay at {stage.name}")
         show.say(f"{sum(one.state == 'ok' for one in findings)} checks passed, {wrong} failed.")
+        show.say(releases.sentence(releases.of(stage)))
     if wrong:
         raise typer.Exit(FAILED)
 
@@ -45,6 +47,7 @@ def examine(stage: Stage) -> list[Finding]:
     looks: list[Callable[[], Iterator[Finding]]] = [
         partial(_undelivered, stage),
         partial(_throttles, stage),
+        partial(releases.findings, stage),
         partial(_alarms, stage),
         partial(app_findings, stage),
         *(partial(agent_findings, stage, agent) for agent in stage.agents.values()),

@@ -15,7 +15,7 @@ from ops.prompts import confirm
 from ops.queues import Depth, put_back
 from ops.show import Show
 from ops.stage import AgentStack, Stage, client
-from relay.delivery.retry import MAX_HOLD
+from relay.delivery.retry import MAX_WAIT
 from relay.event.model import Event
 from relay.ledger.device_order import digest_owner
 
@@ -167,7 +167,7 @@ def _queues(stage: Stage) -> dict[str, Any]:
     """Counts the messages that wait, and says when none that waits now can exist any more."""
     urls = [agent.resource("Queue") for agent in stage.agents.values()] + [stage.resources["UndeliveredQueue"]]
     now = datetime.now(UTC)
-    settled = now + MAX_HOLD
+    settled = now + MAX_WAIT
     return {
         "messages": sum(Depth.of(url).all for url in urls),
         "settledBy": f"{settled:%Y-%m-%d}",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import logs
+from ops import logs, releases
 from ops.errors import FAILED
 from ops.findings import Finding
 from ops.layout import Row, picture
@@ -53,7 +53,7 @@ def status(
             encoding="utf-8",
         )
     if show.as_json:
-        show.document(document)
+        show.document({**document, "releases": [one.document() for one in releases.of(stage)]})
     else:
         _print(show, stage, document)
     if document["wrong"]:
@@ -70,6 +70,7 @@ def _print(show: Show, stage: Stage, document: dict[str, Any]) -> None:
         for one in document["findings"]:
             show.say(f"wrong: {one['about']}: {one['finding']}", one["fix"])
     show.say(_sentence(document))
+    show.say(releases.sentence(releases.of(stage)))
 
 
 def status_of(stage: Stage) -> dict[str, Any]:

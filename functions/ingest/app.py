@@ -1,5 +1,6 @@
 """ingest: takes callers' events on, or says exactly what is wrong with them."""
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from relay.api.responses import (
 )
 from relay.aws import clients
 from relay.aws.environment import is_snapstart, table
-from relay.aws.log import emf, emit_metric, logger
+from relay.aws.log import emf, emit_metric, log_with_metrics, logger
 from relay.aws.trace import annotate, traced
 from relay.errors import FieldError, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
 from relay.event.model import EVENT_TYPES, Event, EventInput, EventType
@@ -144,7 +145,8 @@ def _told(outcome: Outcome, failed: set[str]) -> Outcome:
         logger().error("unavailable", extra=known)
         return TopicUnavailable("the topic did not take it")
     annotate(event_id=outcome.event_id, app=outcome.app_id, state="accepted")
-    logger().info("accepted", extra={**known, **emf({(): {"Accepted": 1}})})
+    # A zero for each, so that the average of Unavailable is the share of the events that were not accepted.
+    log_with_metrics(logging.INFO, "accepted", known, emf({(): {"Accepted": 1, "Unavailable": [0]}}))
     return outcome
 
 

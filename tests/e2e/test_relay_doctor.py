@@ -1,6 +1,7 @@
 """`relay doctor`, and what every command has in common: it finds what is broken, and says what to do."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -49,6 +50,24 @@ def test_what_was_deployed_and_seeded_is_well(app: Caller) -> None:
         "IngestFunction",
         "EmarsysFunction",
     }
+
+
+def test_the_release_that_each_functions_alias_runs_is_named(app: Caller) -> None:
+    terminal = Terminal(app.stack)
+    found = {
+        one["about"]: one
+        for one in terminal.relay("doctor", "--json").json["findings"]
+        if "runs release" in one["what"]
+    }
+    assert len(found) == len(AGENTS) + 5
+    assert {one["state"] for one in found.values()} == {"ok"}
+    (release,) = {re.findall(r"^runs release ([0-9a-f]{16}), version \d+$", one["what"])[0] for one in found.values()}
+    sentence = f"All {len(found)} functions run release {release}."
+    for command in ("doctor", "status"):
+        run = terminal.relay(command)
+        assert sentence in " ".join(plain(run.out + run.stderr).split())
+    releases = terminal.relay("status", "--json").json["releases"]
+    assert {(one["release"], tuple(one["stale"])) for one in releases} == {(release, ())}
 
 
 def test_settings_that_are_missing_or_do_not_validate_are_found(app: Caller) -> None:

@@ -1,9 +1,8 @@
-"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fall ill."""
+"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fail."""
 
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -109,10 +108,11 @@ def test_the_tail_shows_an_event_come_in_and_settle_and_filters(app: Caller, uni
     assert terminal.relay("tail", "--agent", "nobody", "--for", "0").code == 1
 
 
-def test_ctrl_c_ends_the_tail_cleanly(app: Caller) -> None:
+def test_ctrl_c_ends_the_tail_cleanly(app: Caller, unique: Unique) -> None:
+    app.settled(_sent(app, unique))
     environment = Terminal(app.stack)._environment({})  # noqa: SLF001 - the same as every command's
     tail = subprocess.Popen(  # noqa: S603 - our own command
-        [RELAY, "tail"],
+        [RELAY, "tail", "--since", "300"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -120,7 +120,8 @@ def test_ctrl_c_ends_the_tail_cleanly(app: Caller) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
-        time.sleep(4)
+        assert tail.stdout
+        assert tail.stdout.readline()
         tail.send_signal(signal.SIGINT)
         _, beside = tail.communicate(timeout=PATIENCE_SECONDS)
     finally:

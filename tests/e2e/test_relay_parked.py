@@ -8,7 +8,7 @@ import pytest
 
 from local.deploy import Cloud
 from local.scenario import CONTACT
-from tests.e2e.conftest import Caller
+from tests.e2e.conftest import Caller, empty_dead_letters
 from tests.e2e.terminal import Terminal, plain
 
 Unique = Callable[[], str]
@@ -16,13 +16,10 @@ Unique = Callable[[], str]
 
 @pytest.fixture
 def terminal(app: Caller) -> Iterator[Terminal]:
-    """A terminal to which nothing is parked at Emarsys and Google, and is not afterwards."""
-    used = Terminal(app.stack)
-    for _ in range(2):
-        for agent in ("emarsys", "google"):
-            used.relay("parked", "drop", agent, "--yes")
-        if _ == 0:
-            yield used
+    """A terminal to which nothing is parked at any agent, and is not afterwards."""
+    empty_dead_letters(app.stack)
+    yield Terminal(app.stack)
+    empty_dead_letters(app.stack)
 
 
 def _parked(app: Caller, unique: Unique, device: str | None = None, status: int = 400) -> str:

@@ -61,7 +61,7 @@ NAMES_NOBODY: list[Any] = [
 
 
 class Topic:
-    """SNS as a list of what it was told."""
+    """SNS as a list of what was published."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ class Topic:
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every event that the topic is told; two apps have identity keys."""
+    """Every event that is published; two apps have identity keys."""
     sns, ssm = Topic(), boto3.client("ssm")
     monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
     monkeypatch.setenv("TABLE", "receipts")

@@ -17,7 +17,6 @@ One thing is known not to hold, and is excused here and nowhere else:
 """
 
 import json
-import os
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -33,10 +32,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from local import scenario
 from relay.aws import clients
 from relay.event.model import Event, EventInput, EventType
+from tests.examples import examples
 from tests.integration.simulated_dynamodb import Fault as LedgerFault
 from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
 
-EXAMPLES = int(os.environ.get("RELAY_PROPERTY_EXAMPLES", "120"))
 STEPS = 30
 PEOPLE = (scenario.FIRST, scenario.SECOND)
 
@@ -392,11 +391,13 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 def test_nobodys_pushes_reach_the_other_persons_phone() -> None:
     run_state_machine_as_test(
         OnePhoneTwoPeople,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples(120),
             stateful_step_count=STEPS,
             deadline=None,
             derandomize=True,

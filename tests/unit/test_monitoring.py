@@ -26,7 +26,6 @@ OF_AWS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", ("QueueName",)),
     ("AWS/Lambda", "Errors", ("FunctionName",)),
-    ("AWS/Lambda", "Throttles", ("FunctionName",)),
     ("AWS/ApiGateway", "5XXError", ("ApiName", "Stage")),
     ("AWS/ApiGateway", "Count", ("ApiName", "Stage")),
     ("AWS/SNS", "NumberOfNotificationsDelivered", ("TopicName",)),
@@ -147,7 +146,7 @@ def test_each_agent_has_an_alarm_of_its_queue_its_dead_letter_queue_and_its_func
 def test_the_alarms_cost_what_an_idle_deployment_may_cost() -> None:
     metrics = sum(len(list(_metrics(alarm))) for alarm in ALARMS.values())
     dollars = (metrics - FREE_ALARM_METRICS) * ALARM_DOLLARS
-    assert metrics == 26
+    assert metrics == 27
     assert round(dollars + POLLING_DOLLARS, 2) <= IDLE_DOLLARS
 
 
@@ -171,13 +170,25 @@ def test_what_is_not_settled_is_a_share_of_what_queues_were_handed(
     assert _math("UnsettledAlarm", handed=handed, settled=settled) == percent
 
 
+@pytest.mark.parametrize(("calls", "share"), [(60_000, 1), (45_000, 0.75), (None, 0)])
+def test_the_load_is_the_share_of_the_stages_rate(calls: Number, share: float) -> None:
+    assert _math("ThrottleAlarm", calls=calls) == share
+
+
 @pytest.mark.parametrize(
-    ("calls", "throttled", "share"), [(60_000, None, 1), (45_000, 0, 0.75), (None, None, 0), (60, 1, 1), (None, 2, 1)]
+    ("errors", "unavailable", "share"), [(None, None, 0), (0, 0.02, 0.02), (1, 0, 1), (3, None, 1), (None, 0, 0)]
 )
-def test_the_load_is_the_share_of_the_stages_rate_or_one_when_lambda_throttles(
-    calls: Number, throttled: Number, share: float
+def test_ingests_own_failures_are_its_errors_and_the_share_of_events_that_it_did_not_accept(
+    errors: Number, unavailable: Number, share: float
 ) -> None:
-    assert _math("ThrottleAlarm", calls=calls, throttled=throttled) == share
+    assert _math("IngestErrorsAlarm", errors=errors, unavailable=unavailable) == share
+
+
+def test_callers_without_a_key_cannot_roll_back_a_canary() -> None:
+    namespaces = {metric["Namespace"] for metric in _metrics(ALARMS["IngestErrorsAlarm"])}
+    assert namespaces == {"AWS/Lambda", "session-relay"}
+    (errors,) = (one for one in _metrics(ALARMS["IngestErrorsAlarm"]) if one["Namespace"] == "AWS/Lambda")
+    assert errors["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "IngestFunction"}}]
 
 
 def test_the_rate_that_the_load_is_a_share_of_is_the_stages() -> None:

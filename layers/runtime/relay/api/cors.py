@@ -27,7 +27,7 @@ def preflight(request: Mapping[str, Any]) -> ProxyResponse:
 
 
 def add_headers(request: Mapping[str, Any], response: ProxyResponse) -> ProxyResponse:
-    """The answer, readable by the page that asked for it if its origin is allowed; caches are told that it depends."""
+    """The answer, readable by the page that asked for it if its origin is allowed; caches learn that it depends on the origin."""
     if not allowed_origins():
         return response
     origin = _allowed(request)

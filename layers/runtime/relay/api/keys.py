@@ -4,7 +4,7 @@ A key is `pk_<app>_<secret>` (public, may sit in an app) or `sk_<app>_<secret>` 
 is stored. The secret is 32 random letters and digits, so that a plain digest of it cannot be guessed backwards. An app
 has as many keys as it wants: to rotate one, store the new one beside it, and take it out (or let it expire) later.
 
-SSM answers 40 reads a second, for the whole account. A stranger who makes up apps must not use them up. So an app that
+SSM answers 40 reads a second, for the whole account. A caller who makes up apps must not use them up. So an app that
 was not there is not looked for again for a minute, and a function instance looks for few apps a second that it does not
 know; beyond that they are refused unseen, while the apps that it knows go on.
 """
