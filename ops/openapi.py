@@ -29,6 +29,7 @@ from relay.event.model import (
     PropertyValue,
     PushToken,
 )
+from relay.event.nested import MAX_DEPTH, part_schema
 
 HOME = Path(__file__).resolve().parent.parent
 DOCUMENT = HOME / "docs/openapi.json"
@@ -60,6 +61,9 @@ _TEXTS: dict[str, Any] = {
     "Count": NonNegativeInt,
 }
 """Types of the code that many fields have; in the document each is said once."""
+
+_JSON = {f"JsonPart{depth}": part_schema(depth) for depth in range(MAX_DEPTH)}
+"""Parts of properties that are JSON, by how deep they may be."""
 
 _KEY: list[Schema] = [{"key": []}]
 _KEY_AND_PERSON: list[Schema] = [{"key": []}, {"key": [], "identityToken": []}]
@@ -176,7 +180,7 @@ def _parts() -> Schema:
     del texts["PropertyValue"]["anyOf"][2]  # whole numbers, which the numbers of the same bounds hold
     parts = {**EventInput.model_json_schema()["$defs"], "TokenCall": TokenCall.model_json_schema()}
     return {
-        **{name: {word: _shared(value) for word, value in schema.items()} for name, schema in texts.items()},
+        **{name: {word: _shared(value) for word, value in schema.items()} for name, schema in (texts | _JSON).items()},
         **{name: _shared(_plain(part)) for name, part in parts.items()},
         "Properties": {
             "type": "object",
@@ -185,6 +189,20 @@ def _parts() -> Schema:
             "maxProperties": MAX_PROPERTIES,
         },
         "DeviceWithPushToken": _device_with_push_token(),
+        "Traits": _traits(),
+    }
+
+
+def _traits() -> Schema:
+    traits = _shared(_plain(EventInput.model_json_schema()["$defs"]["Traits"]))
+    del traits["properties"][""]
+    maximum = MAX_PROPERTIES + len(traits["properties"])
+    value = {"anyOf": [_ref("PropertyValue"), {"type": "null"}]}
+    return {
+        **traits,
+        "propertyNames": _ref("PropertyName"),
+        "additionalProperties": value,
+        "maxProperties": maximum,
     }
 
 
@@ -196,7 +214,8 @@ def _device_with_push_token() -> Schema:
 
 @cache
 def _said() -> Mapping[str, str]:
-    return {json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): name for name, kind in _TEXTS.items()}
+    types = {json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): name for name, kind in _TEXTS.items()}
+    return types | {json.dumps(schema, sort_keys=True): name for name, schema in _JSON.items()}
 
 
 def _events() -> Schema:

@@ -116,7 +116,7 @@ def _customer(event: Event, settings: Settings) -> dict[str, str]:
     if source != "customer_id" and not event.trusted:
         raise Skip("customer id from a property, and not from a trusted caller")
     customer_id = event.customer_id if source == "customer_id" else event.properties.get(source)
-    if not customer_id:
+    if not customer_id or not isinstance(customer_id, str | int):
         if event.type in {"login", "signup", "identify"}:
             raise Skip("no customerId")
         return {}

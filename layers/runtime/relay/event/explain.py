@@ -43,7 +43,7 @@ def _message(kind: str, message: str) -> str:
 
 
 _SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should")
-_BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
+_BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\]|$)")
 _MESSAGES = {
     "string_pattern_mismatch": "must be text that is not blank and has no control characters",
     "json_invalid": NOT_JSON,

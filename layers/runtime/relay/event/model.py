@@ -1,23 +1,36 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from relay.encoding import sha256
 from relay.errors import FieldError, InvalidEvent
 from relay.event.faults import ROOT, child
+from relay.event.nested import MAX_DEPTH, Nested
 from relay.event.types import (
+    MAX_SEQUENCE,
     CustomerId,
     DeviceId,
     Email,
     EventId,
     Language,
     LongText,
+    OneSentence,
     Phone,
     PropertyName,
+    Sha256,
     Text,
     Timestamp,
     WireModel,
@@ -27,9 +40,6 @@ from relay.event.types import (
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Purpose = Literal["advertising", "analytics", "messaging"]
-
-MAX_SEQUENCE = 2**53 - 1
-"""The largest integer that every JSON reader keeps exact."""
 
 MAX_PROPERTIES = 100
 
@@ -43,8 +53,11 @@ def _declined(value: object) -> object:
 
 PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]
 SafeInteger = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
-PropertyValue = LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
-"""Beyond these bounds a whole number would arrive as another one."""
+PropertyValue = Annotated[
+    LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)] | Nested,
+    OneSentence(f"must be text, a boolean, a number, or a list or object of these that is at most {MAX_DEPTH} deep"),
+]
+"""Text, a boolean, a number, or a list or object of these; beyond these bounds a whole number would change."""
 
 NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(integral)]
 
@@ -77,6 +90,9 @@ class Device(WireModel):
     previous_push_token: LongText | None = None
     advertising_id: Text | None = None
     vendor_id: Text | None = None
+    app_set_id: Text | None = None
+    oaid: Text | None = None
+    amazon_aid: Text | None = None
     ad_tracking: bool | None = None
     att_status: Literal["notDetermined", "restricted", "denied", "authorized"] | None = None
     carrier: Text | None = None
@@ -122,12 +138,37 @@ class Consent(WireModel):
     tcf: Tcf | None = None
 
 
+_OTHERS = ""
+"""The name under which other traits stand while they are checked: a caller's names have a character at least."""
+
+
 class Traits(WireModel):
-    """The person's profile, for signup and identify."""
+    """The person's profile, for signup and identify: names, and others under names of the app's own choice."""
 
     first_name: Text | None = None
     last_name: Text | None = None
     name: Text | None = None
+    others: Annotated[
+        dict[PropertyName, PropertyValue], Field(alias=_OTHERS, default_factory=dict, max_length=MAX_PROPERTIES)
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        known = {name: value for name, value in given.items() if name in _TRAITS}
+        others = {name: value for name, value in given.items() if name not in _TRAITS and value is not None}
+        return {**known, _OTHERS: others} if others else known
+
+    @model_serializer(mode="wrap")
+    def _spread(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        others: dict[str, Any] = written.pop(_OTHERS, {})
+        return written | others
+
+
+_TRAITS = {"firstName", "lastName", "name"}
 
 
 class Context(WireModel):
@@ -136,6 +177,8 @@ class Context(WireModel):
     ip: Text | None = None
     user_agent: LongText | None = None
     url: LongText | None = None
+    referrer: LongText | None = None
+    title: LongText | None = None
 
 
 class EventInput(WireModel):
@@ -152,6 +195,8 @@ class EventInput(WireModel):
     anonymous_id: DeviceId | None = None
     email: Email | None = None
     phone: Phone | None = None
+    email_sha256: Sha256 | None = None
+    phone_sha256: Sha256 | None = None
     method: Text | None = None
     name: Text | None = None
     traits: Traits | None = None

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+MAX_SEQUENCE = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact."""
+
 NOBODY = ("null", "undefined", "none", "nil", "nan", "unknown", "00000000-0000-0000-0000-000000000000")
 """What programs send when they do not know: as an id it would make one person, or one phone, of many."""
 
@@ -43,6 +46,17 @@ class FullMatch:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Says the pattern in JSON Schema."""
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
+
+
+class OneSentence:
+    """One sentence for a value that is none of a union's kinds, instead of one for each kind."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Gives the union its own error."""
+        return {**handler(source), "custom_error_type": "kind", "custom_error_message": self.sentence}
 
 
 class VisibleId:
@@ -118,9 +132,11 @@ def _timestamp(value: object) -> datetime:
         raise PydanticCustomError("moment", "must be a day that there was, as in 2026-11-20T09:15:42Z") from None
 
 
+MAX_LONG_TEXT = 4096
+MAX_NAME = 64
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE)]
-LongText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=WITHOUT_NUL)]
-PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
+LongText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LONG_TEXT, pattern=WITHOUT_NUL)]
+PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
 EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 EventId = Annotated[str, FullMatch(EVENT_ID.pattern, "must be 1 to 64 letters, digits, '_' or '-'")]
 CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId()]
@@ -135,6 +151,7 @@ Email = Annotated[
 Phone = Annotated[
     str, FullMatch(r"\+[1-9][0-9]{6,14}", "must be in E.164: '+', country code and digits only, as in +5511999887766")
 ]
+Sha256 = Annotated[str, FullMatch(r"[0-9a-f]{64}", "must be a SHA-256 in 64 lower-case hexadecimal digits")]
 Language = Annotated[
     str, FullMatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "must be a language tag, as in pt or pt-BR")
 ]
