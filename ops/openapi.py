@@ -18,11 +18,11 @@ from ops import openapi_answers as answers
 from ops import openapi_examples as examples
 from relay.api.batch import MAX_EVENTS
 from relay.event import types
+from relay.event.checks import REQUIRED
 from relay.event.faults import ROOT
 from relay.event.model import (
     EVENT_TYPES,
     MAX_PROPERTIES,
-    REQUIRED,
     EventInput,
     EventType,
     NonNegativeInt,

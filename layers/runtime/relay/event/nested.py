@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -33,28 +32,14 @@ class JsonParts:
 Nested = Annotated[list[Any] | dict[str, Any], JsonParts()]
 
 
-def faults(
-    value: object, depth: int = 1, path: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with the parts of a list or an object: the path to each part, and the sentence."""
-    if not isinstance(value, list | dict):
-        sentence = _scalar_fault(value)
-        if sentence:
-            yield path, sentence
-    elif depth > MAX_DEPTH:
-        yield path, f"must not be deeper than {MAX_DEPTH} lists or objects within each other"
-    elif isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from faults(item, depth + 1, (*path, position))
-    else:
-        for name, item in value.items():
-            if len(name) > MAX_NAME or not _NAME.search(name):
-                yield (*path, name), f"must have a name of 1 to {MAX_NAME} printable characters"
-            else:
-                yield from faults(item, depth + 1, (*path, name))
+def name_fault(name: str) -> str | None:
+    """What is wrong with the name of a property, or of a member of an object in it."""
+    fits = len(name) <= MAX_NAME and _NAME.search(name)
+    return None if fits else f"must have a name of 1 to {MAX_NAME} printable characters"
 
 
-def _scalar_fault(value: object) -> str | None:
+def scalar_fault(value: object) -> str | None:
+    """What is wrong with a text, a boolean or a number."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -65,9 +50,18 @@ def _scalar_fault(value: object) -> str | None:
     return f"must be a number between {-MAX_SEQUENCE} and {MAX_SEQUENCE}"
 
 
+def _fits(value: object, depth: int = 1) -> bool:
+    if isinstance(value, list):
+        return depth <= MAX_DEPTH and all(_fits(item, depth + 1) for item in value)
+    if isinstance(value, dict):
+        named = (name_fault(name) is None and _fits(item, depth + 1) for name, item in value.items())
+        return depth <= MAX_DEPTH and all(named)
+    return scalar_fault(value) is None
+
+
 def _checked(value: Any) -> Any:  # noqa: ANN401 - JSON
-    for _, sentence in faults(value):
-        raise PydanticCustomError("parts", "{sentence}", {"sentence": sentence})
+    if not _fits(value):
+        raise PydanticCustomError("parts", "must be JSON that agents take")
     return without_nulls(value)
 
 

@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from relay.event import stand_ins
+
 MAX_SEQUENCE = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
-
-NOBODY = ("null", "undefined", "none", "nil", "nan", "unknown", "00000000-0000-0000-0000-000000000000")
-"""What programs send when they do not know: as an id it would make one person, or one phone, of many."""
 
 # Neither SNS nor SQS takes U+FFFE and U+FFFF, which are no characters.
 PRINTABLE = r"^[^\x00-\x1f\x7f\uFFFE\uFFFF]*[^\x00-\x20\x7f\uFFFE\uFFFF][^\x00-\x1f\x7f\uFFFE\uFFFF]*$"
@@ -59,7 +58,18 @@ class OneSentence:
         return {**handler(source), "custom_error_type": "kind", "custom_error_message": self.sentence}
 
 
-class VisibleId:
+class NoStandIn:
+    """An id that is not a stand-in; ingest checks it, so that a queue's older events are still read."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Says what is no id; `names` are the field's own."""
+        return {**handler(schema), "not": stand_ins.json_schema(*self.names)}
+
+
+class VisibleId(NoStandIn):
     """An id that is somebody's own: it names one person or one device, and looks like no other.
 
     Two ids that look alike on a screen would be two people there, or one: so what cannot be seen is refused, and so are
@@ -72,11 +82,9 @@ class VisibleId:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Says what JSON Schema can say; `own-id` stands for the rest, which the description tells."""
-        words = "|".join("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in word) for word in NOBODY)
         return {
-            **handler(schema),
+            **super().__get_pydantic_json_schema__(schema, handler),
             "pattern": r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$",
-            "not": {"pattern": f"^(?:{words})$"},
             "format": "own-id",
             "description": "Visible characters in Unicode normal form NFKC, with plain spaces inside at most; "
             "no format, private-use or unassigned characters.",
@@ -84,8 +92,8 @@ class VisibleId:
 
 
 def _check_id(value: str) -> str:
-    if value != value.strip() or value.lower() in NOBODY:
-        raise PydanticCustomError("own_id", "must be an id of its own, not blank, padded, 'null' or 'undefined'")
+    if value != value.strip():
+        raise PydanticCustomError("own_id", "must be an id without blanks around it")
     if value.isascii():
         return value
     if _UNSEEN.search(value) or any(c != " " and unicodedata.category(c) in _UNSEEN_CATEGORIES for c in value):
@@ -137,10 +145,22 @@ MAX_NAME = 64
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE)]
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LONG_TEXT, pattern=WITHOUT_NUL)]
 PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
-EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-EventId = Annotated[str, FullMatch(EVENT_ID.pattern, "must be 1 to 64 letters, digits, '_' or '-'")]
-CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId()]
-DeviceId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId()]
+EVENT_ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.:~-]{1,128}")
+"""A path of a URL can hold it as it is; `.` and `..` would lead elsewhere."""
+
+EventId = Annotated[
+    str,
+    FullMatch(EVENT_ID.pattern, "must be 1 to 128 letters, digits, '_', '.', ':', '~' or '-'"),
+    NoStandIn("eventId"),
+]
+CustomerId = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId("customerId", "uid")
+]
+DeviceId = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId("deviceId", "anonymousId", "id")
+]
+AgentId = Annotated[Text, NoStandIn()]
+LongAgentId = Annotated[LongText, NoStandIn()]
 Timestamp = Annotated[datetime, Rfc3339()]
 _IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufffe\uffff]+"
 Email = Annotated[
