@@ -20,7 +20,7 @@ def preflight(request: Mapping[str, Any]) -> ProxyResponse:
         )
     allows = {
         "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Identity-Token",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Prefer, X-Identity-Token",
         "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
     }
     return {"statusCode": int(HTTPStatus.NO_CONTENT), "headers": allows, "body": ""}
@@ -34,7 +34,7 @@ def add_headers(request: Mapping[str, Any], response: ProxyResponse) -> ProxyRes
     readable = (
         {}
         if origin is None
-        else {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Retry-After"}
+        else {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Preference-Applied, Retry-After"}
     )
     return {**response, "headers": {**response["headers"], "Vary": "Origin", **readable}}
 

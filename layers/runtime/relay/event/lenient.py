@@ -79,6 +79,9 @@ class _Reader:
         for path in _leaves(EventInput):
             _put(kept, path, self._field(path, self._sent.get(path, [])))
         _put(kept, ("consent",), self._consents.read())
+        if _is_zeros(self._sent.get(("device", "advertisingId"), [])):
+            # What a device gives in place of its advertising id while tracking is off.
+            kept.setdefault("device", {})["adTracking"] = False
         if self._traits:
             kept["traits"] = self._traits | kept.get("traits", {})
         _put(kept, ("properties",), self._open.properties(self._sent.get(("properties",), []), self._loose) or None)
@@ -146,6 +149,10 @@ class _Reader:
 
 
 EMPTY_PART = f"was left out: {EMPTY}"
+
+
+def _is_zeros(values: Sent) -> bool:
+    return any(isinstance(value, str) and value != "" and not value.strip("0-") for _, value in values)
 
 
 def _part(path: Path) -> type[BaseModel] | None:

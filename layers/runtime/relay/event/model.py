@@ -341,6 +341,11 @@ class Event(EventInput):
         device = self.device.id or self.anonymous_id or self.customer_id or self.event_id
         return sha256(f"{self.app_id}\0{device}")
 
+    @property
+    def protects(self) -> bool:
+        """Whether it is a logout or a declined push: it protects the person, so it always reaches messaging agents."""
+        return self.type == "logout" or (self.type == "push_token" and self.device.push_token is False)
+
     def dump(self) -> str:
         """The event as JSON text for the topic."""
         return self.model_dump_json(exclude_none=True, exclude_defaults=True)
@@ -350,8 +355,7 @@ class Event(EventInput):
 
         A logout and a declined push always reach messaging agents: they protect the person.
         """
-        declined = self.type == "push_token" and self.device.push_token is False
-        if purpose == "messaging" and (self.type == "logout" or declined):
+        if purpose == "messaging" and self.protects:
             return True
         granted: bool | None = getattr(self.consent, purpose)
         return default if granted is None else granted

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from relay.errors import InvalidEvent, Warned
-from relay.event.model import EventInput, EventType
+from relay.event.model import Event, EventInput, EventType
 
 
 class Reading(NamedTuple):
@@ -13,6 +13,12 @@ class Reading(NamedTuple):
     warnings: tuple[Warned, ...] = ()
     device_unusable: bool = False
     """The caller named a device, in a form that names none."""
+
+    def mark(self, event: Event) -> Event:
+        """The event that was stamped of it, with its warnings."""
+        if not self.warnings:
+            return event
+        return event.model_copy(update={"warnings": self.warnings, "device_unusable": self.device_unusable})
 
 
 class Terms(NamedTuple):

@@ -5,7 +5,14 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -106,6 +113,12 @@ def _check_id(value: str) -> str:
     return value
 
 
+def _refuse_stand_in(uid: str) -> str:
+    if stand_ins.is_stand_in(uid, "customerId") or stand_ins.is_stand_in(uid, "uid"):
+        raise PydanticCustomError("stand_in", "{sentence}", {"sentence": stand_ins.SENTENCE})
+    return uid
+
+
 _RFC3339 = re.compile(
     r"[2-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
@@ -159,6 +172,7 @@ CustomerId = Annotated[
 DeviceId = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId("deviceId", "anonymousId", "id")
 ]
+TokenUid = Annotated[CustomerId, AfterValidator(_refuse_stand_in)]
 AgentId = Annotated[Text, NoStandIn()]
 LongAgentId = Annotated[LongText, NoStandIn()]
 Timestamp = Annotated[datetime, Rfc3339()]
