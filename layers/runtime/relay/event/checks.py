@@ -1,9 +1,9 @@
 """What an event must be beyond the types of its fields: complete, named as the schema names it, without stand-ins."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay.encoding import sha256
 from relay.errors import FieldError
@@ -26,12 +26,17 @@ NO_TOKEN = "the token, or false when push is declined, is required"  # noqa: S10
 OF_NOTHING = "must be the SHA-256 of a contact, not of nothing"
 TWICE = "is given at the top level and in properties; send it once"
 
-_OWN = (("customer_id", "customerId"), ("anonymous_id", "anonymousId"), ("event_id", "eventId"))
-_OF_DEVICE = (
-    *(("id", "deviceId"), ("push_token", "pushToken"), ("previous_push_token", "previousPushToken")),
-    *(("advertising_id", "advertisingId"), ("vendor_id", "vendorId"), ("app_set_id", "appSetId")),
-    *(("oaid", "oaid"), ("amazon_aid", "amazonAid")),
-)
+_OWN = {"customer_id": "customerId", "anonymous_id": "anonymousId", "event_id": "eventId"}
+_OF_DEVICE = {
+    "id": "id",
+    "push_token": "pushToken",
+    "previous_push_token": "previousPushToken",
+    "advertising_id": "advertisingId",
+    "vendor_id": "vendorId",
+    "app_set_id": "appSetId",
+    "oaid": "oaid",
+    "amazon_aid": "amazonAid",
+}
 # What hardly any address is not; the library reads the others.
 _PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -41,14 +46,14 @@ _MAX_LOCAL_PART = 64
 
 def faults(call: "EventInput", event_type: "EventType") -> list[FieldError]:
     """What is wrong with an event whose fields are right one by one."""
-    return [
-        *missing(call, event_type),
-        *(_twice(call) if call.properties and call.__pydantic_extra__ else ()),
-        *_stand_ins(call),
-        *(_misspelt(call) if call.__pydantic_extra__ else ()),
-        *([FieldError("#/email", EMAIL)] if call.email and not is_email(call.email) else ()),
-        *(_digests(call) if call.email_sha256 or call.phone_sha256 else ()),
-    ]
+    found = missing(call, event_type) + _stand_ins(call)
+    if call.__pydantic_extra__:
+        found += [*_twice(call), *_misspelt(call)]
+    if call.email and not is_email(call.email):
+        found.append(FieldError("#/email", EMAIL))
+    if call.email_sha256 or call.phone_sha256:
+        found += _digests(call)
+    return found
 
 
 def missing(call: "EventInput", event_type: "EventType") -> list[FieldError]:
@@ -94,22 +99,18 @@ def _twice(call: "EventInput") -> list[FieldError]:
     return [FieldError(child(ROOT, name), TWICE) for name in sorted(both)]
 
 
-def _stand_ins(call: "EventInput") -> Iterator[FieldError]:
-    values = call.__dict__
-    for attribute, name in _OWN:
-        value = values[attribute]
-        if value is not None and is_stand_in(value, name):
-            yield FieldError(f"#/{name}", SENTENCE)
+def _stand_ins(call: "EventInput") -> list[FieldError]:
+    found = [f"#/{_OWN[name]}" for name in _stand_ins_in(call.__dict__, _OWN)]
     if call.device is not None:
-        values = call.device.__dict__
-        for attribute, name in _OF_DEVICE:
-            value = values[attribute]
-            if type(value) is str and is_stand_in(value, name):
-                yield FieldError("#/device/id" if name == "deviceId" else f"#/device/{name}", SENTENCE)
+        found += [f"#/device/{_OF_DEVICE[name]}" for name in _stand_ins_in(call.device.__dict__, _OF_DEVICE)]
     if call.ids is not None:
-        for attribute, value in call.ids.__dict__.items():
-            if value is not None and is_stand_in(value, attribute):
-                yield FieldError(f"#/ids/{type(call.ids).model_fields[attribute].alias}", SENTENCE)
+        ids = _stand_ins_in(call.ids.__dict__, call.ids.model_fields_set)
+        found += [f"#/ids/{type(call.ids).model_fields[name].alias}" for name in ids]
+    return [FieldError(pointer, SENTENCE) for pointer in found]
+
+
+def _stand_ins_in(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [name for name in names if type(values[name]) is str and is_stand_in(values[name])]
 
 
 def _digests(call: "EventInput") -> Iterator[FieldError]:

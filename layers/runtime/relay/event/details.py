@@ -46,7 +46,7 @@ def _id(value: Any, _region: str | None) -> str | None:  # noqa: ANN401 - JSON
 def _event_id(value: Any, _region: str | None) -> str | None:  # noqa: ANN401 - JSON
     text = value if isinstance(value, str) else _digits(value, 1)
     # The second event of one id is taken for the first sent again: all events of a stand-in would be one.
-    if not text or not text.strip() or is_stand_in(text.strip(), "eventId"):
+    if not text or not text.strip() or is_stand_in(text.strip()):
         return None
     return text if text is not value else f"sha256-{sha256(text)}"
 

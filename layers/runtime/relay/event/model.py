@@ -168,6 +168,10 @@ class Traits(WireModel):
         others = {name: value for name, value in given.items() if name not in _TRAITS and value is not None}
         return {**known, _OTHERS: others} if others else known
 
+    def __hash__(self) -> int:
+        """By the names alone: a default that has no hash is copied with each event."""
+        return hash((self.first_name, self.last_name, self.name))
+
     @model_serializer(mode="wrap")
     def _spread(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
@@ -301,11 +305,13 @@ class Event(EventInput):
 
         A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
         """
-        given = {name: getattr(call, name) for name in EventInput.model_fields if getattr(call, name) is not None}
+        values = call.__dict__
+        given = {name: values[name] for name in EventInput.model_fields if values[name] is not None}
         properties = {**(call.properties or {}), **(call.__pydantic_extra__ or {})}
         milliseconds = int(now.timestamp() * 1000)
         return cls.model_construct(
             **{
+                **_NOTHING_SENT,
                 **given,
                 "type": event_type,
                 "app_id": app_id,
@@ -359,3 +365,7 @@ class Event(EventInput):
             return True
         granted: bool | None = getattr(self.consent, purpose)
         return default if granted is None else granted
+
+
+_NOTHING_SENT = {part: Event.model_fields[part].default for part in ("device", "ids", "consent", "context", "traits")}
+"""The parts of which nothing was sent: pydantic would copy them for each event."""

@@ -27,17 +27,13 @@ def examine(path: Path, value: Any) -> Examined:  # noqa: ANN401 - JSON
     except ValidationError as invalid:
         return Examined(None, sentences(invalid))
     if type(kept) is str:
-        if is_id(path) and is_stand_in(kept, _own_name(path)):
+        if is_id(path) and is_stand_in(kept):
             return Examined(None, SENTENCE)
         if path == ("email",) and not checks.is_email(kept):
             return Examined(None, checks.EMAIL)
         if path[-1] in {"emailSha256", "phoneSha256"} and checks.is_digest_of_nothing(kept):
             return Examined(None, checks.OF_NOTHING)
     return Examined(kept)
-
-
-def _own_name(path: Path) -> str:
-    return "deviceId" if path == ("device", "id") else str(path[-1])
 
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)

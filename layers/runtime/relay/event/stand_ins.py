@@ -9,20 +9,23 @@ WORDS = frozenset({
 })  # fmt: skip
 """In lower case; ids are compared in any case."""
 
+_FIELDS = (
+    *("id", "uid", "customer id", "anonymous id", "device id", "event id", "push token", "previous push token"),
+    *("advertising id", "vendor id", "app set id", "oaid", "amazon aid", "appsflyer id", "ga app instance id"),
+    *("ga client id", "ga session id", "fbp", "fbc", "fb anon id"),
+)
+"""A field's own name stands there where a form or a template was sent as it is."""
+
+_ALL = WORDS | {field.replace(" ", between) for field in _FIELDS for between in ("", "_", "-")}
+
 SENTENCE = "must be an id of its own, not a stand-in such as 'null', 'guest' or zeros"
 
 _TEMPLATE = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}")
 
 
-def is_stand_in(text: str, name: str = "") -> bool:
-    """Whether an id is a word for nobody, zeros, a template that was not expanded, or the name of its own field."""
-    lower = text.lower()
-    return (
-        lower in WORDS
-        or not text.strip("0-")
-        or ("{" in text and bool(_TEMPLATE.search(text)))
-        or (bool(name) and lower[-2:] == name[-2:].lower() and fold(text) == fold(name))
-    )
+def is_stand_in(text: str) -> bool:
+    """Whether an id is a word for nobody, zeros, a template that was not expanded, or the name of a field."""
+    return text.lower() in _ALL or not text.strip("0-") or ("{" in text and bool(_TEMPLATE.search(text)))
 
 
 def fold(name: str) -> str:
@@ -31,11 +34,10 @@ def fold(name: str) -> str:
 
 
 @cache
-def json_schema(*names: str) -> dict[str, str]:
-    """A pattern of JSON Schema for all stand-ins, with the names of the field itself."""
-    words = [_any_case(word) for word in sorted(WORDS)] + ["[-_]*".join(map(_any_case, fold(name))) for name in names]
-    templates = r".*\$\{[^}]*\}.*|.*\{\{[^}]*\}\}.*"
-    return {"pattern": f"^(?:{'|'.join(words)}|[0-]+|{templates})$"}
+def json_schema() -> dict[str, str]:
+    """A pattern of JSON Schema for all stand-ins."""
+    words = "|".join(_any_case(word) for word in sorted(_ALL))
+    return {"pattern": f"^(?:{words}|[0-]+|.*\\$\\{{[^}}]*\\}}.*|.*\\{{\\{{[^}}]*\\}}\\}}.*)$"}
 
 
 def _any_case(text: str) -> str:

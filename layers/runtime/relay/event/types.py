@@ -68,12 +68,9 @@ class OneSentence:
 class NoStandIn:
     """An id that is not a stand-in; ingest checks it, so that a queue's older events are still read."""
 
-    def __init__(self, *names: str) -> None:
-        self.names = names
-
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Says what is no id; `names` are the field's own."""
-        return {**handler(schema), "not": stand_ins.json_schema(*self.names)}
+        """Says what is no id."""
+        return {**handler(schema), "not": stand_ins.json_schema()}
 
 
 class VisibleId(NoStandIn):
@@ -114,7 +111,7 @@ def _check_id(value: str) -> str:
 
 
 def _refuse_stand_in(uid: str) -> str:
-    if stand_ins.is_stand_in(uid, "customerId") or stand_ins.is_stand_in(uid, "uid"):
+    if stand_ins.is_stand_in(uid):
         raise PydanticCustomError("stand_in", "{sentence}", {"sentence": stand_ins.SENTENCE})
     return uid
 
@@ -164,14 +161,10 @@ EVENT_ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.:~-]{1,128}")
 EventId = Annotated[
     str,
     FullMatch(EVENT_ID.pattern, "must be 1 to 128 letters, digits, '_', '.', ':', '~' or '-'"),
-    NoStandIn("eventId"),
+    NoStandIn(),
 ]
-CustomerId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId("customerId", "uid")
-]
-DeviceId = Annotated[
-    str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId("deviceId", "anonymousId", "id")
-]
+CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId()]
+DeviceId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId()]
 TokenUid = Annotated[CustomerId, AfterValidator(_refuse_stand_in)]
 AgentId = Annotated[Text, NoStandIn()]
 LongAgentId = Annotated[LongText, NoStandIn()]
