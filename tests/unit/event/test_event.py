@@ -152,7 +152,11 @@ def test_json_that_is_deeper_or_holds_what_no_agent_takes_is_named(value: Any) -
             "#/loyalty",
             "is given at the top level and in properties; send it once",
         ),
-        ({"customerId": "1", "eventId": "a b"}, "#/eventId", "must be 1 to 64 letters, digits, '_' or '-'"),
+        (
+            {"customerId": "1", "eventId": "a b"},
+            "#/eventId",
+            "must be 1 to 128 letters, digits, '_', '.', ':', '~' or '-'",
+        ),
     ],
 )
 def test_each_fault_is_named_with_its_place(body: Any, pointer: str, detail: str) -> None:

@@ -11,7 +11,7 @@ from relay.event.faults import ROOT, child, to_pointer
 from relay.event.stand_ins import SENTENCE, WORDS, fold, is_stand_in
 
 if TYPE_CHECKING:
-    from relay.event.model import EventInput, EventType
+    from relay.event.model import EventInput, EventType, Traits
 
 REQUIRED: "dict[EventType, list[tuple[str, ...]]]" = {
     "login": [("customerId",)],
@@ -49,6 +49,8 @@ def faults(call: "EventInput", event_type: "EventType") -> list[FieldError]:
     found = missing(call, event_type) + _stand_ins(call)
     if call.__pydantic_extra__:
         found += [*_twice(call), *_misspelt(call)]
+    if call.traits is not None and call.traits.others:
+        found += _misspelt_traits(call.traits)
     if call.email and not is_email(call.email):
         found.append(FieldError("#/email", EMAIL))
     if call.email_sha256 or call.phone_sha256:
@@ -77,7 +79,9 @@ def is_email(text: str) -> bool:
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     try:
-        validate_email(text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=True)
+        validate_email(
+            text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=True, strict=True
+        )
     except EmailNotValidError:
         return False
     return True
@@ -127,6 +131,15 @@ def _misspelt(call: "EventInput") -> Iterator[FieldError]:
         path = known.get(fold(name))
         if path:
             yield FieldError(child(ROOT, name), spelling(to_pointer(path)))
+
+
+def _misspelt_traits(traits: "Traits") -> Iterator[FieldError]:
+    from relay.event.names import fields  # noqa: PLC0415 - as above
+
+    known = fields(type(traits))
+    for name in traits.others:
+        if fold(name) in known:
+            yield FieldError(child("#/traits", name), spelling(f"#/traits/{known[fold(name)]}"))
 
 
 def spelling(pointer: str) -> str:
