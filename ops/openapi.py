@@ -52,7 +52,10 @@ _TEXTS: dict[str, Any] = {
     "EventId": types.EventId,
     "CustomerId": types.CustomerId,
     "DeviceId": types.DeviceId,
+    "AgentId": types.AgentId,
+    "LongAgentId": types.LongAgentId,
     "Email": types.Email,
+    "Sha256": types.Sha256,
     "Phone": types.Phone,
     "Language": types.Language,
     "Moment": types.Timestamp,
@@ -113,6 +116,8 @@ def _event_call(event_type: EventType) -> Schema:
     return {
         **_named(event_type, _SUMMARIES[event_type]),
         "security": _KEY_AND_PERSON,
+        "parameters": [answers.PREFER],
+        "x-lenient-schema": _ref(f"Lenient{_name(event_type)}"),
         "requestBody": _body(
             f"{_name(event_type)}Call", MAX_EVENT_BYTES, examples.EVENTS[event_type], required=required
         ),
@@ -124,6 +129,7 @@ def _batch_call() -> Schema:
     return {
         **_named("batch", f"1 to {MAX_EVENTS} events, each answered on its own"),
         "security": _KEY_AND_PERSON,
+        "parameters": [answers.PREFER],
         "requestBody": _body("Batch", MAX_BATCH_BYTES, examples.BATCH),
         "responses": answers.of(207, 400, 401, 403, 413, 415, 429, 503),
     }
@@ -152,6 +158,7 @@ def _dry_run_call() -> Schema:
     return {
         **_named("dryRun", "What each agent would be sent for an event, for a secret key; sends nothing"),
         "security": _KEY,
+        "parameters": [answers.PREFER],
         "requestBody": _body("Event", MAX_DRY_RUN_BYTES, examples.DRY_RUN),
         "responses": answers.of("dryRun", 400, 401, 403, 413, 415, 429, 503),
     }
@@ -185,7 +192,7 @@ def _parts() -> Schema:
         "Properties": {
             "type": "object",
             "propertyNames": _ref("PropertyName"),
-            "additionalProperties": _ref("PropertyValue"),
+            "additionalProperties": {"anyOf": [_ref("PropertyValue"), {"type": "null"}]},
             "maxProperties": MAX_PROPERTIES,
         },
         "DeviceWithPushToken": _device_with_push_token(),
@@ -214,8 +221,8 @@ def _device_with_push_token() -> Schema:
 
 @cache
 def _said() -> Mapping[str, str]:
-    types = {json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): name for name, kind in _TEXTS.items()}
-    return types | {json.dumps(schema, sort_keys=True): name for name, schema in _JSON.items()}
+    texts = {json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): name for name, kind in _TEXTS.items()}
+    return texts | {json.dumps(schema, sort_keys=True): name for name, schema in _JSON.items()}
 
 
 def _events() -> Schema:
@@ -225,6 +232,7 @@ def _events() -> Schema:
     return {
         **{f"{_name(event_type)}Call": _event(event_type) for event_type in EVENT_TYPES},
         **{f"{_name(event_type)}Event": _typed(event_type) for event_type in EVENT_TYPES},
+        **{f"Lenient{_name(event_type)}": _lenient(event_type) for event_type in EVENT_TYPES},
         "Event": {"oneOf": choice, "discriminator": {"propertyName": "type", "mapping": mapping}},
         "Batch": {
             "type": "object",
@@ -259,8 +267,38 @@ def _event(event_type: EventType) -> Schema:
 
 def _given(optional: Schema) -> Schema:
     """The schema of a field that may not be null."""
-    given: Schema = optional["anyOf"][0]
-    return given
+    said = {name: value for name, value in optional.items() if name == "description"}
+    return {**optional["anyOf"][0], **said}
+
+
+_WHOLE: Schema = {"type": "integer", "minimum": 1, "maximum": types.MAX_SEQUENCE}
+
+
+def _lenient(event_type: EventType) -> Schema:
+    """What is accepted of an event without `Prefer: handling=strict`, whatever its other details hold."""
+    schema: Schema = {"type": "object", "description": "Accepted; whatever else it holds costs itself alone."}
+    choices = [_with(name) for names in REQUIRED.get(event_type, []) for name in names]
+    if event_type == "push_token":
+        device = {"type": "object", "required": ["pushToken"], "properties": {"pushToken": _ref("PushToken")}}
+        device["propertyNames"] = _no_other_spelling("pushToken")
+        names = {"allOf": [_no_other_spelling("device"), _no_other_spelling("devicePushToken")]}
+        choices = [{"required": ["device"], "properties": {"device": device}, "propertyNames": names}]
+    return {**schema, "anyOf": choices} if choices else schema
+
+
+def _with(name: str) -> Schema:
+    kind = {"customerId": "CustomerId", "anonymousId": "DeviceId"}.get(name, "Text")
+    least = -types.MAX_SEQUENCE if kind == "Text" else 1
+    return {
+        "required": [name],
+        "properties": {name: {"anyOf": [_ref(kind), {**_WHOLE, "minimum": least}]}},
+        "propertyNames": _no_other_spelling(name),
+    }
+
+
+def _no_other_spelling(name: str) -> Schema:
+    letters = "[-_]*".join(f"[{letter.lower()}{letter.upper()}]" for letter in name)
+    return {"anyOf": [{"const": name}, {"not": {"pattern": f"^[-_]*{letters}[-_]*$"}}]}
 
 
 def _typed(event_type: EventType) -> Schema:
