@@ -2,8 +2,8 @@
 
 The judge compares what the API took with what the document allows. Of a request that prefers strict handling nothing is
 taken which the schema forbids, and nothing refused which it allows. Of any other, what the schema allows is taken
-without a warning, what `x-lenient-schema` allows is taken, and what the schema forbids is taken with a warning or not at
-all. As schemathesis' hooks (SCHEMATHESIS_HOOKS) it writes what it saw to the file at FUZZ_TALLY.
+without a warning, what `x-lenient-schema` allows is taken, and what the schema forbids is taken with a warning or
+refused. As schemathesis' hooks (SCHEMATHESIS_HOOKS) it writes what it saw to the file at FUZZ_TALLY.
 """
 
 import atexit
@@ -112,7 +112,7 @@ def _judge(document: dict[str, Any], path: str) -> Any:
     }
     single = path.strip("/").replace("-", "_")
 
-    def verdict(item: Any, sound: bool, result: Any, taken: bool, strict: bool, typed: bool) -> str | None:  # noqa: FBT001, PLR0913
+    def verdict(item: Any, result: Any, *, sound: bool, taken: bool, strict: bool, typed: bool) -> str | None:  # noqa: PLR0913
         sound = sound and not _given_twice(item, typed=typed) and not _misspelt(item)
         if strict or single not in {*lenient, "dry_run", "batch"}:
             return None if sound is taken else ("accepted" if taken else "refused")
@@ -126,10 +126,12 @@ def _judge(document: dict[str, Any], path: str) -> Any:
         strict = response.headers.get("Preference-Applied") == "handling=strict"
         if response.status_code != 207:
             taken = response.status_code != 400
-            return verdict(body, whole(body), response.json(), taken, strict, single == "dry_run")
+            return verdict(
+                body, response.json(), sound=whole(body), taken=taken, strict=strict, typed=single == "dry_run"
+            )
         results = response.json()["results"]
         found = [
-            verdict(item, event(item), result, result["status"] == 202, strict, True)  # noqa: FBT003
+            verdict(item, result, sound=event(item), taken=result["status"] == 202, strict=strict, typed=True)
             for item, result in zip(body["events"], results, strict=True)
         ]
         return next(filter(None, found), None)

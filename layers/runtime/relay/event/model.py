@@ -23,6 +23,7 @@ from relay.event.nested import MAX_DEPTH, Nested
 from relay.event.types import (
     MAX_SEQUENCE,
     AgentId,
+    AlsoTakes,
     CustomerId,
     DeviceId,
     Email,
@@ -54,7 +55,7 @@ def _declined(value: object) -> object:
     return False if value == "false" else value
 
 
-PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]
+PushToken = Annotated[LongAgentId | Literal[False], BeforeValidator(_declined), AlsoTakes("false")]
 SafeInteger = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
 PropertyValue = Annotated[
     LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)] | Nested,

@@ -172,6 +172,18 @@ Timestamp = Annotated[datetime, Rfc3339()]
 _IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufffe\uffff]+"
 
 
+class AlsoTakes:
+    """A text that a validator turns into another value before the type is looked at."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Adds it to what the type allows."""
+        known = handler(schema)
+        return {**known, "anyOf": [*known["anyOf"], {"const": self.text, "type": "string"}]}
+
+
 class OwnFormat:
     """What JSON Schema has no word for: a format of our own, which ingest checks."""
 
