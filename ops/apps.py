@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import phonenumbers
 import typer
 from pydantic import ValidationError
 
@@ -44,10 +45,15 @@ def create(
     *,
     name: Annotated[str, typer.Option(help="What people call it.")] = "",
     identity: Identity = "required",
+    region: Annotated[
+        str | None, typer.Option(help="The country (ISO 3166, as in BR) of phone numbers without a country code.")
+    ] = None,
 ) -> None:
     """Makes an app with a public and a secret key, which are shown this once."""
     if not APP_ID.fullmatch(app):
         raise Misused(f"{app!r} cannot be an app's id: it is 1 to 32 of a to z, 0 to 9 and -, a letter first.")
+    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+        raise Misused(f"--region {region}: write a country's two capital letters (ISO 3166), as in BR.")
     if stage.read("apps", app) is not None:
         raise Wrong(f"{app} is there already: choose another id, or relay apps rotate {app} for a new key.")
     # First, so that no app is there whose keys nobody has been shown.
@@ -55,9 +61,10 @@ def create(
     keys: dict[Kind, str] = {"public": new_key(app, "public"), "secret": new_key(app, "secret")}
     now = datetime.now(UTC)
     record = {"name": name, "identity": identity, "keys": [_stored(key, kind, now) for kind, key in keys.items()]}
+    record |= {"region": region} if region else {}
     stage.store(_checked(record), "apps", app, anew=True)
     show.done(
-        {"app": app, "identity": identity, "keys": keys},
+        {"app": app, "identity": identity, **({"region": region} if region else {}), "keys": keys},
         f"App {app} is there. Its keys are shown this once; only their digests are stored.\n"
         f"public  {keys['public']}\nsecret  {keys['secret']}",
     )
@@ -90,6 +97,7 @@ def list_(stage: Stage, show: Show) -> None:
                 "app": app,
                 "name": record.get("name", ""),
                 "identity": record.get("identity", "required"),
+                "region": record.get("region", ""),
                 "public": valid.count("public"),
                 "secret": valid.count("secret"),
                 "identityKey": app in signing,

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from ops.agents import read_file
 from ops.ask import hidden
-from ops.events import COLUMNS, timeline
+from ops.events import COLUMNS, say_warnings, timeline
 from ops.faults import WRONG, Misused, Wrong
 from ops.show import Show, table
 from ops.stage import Stage
@@ -57,6 +57,7 @@ def send(
     event_id: Annotated[str | None, Option("--id", help="eventId; made if absent.")] = None,
     body: Annotated[str | None, Option(help="A JSON file with more of the event; - is standard input.")] = None,
     api: Annotated[str | None, Option(envvar="RELAY_API", help="The API's URL, if it is not the stack's.")] = None,
+    strict: Annotated[bool, Option("--strict", help="Have an event with a wrong detail refused.")] = False,
     wait: Annotated[bool, Option("--wait", help="Follow it until it is settled everywhere.")] = False,
     patience: Annotated[float, Option("--timeout", min=0, help="Seconds to wait at most.")] = 60,
 ) -> None:
@@ -71,7 +72,9 @@ def send(
     if prop:
         event["properties"] = {**event.get("properties", {}), **dict(_pair(text) for text in prop)}
     caller = Api(api or stage.api, key or hidden("Secret key"))
-    accepted = caller.send(PATHS.get(kind, kind), event)
+    accepted = caller.send(PATHS.get(kind, kind), event, strict=strict)
+    if not show.as_json:
+        say_warnings(show, accepted)
     if not wait:
         show.done(accepted, f"Accepted as {accepted['eventId']}.")
         return
@@ -92,17 +95,25 @@ class Api:
     def __init__(self, url: str, key: str) -> None:
         self.url, self.headers = url.rstrip("/"), {"authorization": f"Bearer {key}"}
 
-    def send(self, path: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    def send(self, path: str, event: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         """Sends an event; the API's answer."""
-        return self._asked("POST", path, json=event)
+        prefer = {"prefer": "handling=strict"} if strict else {}
+        return self._asked("POST", path, prefer, json=event)
 
     def receipts(self, event_id: str) -> dict[str, Any]:
         """What became of an event by now."""
         return self._asked("GET", f"events/{event_id}")
 
-    def _asked(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - requests' own arguments
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,  # noqa: ANN401 - requests' own arguments
+    ) -> dict[str, Any]:
         try:
-            answer = requests.request(method, f"{self.url}/{path}", headers=self.headers, timeout=30, **more)
+            headers = {**self.headers, **(headers or {})}
+            answer = requests.request(method, f"{self.url}/{path}", headers=headers, timeout=30, **more)
             document: dict[str, Any] = answer.json()
         except requests.RequestException as fault:
             raise Unanswered(

@@ -76,4 +76,5 @@ def _more(line: Line) -> str:
     said += [f"attempt {line['attempt']}"] if line.get("attempt") else []
     said += [f"again in {line['wait']} s"] if line.get("wait") is not None else []
     said += [f"{line['ms']} ms"] if "ms" in line else []
+    said += [f"normalised or left out: {', '.join(line['warned'])}"] if line.get("warned") else []
     return ", ".join(said)
