@@ -15,7 +15,7 @@ PUBLIC_CALLS = tuple(
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Answers a REQUEST authorizer's event with a policy and `{appId, kind, identity}` for the functions behind it.
+    """Answers a REQUEST authorizer's event with a policy, and `{appId, kind, identity, region}` for the functions.
 
     API Gateway caches the answer per key, so the policy names every call that the key may make, not just this one. The
     usage plan counts the calls of all keys of an app together, by `usageIdentifierKey`.
@@ -43,7 +43,12 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
                 }
             ],
         },
-        "context": {"appId": app_id, "kind": kind, "identity": app.identity},
+        "context": {
+            "appId": app_id,
+            "kind": kind,
+            "identity": app.identity,
+            **({"region": app.region} if app.region else {}),
+        },
         "usageIdentifierKey": keys.usage_key(stage(), app_id),
     }
 

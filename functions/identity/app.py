@@ -17,7 +17,7 @@ from relay.aws import parameters
 from relay.aws.environment import identity_path
 from relay.aws.log import emit_metric, logger
 from relay.errors import InvalidEvent, SettingsUnavailable
-from relay.event.types import CustomerId, WireModel
+from relay.event.types import TokenUid, WireModel
 
 MAX_BODY_BYTES = 4096
 
@@ -35,7 +35,7 @@ def _app(app_id: str) -> str:
 class TokenCall(WireModel):
     """The body of `POST /identity-tokens`: for whom, and for how many seconds (the app's own lifetime if absent)."""
 
-    uid: CustomerId
+    uid: TokenUid
     expires_in: Lifetime | None = None
 
 

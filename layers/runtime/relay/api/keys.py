@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -55,12 +55,16 @@ class Key(BaseModel):
 
 
 class App(BaseModel):
-    """An app's record: its keys, and whether a public key must prove who the customer is."""
+    """An app's record: its keys, whether a public key must prove who the customer is, and where its people are.
+
+    `region` is the country (ISO 3166) by which phone numbers without a country code are read.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
     identity: Literal["required", "optional"] = "required"
+    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     keys: tuple[Key, ...] = ()
 
 

@@ -52,6 +52,11 @@ def json_response(status: HTTPStatus, document: object, headers: Mapping[str, st
     }
 
 
+def with_headers(response: ProxyResponse, headers: Mapping[str, str]) -> ProxyResponse:
+    """The response with further headers."""
+    return {**response, "headers": {**response["headers"], **headers}}
+
+
 def problem_response(status: HTTPStatus, detail: str, faults: Sequence[FieldError] = ()) -> ProxyResponse:
     """A problem: what is wrong, what to do about it, and where in the body each fault is (JSON Pointer)."""
     document = problem_document(status, detail, faults)

@@ -38,6 +38,8 @@ def make_plan(
     """
     if not event.allows(agent.purpose, default=default_consent):
         return Outcome(DeliveryState.SKIPPED, f"consent: {agent.purpose}")
+    if agent.ordered and event.device_unusable and not event.protects:
+        return Outcome(DeliveryState.SKIPPED, "unusable device id")
     if agent.max_age and now - event.occurred_at > agent.max_age:
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
     settings = load()
