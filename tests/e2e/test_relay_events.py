@@ -5,15 +5,23 @@ import signal
 import subprocess
 from collections.abc import Callable
 
+import pytest
 import requests
 
 from local import settings
+from local.cloud import Stack
 from local.deploy import wait_for
 from local.scenario import PHONE
-from tests.e2e.conftest import PATIENCE_SECONDS, Caller
+from tests.e2e.conftest import PATIENCE_SECONDS, Caller, empty_dead_letters
 from tests.e2e.terminal import RELAY, Terminal, plain
 
 Unique = Callable[[], str]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_parked(stack: Stack) -> None:
+    """Drops what other tests have parked, for which `relay status` ends with 1."""
+    empty_dead_letters(stack)
 
 
 def _sent(app: Caller, unique: Unique, *more: str) -> str:
