@@ -15,10 +15,14 @@ SAM := $(CURDIR)/.venv/sam/bin/sam
 export PYTHONPATH := layers/runtime:.
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
+# AWS' own tools read AWS_REGION first; SAM CLI and botocore read AWS_DEFAULT_REGION alone.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -88,20 +92,24 @@ cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help
 bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts, AGAINST a commit
 	@exec $(DEV)/python -m bench $(if $(AGAINST),--against "$(AGAINST)") $(BENCH)
 
-pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)
+pictures: $(ENVIRONMENTS) ## take the pictures of the console and of relay status (needs Chromium)
 	@exec $(DEV)/python -m local.pictures
 
 build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.14 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
-	  $(SAM) build --parameter-overrides $(OVERRIDES)
+	  $(SAM) build --parameter-overrides $(OVERRIDES) 2>&1 | sed '/^Commands you can use next/,$$d'; exit $${PIPESTATUS[0]}
 	@if python$(PYTHON_RUNTIME) -c '' 2>/dev/null; then \
 	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
 	else echo "No python$(PYTHON_RUNTIME) here to compile layer and functions with: starts take twice as long."; fi
 
-deploy: build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
+deploy: credentials build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
 	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES) \
 	  ReleaseDigest=$$($(DEV)/python -m ops.digest .aws-sam/build $(OVERRIDES))
+	@printf '\nWhat is missing, and the command that fixes it:\n  $(DEV)/relay doctor --stage $(STAGE)\n'
+
+credentials: .venv/dev/.ready
+	@$(DEV)/python -m ops.credentials $(STAGE)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \

@@ -140,12 +140,16 @@ class Warm:
 
         Raises:
             AssertionError: the function returned what `is_done` does not take for its work.
+            RuntimeError: its process ended.
         """
         if self._process.stdin is None or self._process.stdout is None:
             raise TypeError("pipes were asked for")
         self._process.stdin.write(json.dumps({"events": events, "between": between}) + "\n")
         self._process.stdin.flush()
-        response = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._function} ended; what it said is above")
+        response = json.loads(line)
         for answer in response["answers"]:
             if not is_done(answer):
                 raise AssertionError(f"{self._function} returned {answer}")

@@ -1,4 +1,4 @@
-"""Builds and deploys the real template with the real SAM CLI, and stores what an owner would: an app, settings."""
+"""Builds and deploys the real template with the real SAM CLI, and stores an app and settings as an owner does."""
 
 import compileall
 import hashlib

@@ -19,6 +19,7 @@ from relay.delivery.retry import MAX_WAIT
 from relay.event.model import Event
 from relay.ledger.device_order import digest_owner
 
+CENT = 0.01
 UNIT_BYTES = 8192
 """What one read request unit reads of a scan that need not be consistent. Source: DynamoDB developer guide, 2026-11."""
 
@@ -83,7 +84,7 @@ def forget(
 
 def _print(show: Show, document: dict[str, Any]) -> None:
     queues = document["queues"]
-    show.done(document, f"{document['rows']} rows of devices and {document['messages']} parked messages deleted.")
+    show.done(document, f"Deleted: rows of devices {document['rows']}, parked messages {document['messages']}.")
     show.say(
         f"{queues['messages']} messages of anybody wait in queues, which cannot be searched: the last of them ends, "
         f"or is parked, by {queues['settledBy']}; what is parked is gone by {queues['emptyBy']}. "
@@ -193,6 +194,6 @@ def _scan_cost(table: str) -> str:
     usd = units * USD_PER_MILLION_UNITS / 1_000_000
     return (
         f"--customer scans the table: {rows:,} rows, {size / 1e6:,.1f} MB, {units:,.0f} read units, "
-        f"about {usd:.2f} USD on demand (us-east-1 list price). "
+        f"{f'about {usd:.2f}' if usd >= CENT else 'less than 0.01'} USD on demand (us-east-1 list price). "
         "With provisioned capacity the scan competes with deliveries."
     )

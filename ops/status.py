@@ -106,10 +106,11 @@ def _findings(stage: Stage, agents: list[Row]) -> Iterator[Finding]:
         what = f"{undelivered} messages could not be delivered to an agent's queue"
         yield Finding("undelivered", what, "wrong", stage.relay("doctor"))
     for row in agents:
-        yield from _agent_findings(stage, row)
+        yield from agent_findings(stage, row)
 
 
-def _agent_findings(stage: Stage, row: Row) -> Iterator[Finding]:
+def agent_findings(stage: Stage, row: Row) -> Iterator[Finding]:
+    """Yields what is wrong with an agent by its row of the status."""
     agent = str(row["agent"])
     if row["parked"]:
         yield Finding(agent, f"{row['parked']} parked", "wrong", stage.relay("parked", "list", agent))

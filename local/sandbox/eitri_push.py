@@ -44,7 +44,7 @@ class Device:
         if sequence <= self.sequence and not ties:
             return False
         self.sequence, self.last_type = sequence, kind
-        # The newest message says all: whoever it names is on the device, and nobody after a logout.
+        # The newest message decides: its customer is on the device, or nobody after a logout.
         self.customer = None if kind == LOGOUT else message.get("customer", {}).get("id")
         if kind == PUSH_REMOVED:
             self.push_token = None

@@ -100,7 +100,7 @@ class Caller:
         return seen[-1]
 
     def settled(self, event_id: str) -> dict[str, dict[str, Any]]:
-        """The receipts of an event once it is settled at every agent that is told of it."""
+        """The receipts of an event once it is settled at every agent that receives it."""
         seen: list[dict[str, dict[str, Any]]] = [{}]
 
         def look() -> bool:

@@ -1,4 +1,4 @@
-"""What schemathesis is told beside docs/openapi.json, cases by chance, and a judge of every answer.
+"""What schemathesis needs beside docs/openapi.json, cases by chance, and a judge of every answer.
 
 The judge compares what the API took with what the document allows: nothing is taken which it forbids, and nothing
 refused which it allows. As schemathesis' hooks (SCHEMATHESIS_HOOKS) it writes what it saw to the file at FUZZ_TALLY.

@@ -145,7 +145,7 @@ def _with_marked_secrets(known: dict[str, dict[str, Any]]) -> dict[str, dict[str
 
 
 def _tell(stack: Stack, agents: dict[str, dict[str, Any]]) -> None:
-    """Changes the agents' credentials at the agents and in SSM: a function's own are refused once, and read afresh."""
+    """Changes the agents' credentials at the agents and in SSM: a function's own are refused once, and read again."""
     ssm = Cloud(stack.aws_endpoint, stack.region).client("ssm")
     for name, agent in agents.items():
         requests.put(f"{stack.sandbox_url}/_credentials/{name}", json=agent, timeout=10).raise_for_status()

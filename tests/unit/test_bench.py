@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(["layers/runtime", "."])}
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     output = tmp_path_factory.mktemp("bench") / "bench.json"
     ran = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-m", "bench", "--quick", "--output", str(output)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(["layers/runtime", "."])},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
@@ -38,7 +40,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_two_commits_take_turns_and_each_row_says_their_ratio(tmp_path: Path) -> None:
     output = tmp_path / "against.json"
     command = [sys.executable, "-m", "bench", "--quick", "--against", "HEAD", "--output", str(output)]
-    ran = subprocess.run([*command, "cold", "mapping"], capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    ran = subprocess.run([*command, "cold", "mapping"], capture_output=True, text=True, check=False, env=ENVIRONMENT)  # noqa: S603 - our own code
     assert ran.returncode == 0, ran.stderr
     parts = json.loads(output.read_text())["parts"]
     assert parts.keys() == {"starts against", "mapping against"}
@@ -51,7 +53,7 @@ def test_two_commits_take_turns_and_each_row_says_their_ratio(tmp_path: Path) ->
 
 def test_a_commit_that_git_does_not_know_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "--against", "no-such-commit", "--output", str(tmp_path / "none.json")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)  # noqa: S603 - our own code
     assert ran.returncode == 2
     assert "git knows no commit 'no-such-commit' here" in ran.stderr
 
@@ -84,7 +86,7 @@ def test_a_delivery_among_others_logs_four_hundred_bytes_at_most(told: dict[str,
 
 
 def test_a_delivery_makes_no_call_to_ssm_while_its_settings_are_warm(told: dict[str, Any]) -> None:
-    # Each crew of the first of the two batches reads them.
+    # Each chunk of the first of the two batches reads them.
     for row in told["parts"]["delivery"]:
         assert round(row["more"]["calls"]["ssm.GetParameter"] * row["more"]["batch"] * 2) <= MAX_CHUNKS_IN_FLIGHT
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bench import cost
+from bench.template import deployed
 from local.sandbox import exchange
 from ops import reference
 from relay.agent.definition import Agent
@@ -184,3 +186,17 @@ def test_the_sandbox_of_the_recipe_accepts_what_its_agent_sends() -> None:
     assert (list(result.violations), result.work().status) == ([], 200)
     sandboxed.reset()
     assert sandboxed.state()
+
+
+def test_the_cost_while_idle_is_one_number_everywhere_with_what_it_is_made_of() -> None:
+    template = deployed()
+    parts = cost.idle(template)
+    polling, alarms = (parts[name] for name in ("SQS, receivers that wait", "Alarms"))
+    free_alarms = min(template.alarm_metrics, 10) * 0.10
+    listed = sum(parts.values())
+    paid = listed - cost.given(template, polling)
+    alone = {"polling": paid - (alarms - free_alarms), "alarms": alarms - free_alarms, "all": paid, "listed": listed}
+    for document in ("README.md", "docs/deploying.md"):
+        text = Path(document).read_text()
+        assert [name for name, usd in alone.items() if f"{usd:.2f}" not in text] == []
+        assert "about 3 USD" not in text

@@ -67,7 +67,7 @@ class TopicUnavailable(RelayError):
 
 
 class Skip(RelayError):
-    """The event has nothing for this agent, or may not be told to it; the reason is one of a few fixed sentences."""
+    """The event has nothing for this agent, or may not be sent to it; the reason is one of a few fixed sentences."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -131,14 +131,14 @@ def _refused(code: str) -> ClientError:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (_refused("AccessDeniedException"), "may not do GetParameter"),
+        (_refused("AccessDeniedException"), "may not call GetParameter"),
         (_refused("ExpiredTokenException"), "does not accept these credentials"),
         (_refused("ThrottlingException"), "try again in a minute"),
         (_refused("SomethingElse"), "refused GetParameter"),
         (NoCredentialsError(), "aws sso login"),
         (NoRegionError(), "AWS_REGION"),
         (EndpointConnectionError(endpoint_url="https://example.com"), "AWS_ENDPOINT_URL"),
-        (BotoCoreError(), "AWS cannot be asked"),
+        (BotoCoreError(), "AWS cannot be called"),
     ],
 )
 def test_what_aws_says_becomes_one_sentence_that_says_what_to_do(

@@ -68,7 +68,8 @@ def test_is_healthy_and_shows_a_page(sandbox: Sandbox) -> None:
     assert status == 200
     assert "<title>" in page
     files = [page, *(file.read_text() for file in Path("local/sandbox/page").glob("*.[jc]s*"))]
-    assert all(f"{name}: " in "".join(files) for name in sandbox.agents)
+    about = call(sandbox, "GET", "/_console")[1]
+    assert [agent["name"] for agent in about["agents"]] == list(sandbox.agents)
     # Nothing is fetched from elsewhere.
     assert not any(re.search(r"https?://(?!www\.w3\.org/2000/svg)", file) for file in files)
 
