@@ -181,6 +181,7 @@ function retryAfter(text) {
 export function createSessionRelay(options = {}) {
   const { url, key, identityToken, storage, network } = options;
   const base = String(url).replace(/\/+$/, "");
+  const isUsable = Boolean(url) && typeof key === "string" && !/^sk_/.test(key);
 
   const report = (listener, value) => {
     try {
@@ -214,6 +215,7 @@ export function createSessionRelay(options = {}) {
   /** The queue, oldest first: each entry has its cell, its event, and whether its clock was never checked. */
   const queue = () => keys().map((cell) => ({ cell, ...get(cell) })).filter(({ event }) => event);
   const put = ({ cell, event, isRaw }) => set(cell, { event, isRaw });
+  let room = { events: 0, size: 0 };
 
   function makeRoom() {
     const first = queue().find(({ event }) => event.type === "track");
@@ -221,17 +223,20 @@ export function createSessionRelay(options = {}) {
     return Boolean(first);
   }
 
-  function keepBounds() {
-    const sizes = keys().map((cell) => store.read(cell).length);
-    let size = sizes.reduce((sum, one) => sum + one, 0);
-    let length = sizes.length;
-    if (length <= MAX_EVENTS && size <= MAX_STORED) return;
+  /** Drops what there is no room for. All is measured only when what was added since may not fit: other tabs add too. */
+  function keepBounds(added) {
+    room.events -= 1;
+    room.size -= added;
+    if (room.events >= 0 && room.size >= 0) return;
+    const cells = keys();
+    room = { events: MAX_EVENTS - cells.length, size: cells.reduce((left, cell) => left - store.read(cell).length, MAX_STORED) };
+    if (room.events >= 0 && room.size >= 0) return;
     const candidates = queue().map((entry) => ({ entry, at: rank(entry.event) })).filter(({ at }) => at < 9);
     candidates.sort((one, other) => one.at - other.at || (one.entry.cell < other.entry.cell ? -1 : 1));
     for (const { entry } of candidates) {
-      if (length <= MAX_EVENTS && size <= MAX_STORED) return;
-      length -= 1;
-      size -= store.read(entry.cell).length;
+      if (room.events >= 0 && room.size >= 0) return;
+      room.events += 1;
+      room.size += store.read(entry.cell).length;
       drop(entry, "full", "The queue is full.");
     }
   }
@@ -299,8 +304,9 @@ export function createSessionRelay(options = {}) {
   }
 
   function add(type, moment, more) {
-    put(make(type, moment, more));
-    keepBounds();
+    const entry = make(type, moment, more);
+    put(entry);
+    keepBounds((store.read(entry.cell) || "").length);
   }
 
   /** The logout of whoever is here, and in the same write a new visitor, of whom nothing is known. */
@@ -308,7 +314,7 @@ export function createSessionRelay(options = {}) {
     const left = make("logout", { at, facts });
     set("w", { visitor: uuid(now()), left });
     who();
-    keepBounds();
+    keepBounds(JSON.stringify(left).length);
   }
 
   function arrive(uid, token, moment) {
@@ -380,6 +386,7 @@ export function createSessionRelay(options = {}) {
   let isInFlight = false;
   let isOnline = true;
   let fails = 0;
+  let unreached = 0;
   let refusals = 0;
   let until = 0;
   let limit = MAX_BATCH;
@@ -393,7 +400,7 @@ export function createSessionRelay(options = {}) {
     return started;
   }
 
-  const isReady = () => Boolean(url && key) && isOnline && !(isWeb && navigator.onLine === false);
+  const isReady = () => isUsable && isOnline && !(isWeb && navigator.onLine === false);
 
   /** Milliseconds until the next attempt; a wait that is longer than there are was set by another clock. */
   function waiting() {
@@ -430,15 +437,16 @@ export function createSessionRelay(options = {}) {
 
   async function work() {
     for (;;) {
-      const entries = queue();
-      tidy(entries);
-      if (!entries.length || !isReady()) return;
+      if (!isReady()) return;
       const left = waiting();
       clearTimeout(timer);
       if (left > 0) {
         timer = after(left, send);
         return;
       }
+      const entries = queue();
+      tidy(entries);
+      if (!entries.length) return;
       const { batch, ask } = take(entries);
       if (ask) await refresh(ask);
       else if (batch.length) await settle(batch, await post(batch));
@@ -522,7 +530,8 @@ export function createSessionRelay(options = {}) {
       if (batch.length > 1) limit = Math.floor(batch.length / 2);
       else if (!isOurs || one(batch[0], { ...document, status })) wait(retry);
     } else if (status === 408 || status === 429 || status >= 500 || status < 400) {
-      if (status || fails < 2 || !(await isForbiddenPage())) wait(retry);
+      unreached = status ? 0 : unreached + 1;
+      if (unreached < 3 || !(await isForbiddenPage())) wait(retry);
       else pause("cors", "The relay is there, and does not let this page call it: see AllowedOrigins.");
     } else {
       if (retry) set("r", { at: Date.now() + retry });
@@ -560,9 +569,11 @@ export function createSessionRelay(options = {}) {
     return false;
   }
 
-  /** Whether the relay answers, but not this page: browsers tell pages of the one as of the other. */
+  /** Whether the relay answers, but not this page: a page cannot tell that from no network. */
   const isForbiddenPage = () =>
-    page ? fetch(`${base}/health`, { mode: "no-cors", credentials: "omit" }).then(() => true, () => false) : false;
+    page && /^https?:/.test(base) && !`${base}/`.startsWith(`${location.origin}/`)
+      ? fetch(`${base}/health`, { mode: "no-cors", credentials: "omit" }).then(() => true, () => false)
+      : false;
 
   /** Learns how wrong the device's clock is; what was captured before that is known is corrected, once. */
   function learn(date, began) {
@@ -634,7 +645,7 @@ export function createSessionRelay(options = {}) {
     await send();
   }
 
-  if (!url || !key || /^sk_/.test(key)) mistake("createSessionRelay needs url and a public key (pk_...).");
+  if (!isUsable) mistake("createSessionRelay needs url and a public key (pk_...).");
   if (options.consent) setConsent(options.consent);
   if (network) {
     network((state) => {
