@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.api import topic
-from relay.api.batch import parse_batch, spread_sequences, typed
+from relay.api.batch import carries_token, parse_batch, spread_sequences, typed
 from relay.api.body import Body, too_large
 from relay.api.body import read as read_body
 from relay.api.caller import Caller
@@ -56,7 +56,7 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
 def _answered(request: Mapping[str, Any]) -> ProxyResponse:
     call = request["resource"].strip("/")
     try:
-        caller = Caller.from_request(request, datetime.now(UTC))
+        caller = Caller.from_request(request)
         if call == "batch":
             return _batch(read_body(request, MAX_BATCH_BYTES), caller)
         return _single(read_body(request, MAX_EVENT_BYTES), caller, call)
@@ -76,6 +76,8 @@ def _single(body: Body, caller: Caller, call: str) -> ProxyResponse:
 def _batch(body: Body, caller: Caller) -> ProxyResponse:
     """Answers 207: one result for each event, in their order, as it would have been answered alone."""
     items, faults = parse_batch(body)
+    if not all(map(carries_token, items)):
+        caller.verify_header(datetime.now(UTC))
     taken = [_item(item, faults.get(position, []), caller) for position, item in enumerate(items)]
     outcomes = _accept(spread_sequences(taken))
     return json_response(HTTPStatus.MULTI_STATUS, {"results": [_result(outcome) for outcome in outcomes]})
@@ -103,7 +105,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 def _event(text: str | bytes, caller: Caller, event_type: EventType) -> Event:
     """The event that a JSON text is, bound to the person who is proven to send it."""
     now = datetime.now(UTC)
-    call = caller.apply_identity(EventInput.parse(text, event_type, verified_customer_id=caller.verified_customer_id))
+    call = caller.apply_identity(EventInput.parse(text, event_type), now)
     return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.token_required)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from relay.api.body import Body
 from relay.errors import FieldError, InvalidEvent, RelayError
 from relay.event.faults import NOT_AN_OBJECT, ROOT, TOO_DEEP, child
-from relay.event.model import EVENT_TYPES, MAX_SEQUENCE, Event, EventType
+from relay.event.model import EVENT_TYPES, MAX_SEQUENCE, Event, EventType, is_token_name
 
 MAX_EVENTS = 100
 _OF_EVENT = re.compile(r"#/events/([0-9]+)(.*)", re.DOTALL)
@@ -51,6 +51,11 @@ def spread_sequences(taken: list[Event | RelayError]) -> list[Event | RelayError
         else:
             counted.append(outcome)
     return counted[::-1]
+
+
+def carries_token(item: object) -> bool:
+    """Whether an event of a batch carries an identity token of its own, which outranks the header's."""
+    return isinstance(item, dict) and any(is_token_name(name) and item[name] is not None for name in item)
 
 
 def typed(document: object) -> tuple[EventType, bytes]:

@@ -1,9 +1,11 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
+import unicodedata
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from relay.encoding import sha256
@@ -160,10 +162,16 @@ class EventInput(WireModel):
     ids: Ids | None = None
     consent: Consent | None = None
     context: Context | None = None
+    _identity_tokens: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def identity_tokens(self) -> tuple[str, ...]:
+        """The identity tokens that the body itself carried, however their name was spelled: no part of the event."""
+        return self._identity_tokens
 
     @classmethod
-    def parse(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
-        """A caller's JSON text as a call of this type; the customer, where it names none, is the one proven by a token.
+    def parse(cls, body: str | bytes, event_type: EventType) -> Self:
+        """A caller's JSON text as a call of this type.
 
         Raises:
             InvalidEvent: with every fault and its place.
@@ -174,11 +182,10 @@ class EventInput(WireModel):
             from relay.event.explain import field_errors  # noqa: PLC0415 - see its first line
 
             raise InvalidEvent(field_errors(invalid, body)) from None
+        call._identity_tokens = tuple(_take_tokens(call))
         faults = [*_missing(call, event_type), *_given_twice(call)]
         if faults:
             raise InvalidEvent(faults)
-        if call.customer_id is None and verified_customer_id is not None:
-            return call.model_copy(update={"customer_id": verified_customer_id})
         return call
 
 
@@ -296,6 +303,28 @@ def _missing(call: EventInput, event_type: EventType) -> list[FieldError]:
     if event_type == "push_token" and (call.device is None or call.device.push_token is None):
         faults.append(FieldError("#/device/pushToken", "the token, or false when push is declined, is required"))
     return faults
+
+
+_TOKEN_NAMES = {"identitytoken", "xidentitytoken"}
+
+
+def is_token_name(name: str) -> bool:
+    """Whether a name is a spelling of `identityToken`, as in identity_token: its value is a credential, never a property."""
+    if "token" not in name.lower() and name.isascii():
+        return False
+    letters = filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold())
+    return "".join(letters) in _TOKEN_NAMES
+
+
+def _take_tokens(call: EventInput) -> Iterator[str]:
+    """The identity tokens among what would be properties; they are taken away there."""
+    loose: dict[str, Any] = call.__pydantic_extra__ or {}
+    for name in [name for name in loose if is_token_name(name)]:
+        token = loose.pop(name)
+        if token is not None:
+            yield token
+    for name in [name for name in call.properties or {} if is_token_name(name)]:
+        del (call.properties or {})[name]
 
 
 def _given_twice(call: EventInput) -> list[FieldError]:
