@@ -25,6 +25,10 @@ window.start = (options) => {
 };
 </script>"""
 
+WORKER = """import { createSessionRelay } from "/session-relay.js";
+Object.assign(self, { create: createSessionRelay, told: [] });
+self.onmessage = async ({ data }) => postMessage(await eval(data));"""
+
 Event = dict[str, Any]
 Result = dict[str, Any]
 
@@ -173,7 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The app's page, its worker, the client; and the relay's health."""
-        files = {"/": ("text/html", PAGE), "/session-relay.js": ("text/javascript", CLIENT.read_text(encoding="utf-8"))}
+        files = {
+            "/": ("text/html", PAGE),
+            "/worker.js": ("text/javascript", WORKER),
+            "/session-relay.js": ("text/javascript", CLIENT.read_text(encoding="utf-8")),
+        }
         kind, text = files.get(self.path.partition("?")[0], ("application/json", '{"status":"ok"}'))
         self._send(Fault(200, {"Content-Type": kind}, text))
 
