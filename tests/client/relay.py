@@ -1,6 +1,7 @@
 """A relay of a few lines that fails as it is asked to, for tests of the client: what it accepts, and in which order."""
 
 import base64
+import itertools
 import json
 import threading
 import time
@@ -29,6 +30,8 @@ WORKER = """import { createSessionRelay } from "/session-relay.js";
 Object.assign(self, { create: createSessionRelay, told: [] });
 self.onmessage = async ({ data }) => postMessage(await eval(data));"""
 
+_NUMBERS = itertools.count()
+
 Event = dict[str, Any]
 Result = dict[str, Any]
 
@@ -45,7 +48,7 @@ class Fault:
 
 def token(uid: str, expires_in: float = 3600.0) -> str:
     """An identity token as far as a client can read it; nobody checks its signature here."""
-    claims = {"kind": "USER", "uid": uid, "exp": int(time.time() + expires_in)}
+    claims = {"kind": "USER", "uid": uid, "exp": int(time.time() + expires_in), "jti": next(_NUMBERS)}
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256"}, claims)]
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in [*parts, b"signature"])
 

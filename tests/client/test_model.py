@@ -91,8 +91,7 @@ class Phone(RuleBasedStateMachine):
         self.app.page.evaluate("(tokens) => { window.tokens = tokens; }", self.tokens)
 
     def _renew(self, person: str) -> None:
-        self.number += 1
-        self.tokens[person] = token(person, 3600 + self.number)
+        self.tokens[person] = token(person)
         self.model.ended.discard(person)
 
     @rule(person=st.sampled_from(PEOPLE), call=st.sampled_from(["notifyLogin", "signup"]))
@@ -128,7 +127,7 @@ class Phone(RuleBasedStateMachine):
         if self.model.person or self.model.push:
             self.model.leaves()
         else:
-            self.model.visitor += 1
+            self.model.visitor, self.model.push = self.model.visitor + 1, None
 
     @rule(call=st.sampled_from(["open", "identify"]))
     def does(self, call: str) -> None:
@@ -176,7 +175,7 @@ class Phone(RuleBasedStateMachine):
         self.model.ended.add(person)
         if self.model.person == person:
             # The app has another at once, for as long as its person is here.
-            self.tokens[person] = token(person, 3600 + self.number)
+            self.tokens[person] = token(person)
             self._hands_over()
 
     @rule()
