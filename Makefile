@@ -127,12 +127,13 @@ lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 	done
 
 clean: down ## remove everything that make made
-	rm -rf .venv .local .aws-sam clients/javascript/node_modules
+	rm -rf .venv .local .aws-sam
 
 .local/client.ready: clients/javascript/package-lock.json
 	@echo "Installing the client's tools (once; some seconds)"
-	@mkdir -p .local
-	@if npm ci --silent --prefix clients/javascript; then touch $@; \
+	@mkdir -p .local/client
+	@cp clients/javascript/package*.json clients/javascript/.npmrc .local/client
+	@if npm ci --silent --prefix .local/client; then touch $@; \
 	elif [ -n "$$REQUIRE_NODE" ]; then exit 1; \
 	else echo "They cannot be had here: the tests of the client's types and size are skipped."; fi
 

@@ -56,7 +56,7 @@ export interface Consent {
   tcf?: { policyVersion: number; cmpSdkId: number; cmpSdkVersion: number; tcString: string };
 }
 
-/** What an event may say besides; a string under any other name is a property. */
+/** What else an event may say; a string under any other name is a property. */
 export interface EventInput {
   /** As in `ana@example.com`. */
   email?: string;
@@ -154,7 +154,7 @@ export interface Pending {
 
 /** Every call resolves to undefined once what it did is stored, and never rejects. */
 export interface SessionRelay {
-  /** A person logged in. Whoever was logged in before is logged out first. */
+  /** A person logged in. Another person who was logged in is logged out first. */
   notifyLogin(input: NotifyLoginInput): Promise<undefined>;
   /** The person logged out. Nothing after it carries the person, the visitor's id or the push token. */
   notifyLogout(): Promise<undefined>;
@@ -170,7 +170,7 @@ export interface SessionRelay {
   pushToken(token: string | false): Promise<undefined>;
   /** Who is logged in, and the token that proves it; sends no event. */
   setIdentity(uid: string, token?: string): Promise<undefined>;
-  /** Logs out whoever is logged in; the next events are a new visitor's. */
+  /** Logs out the person who is logged in; the next events are a new visitor's. */
   reset(): Promise<undefined>;
   /** What the person allows from now on; kept until it is set again. */
   setConsent(consent: Consent): Promise<undefined>;

@@ -80,7 +80,7 @@ function webFacts() {
 }
 
 /** The browser's storage, a cell a key, so that two tabs never overwrite each other's events; null where refused. */
-function tabStorage(makeRoom, tell) {
+function tabStorage(makeRoom, report) {
   const prefix = NAME + ".";
   const refused = {};
   let area;
@@ -105,7 +105,7 @@ function tabStorage(makeRoom, tell) {
       // What stood there before must not come back: it may name a person who has left.
       area.removeItem(prefix + key);
       refused[key] = text;
-      tell();
+      report();
     },
     erase(key) {
       delete refused[key];
@@ -136,7 +136,7 @@ function documentStorage(storage, makeRoom, tell) {
         // As above: tracks make room.
       }
     } while (makeRoom());
-    tell();
+    report();
     // The person whom the stored document names has left.
     if (person !== cells.w && storage.removeItem) await Promise.resolve(storage.removeItem(NAME)).catch(() => {});
   }
@@ -154,7 +154,7 @@ function documentStorage(storage, makeRoom, tell) {
     ready: Promise.resolve().then(() => storage && storage.getItem(NAME)).then((text) => {
       cells = parse(text) || {};
       person = cells.w;
-    }, tell),
+    }, report),
   };
 }
 
@@ -309,7 +309,7 @@ export function createSessionRelay(options = {}) {
     keepBounds((store.read(entry.cell) || "").length);
   }
 
-  /** The logout of whoever is here, and in the same write a new visitor, of whom nothing is known. */
+  /** The logout of the person who is here, and in the same write a new visitor, of whom nothing is known. */
   function leave({ at, facts }) {
     const left = make("logout", { at, facts });
     set("w", { visitor: uuid(now()), left });
@@ -569,7 +569,7 @@ export function createSessionRelay(options = {}) {
     return false;
   }
 
-  /** Whether the relay answers, but not this page: a page cannot tell that from no network. */
+  /** Whether the relay answers, but not this page: to a page that looks like no network. */
   const isForbiddenPage = () =>
     page && /^https?:/.test(base) && !`${base}/`.startsWith(`${location.origin}/`)
       ? fetch(`${base}/health`, { mode: "no-cors", credentials: "omit" }).then(() => true, () => false)

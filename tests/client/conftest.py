@@ -35,15 +35,15 @@ class App:
         self.page.wait_for_function("'start' in window")
         return self.start(options)
 
-    def told(self, number: int = 0) -> list[dict[str, Any]]:
+    def reported(self, number: int = 0) -> list[dict[str, Any]]:
         """What onError was given, once it was given as much as that."""
-        self.page.wait_for_function(f"told.length >= {number}")
-        errors: list[dict[str, Any]] = self.page.evaluate("told")
+        self.page.wait_for_function(f"reported.length >= {number}")
+        errors: list[dict[str, Any]] = self.page.evaluate("reported")
         return errors
 
     def codes(self, number: int = 0) -> list[str]:
         """The codes that onError was given, likewise."""
-        return [error["code"] for error in self.told(number)]
+        return [error["code"] for error in self.reported(number)]
 
     def pending(self) -> list[str]:
         """The types of the events that wait."""
@@ -55,7 +55,7 @@ class App:
             self.call("flush()")
             if not self.pending():
                 return
-        raise AssertionError(f"still waiting: {self.pending()}, told: {self.told()}")
+        raise AssertionError(f"still waiting: {self.pending()}, reported: {self.reported()}")
 
     def storage(self) -> str:
         """All that the page's storage holds."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "clients/javascript"
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "clients/javascript"
 LIMIT_SECONDS = 60
 
 
@@ -17,7 +18,13 @@ def run(*command: str, text: str | None = None) -> str:
     if program is None:
         _absent("no Node here: apt-get install nodejs")
     ended = subprocess.run(  # noqa: S603 - the package's own commands
-        [str(program), *command[1:]], cwd=PACKAGE, input=text, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS
+        [str(program), *command[1:]],
+        cwd=PACKAGE,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
     )
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     return ended.stdout
@@ -25,7 +32,7 @@ def run(*command: str, text: str | None = None) -> str:
 
 def tool(name: str, *arguments: str) -> str:
     """What a tool of the package's lock prints."""
-    program = PACKAGE / "node_modules/.bin" / name
+    program = ROOT / ".local/client/node_modules/.bin" / name
     if not program.exists():
         _absent("the package's tools are not installed: make .local/client.ready")
     return run("node", str(program), *arguments)

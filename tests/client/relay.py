@@ -17,17 +17,18 @@ CLIENT = Path(__file__).resolve().parents[2] / "clients/javascript/session-relay
 KEY = "pk_demo_example"
 PATIENCE_SECONDS = 20.0
 
-PAGE = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>An app</title><script type="module">
+PAGE = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>An app</title>
+<script type="module">
 import { createSessionRelay } from "/session-relay.js";
-Object.assign(window, { told: [], warned: [], asked: [], create: createSessionRelay });
+Object.assign(window, { reported: [], warned: [], asked: [], create: createSessionRelay });
 window.start = (options) => {
-  window.relay = createSessionRelay({ url: "/v1", key: "pk_demo_example", onError: (one) => told.push(one),
+  window.relay = createSessionRelay({ url: "/v1", key: "pk_demo_example", onError: (one) => reported.push(one),
     onWarning: (one) => warned.push(one), ...options });
 };
 </script>"""
 
 WORKER = """import { createSessionRelay } from "/session-relay.js";
-Object.assign(self, { create: createSessionRelay, told: [] });
+Object.assign(self, { create: createSessionRelay, reported: [] });
 self.onmessage = async ({ data }) => postMessage(await eval(data));"""
 
 _NUMBERS = itertools.count()
@@ -205,7 +206,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     def _send(self, answer: Fault) -> None:
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(answer.body.encode())), **answer.headers}
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(answer.body.encode())),
+            **answer.headers,
+        }
         if self.relay.pages_may_call and "Origin" in self.headers:
             headers |= {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Date, Retry-After"}
         self.send_response_only(answer.status)

@@ -39,7 +39,7 @@ class Model:
     arrived: list[dict[str, Any]] = field(default_factory=list)
 
     def happens(self, kind: str, **more: Any) -> None:
-        """An event of whoever is here."""
+        """An event of the person who is here."""
         self.waiting.append({"type": kind, "who": self.person, "visitor": self.visitor, "push": self.push, **more})
 
     def leaves(self) -> None:
@@ -48,7 +48,7 @@ class Model:
         self.visitor, self.person, self.push = self.visitor + 1, None, None
 
     def arrives(self, person: str) -> None:
-        """A person comes; whoever was here leaves."""
+        """A person comes; the one who was here leaves."""
         if self.person not in {None, person}:
             self.leaves()
         self.person = person
@@ -77,7 +77,8 @@ class Phone(RuleBasedStateMachine):
         self.relay.must_prove = True
         self.app.page.goto(self.app.url)
         self.app.page.evaluate("localStorage.clear()")
-        self.model, self.tokens, self.number = Model(), {}, 0
+        self.model, self.number = Model(), 0
+        self.tokens: dict[str, str] = {}
         for person in PEOPLE:
             self._renew(person)
         self._starts()

@@ -25,7 +25,11 @@ def test_the_types_take_what_apps_write_and_refuse_what_they_must_not() -> None:
 def test_the_types_name_every_method_of_the_client() -> None:
     source, types = CLIENT.read_text(), CLIENT.with_suffix(".d.ts").read_text()
     returned = source[source.rindex("  return {\n") :]
-    methods = {line.strip().split(":")[0].rstrip(",") for line in returned.splitlines() if line.startswith("    ") and line[4] != " "}
+    methods = {
+        line.strip().split(":")[0].rstrip(",")
+        for line in returned.splitlines()
+        if line.startswith("    ") and line[4] != " "
+    }
     declared = types[types.index("interface SessionRelay") :]
     for method in methods - {"}", "})"}:
         assert f"  {method}(" in declared, method

@@ -27,7 +27,7 @@ def test_an_expired_token_is_renewed_once_and_everything_goes_on(
     relay.wait_for("login ana-1", "seen", "seen again")
     assert [event["identityToken"] for event in relay.accepted] == [first, second, second]
     assert app.page.evaluate("asked") == ["ana-1", "ana-1"]
-    assert app.told() == []
+    assert app.reported() == []
 
 
 def test_a_login_waits_for_the_token_that_set_identity_brings(app: App, relay: Relay) -> None:
@@ -67,7 +67,10 @@ def test_of_a_person_who_left_and_whose_token_ended_only_the_logout_is_sent_with
     app.page.wait_for_timeout(1100)
     profile.set_offline(offline=False)
     relay.wait_for("logout", "of the next visitor")
-    assert [(error["code"], error["type"]) for error in app.told(2)] == [("identity", "login"), ("identity", "track")]
+    assert [(error["code"], error["type"]) for error in app.reported(2)] == [
+        ("identity", "login"),
+        ("identity", "track"),
+    ]
     assert "ana-1" not in json.dumps(relay.accepted)
 
 
@@ -213,9 +216,7 @@ def test_a_push_token_that_changes_names_the_one_before_and_a_decline_is_false(a
         app.call(f"pushToken({value})")
     app.call("open()")
     relay.wait_for("push_token", "push_token", "push_token", "open")
-    pushed = [
-        (event["device"].get("pushToken"), event["device"].get("previousPushToken")) for event in relay.accepted
-    ]
+    pushed = [(event["device"].get("pushToken"), event["device"].get("previousPushToken")) for event in relay.accepted]
     assert pushed == [("fcm-1", None), ("fcm-2", "fcm-1"), (False, "fcm-2"), (False, None)]
 
 

@@ -21,7 +21,7 @@ def test_a_bare_login_is_sent_and_then_gone_from_storage(app: App, relay: Relay)
     relay.wait_for("login 12345")
     app.drain()
     assert '"event"' not in app.storage()
-    assert app.told() == []
+    assert app.reported() == []
 
 
 def test_two_people_offline_arrive_in_order_each_with_their_own_token_in_one_call(
@@ -62,7 +62,7 @@ def test_a_refused_call_keeps_everything_until_it_is_repaired(app: App, relay: R
     app.call("flush()")
     app.call("flush()")
     assert app.codes() == ["refused"]
-    assert app.told()[0]["status"] == status
+    assert app.reported()[0]["status"] == status
     assert app.pending() == ["login", "track"]
     calls = len(relay.calls)
     app.call("track('seen later')")
@@ -200,7 +200,9 @@ def test_a_page_that_closes_at_once_still_sends(app: App, relay: Relay) -> None:
 def test_what_does_not_fit_into_one_request_goes_in_several(app: App, relay: Relay, profile: BrowserContext) -> None:
     app.start()
     profile.set_offline(offline=True)
-    app.page.evaluate("Promise.all(Array.from({length: 150}, (_, at) => relay.track('n' + at, {text: 'é'.repeat(400)})))")
+    app.page.evaluate(
+        "Promise.all(Array.from({length: 150}, (_, at) => relay.track('n' + at, {text: 'é'.repeat(400)})))"
+    )
     profile.set_offline(offline=False)
     relay.wait_until(lambda: len(relay.accepted) == 150)
     assert relay.names() == [f"n{number}" for number in range(150)]
@@ -231,7 +233,7 @@ def test_a_call_that_is_refused_as_a_whole_is_halved_down_to_its_culprit(
     app.page.evaluate("Promise.all(Array.from({length: 9}, (_, at) => relay.track('n' + at)))")
     profile.set_offline(offline=False)
     relay.wait_for(*(f"n{number}" for number in range(9) if number != 5))
-    assert [(error["type"], error["status"]) for error in app.told(1)] == [("track", status)]
+    assert [(error["type"], error["status"]) for error in app.reported(1)] == [("track", status)]
 
 
 def test_an_event_with_a_fault_is_dropped_and_reported_and_costs_no_other(app: App, relay: Relay) -> None:
@@ -240,8 +242,8 @@ def test_an_event_with_a_fault_is_dropped_and_reported_and_costs_no_other(app: A
     app.start()
     app.page.evaluate("['first', 'wrong', 'last'].map((name) => relay.track(name))")
     relay.wait_for("first", "last")
-    (told,) = app.told(1)
-    assert (told["code"], told["type"], told["errors"]) == ("invalid", "track", errors)
+    (reported,) = app.reported(1)
+    assert (reported["code"], reported["type"], reported["errors"]) == ("invalid", "track", errors)
 
 
 def test_a_warning_beside_an_accepted_event_is_passed_on(app: App, relay: Relay) -> None:
@@ -278,9 +280,7 @@ def test_after_a_conflict_a_logout_and_a_declined_push_go_under_new_ids_and_the_
     assert app.codes() == ["conflict"] * 3
 
 
-def test_a_page_that_the_relay_does_not_know_is_told_so_and_keeps_everything(
-    app: App, relay: Relay, url: str
-) -> None:
+def test_a_page_that_the_relay_does_not_know_is_told_so_and_keeps_everything(app: App, relay: Relay, url: str) -> None:
     relay.pages_may_call = False
     elsewhere = url.replace("127.0.0.1", "localhost")
     app.start(f"{{url: '{elsewhere}/v1'}}").call("track('seen')")

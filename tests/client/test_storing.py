@@ -35,19 +35,27 @@ def test_when_the_queue_is_full_the_oldest_tracks_go_first_and_a_logout_and_a_de
     }""")
     app.start().call("open()")
     assert len(app.pending()) == 1000
-    assert [(error["code"], error["type"]) for error in app.told()] == [("full", "track")]
+    assert [(error["code"], error["type"]) for error in app.reported()] == [("full", "track")]
     # No track is left: then what else can be missed, but what protects a person.
-    app.page.evaluate("Object.keys(localStorage).map((key) => localStorage[key] = localStorage[key].replace('track', 'logout'))")
+    app.page.evaluate(
+        "Object.keys(localStorage).map((key) => localStorage[key] = localStorage[key].replace('track', 'logout'))"
+    )
     for call in ("pushToken('fcm-1')", "notifyLogout()", "pushToken(false)"):
         app.call(call)
     assert set(app.pending()) == {"logout", "push_token"}
-    assert [(error["code"], error["type"]) for error in app.told()][-3:] == [("full", "open"), ("full", "login"), ("full", "push_token")]
+    assert [(error["code"], error["type"]) for error in app.reported()][-3:] == [
+        ("full", "open"),
+        ("full", "login"),
+        ("full", "push_token"),
+    ]
 
 
 def test_the_queue_holds_512_kilobytes(app: App, profile: BrowserContext) -> None:
     app.start()
     profile.set_offline(offline=True)
-    app.page.evaluate("Promise.all(Array.from({length: 60}, (_, at) => relay.track('n' + at, {text: 'x'.repeat(10000)})))")
+    app.page.evaluate(
+        "Promise.all(Array.from({length: 60}, (_, at) => relay.track('n' + at, {text: 'x'.repeat(10000)})))"
+    )
     assert 45 <= len(app.pending()) <= 52
     assert len(app.storage()) < 530 * 1024
 
@@ -69,9 +77,7 @@ def test_when_storage_is_full_tracks_make_room_for_the_logout(app: App, relay: R
     assert "customerId" not in relay.accepted[-1]
 
 
-def test_what_a_full_storage_does_not_take_is_still_sent_and_nobody_comes_back(
-    app: App, relay: Relay, profile: BrowserContext
-) -> None:
+def test_what_a_full_storage_does_not_take_is_still_sent_and_nobody_comes_back(app: App, relay: Relay) -> None:
     app.start().call("notifyLogin({customerId: 'ana-1'})")
     relay.wait_for("login ana-1")
     app.drain()
@@ -80,7 +86,9 @@ def test_what_a_full_storage_does_not_take_is_still_sent_and_nobody_comes_back(
     app.call("track('seen')")
     relay.wait_for("login ana-1", "logout ana-1", "seen")
     assert app.codes(1) == ["storage"]
-    app.page.evaluate("Object.keys(localStorage).filter((key) => key[0] === 'x').map((key) => localStorage.removeItem(key))")
+    app.page.evaluate(
+        "Object.keys(localStorage).filter((key) => key[0] === 'x').map((key) => localStorage.removeItem(key))"
+    )
     app.reload().call("open()")
     relay.wait_for("login ana-1", "logout ana-1", "seen", "open")
     assert "customerId" not in relay.accepted[-1]
@@ -204,9 +212,9 @@ COOKIES = {
     ],
 )
 def test_cookies_are_read_as_ids_where_their_purpose_is_not_denied(
-    app: App, relay: Relay, profile: BrowserContext, url: str, consent: str, ids: dict[str, str]
+    app: App, relay: Relay, profile: BrowserContext, consent: str, ids: dict[str, str]
 ) -> None:
-    profile.add_cookies([{"name": name, "value": value, "url": url} for name, value in COOKIES.items()])
+    profile.add_cookies([{"name": name, "value": value, "url": app.url} for name, value in COOKIES.items()])
     app.start(f"{{consent: {consent}}}").call("open()")
     relay.wait_for("open")
     assert relay.accepted[0]["ids"] == ids
@@ -255,7 +263,9 @@ def test_the_listeners_of_an_app_may_throw(app: App, relay: Relay) -> None:
 
 
 def test_storage_that_somebody_has_spoilt_is_passed_over(app: App, relay: Relay) -> None:
-    spoilt: dict[str, Any] = {"w": "{", "s": "null", "t": "[1", "c": "7", "e0000000000000001x": "not JSON", "d": "\"\""}
-    app.page.evaluate(f"Object.entries({json.dumps(spoilt)}).map(([key, text]) => localStorage['session-relay.' + key] = text)")
+    spoilt: dict[str, Any] = {"w": "{", "s": "null", "t": "[1", "c": "7", "e0000000000000001x": "not JSON", "d": '""'}
+    app.page.evaluate(
+        f"Object.entries({json.dumps(spoilt)}).map(([key, text]) => localStorage['session-relay.' + key] = text)"
+    )
     app.start().call("track('seen')")
     relay.wait_for("seen")

@@ -27,7 +27,7 @@ const calls = {
     const { name, ...person } = people[who];
     localStorage["phone.person"] = name;
     await relay.notifyLogin(person);
-    // Push belongs to the person: whoever comes onto a phone that may get pushes says so.
+    // Push belongs to the person: after a login the app hands the token over again.
     if (localStorage["phone.push"] === "accepted") await relay.pushToken(pushToken);
   },
   async logout() {
@@ -99,7 +99,7 @@ async function showAgents() {
   const rows = await Promise.all(Object.keys(names).map(async (agent) => {
     const { requests } = await read(`/_requests?limit=1&agent=${agent}`);
     const held = devices[agent]?.[agent === "dashx" ? pushToken : device.id];
-    const last = requests.length ? `last told: ${subjectOf(requests[0])}, ${clock(requests[0].receivedAt)}` : "has been told nothing";
+    const last = requests.length ? `last: ${subjectOf(requests[0])}, ${clock(requests[0].receivedAt)}` : "nothing yet";
     const thinks = agent in devices && ["eitri_push", "emarsys", "dashx"].includes(agent) ? [element("b", "", owner(held))] : [];
     const said = element("dd", "", ...thinks, element("span", "faint", last));
     said.dataset.agent = agent;

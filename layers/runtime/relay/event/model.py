@@ -309,7 +309,7 @@ _TOKEN_NAMES = {"identitytoken", "xidentitytoken"}
 
 
 def is_token_name(name: str) -> bool:
-    """Whether a name is a spelling of `identityToken`, as in identity_token: its value is a credential, never a property."""
+    """Whether a name is a spelling of `identityToken`, as in identity_token: a credential, never a property."""
     if "token" not in name.lower() and name.isascii():
         return False
     letters = filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold())
