@@ -118,7 +118,7 @@ function tabStorage(makeRoom, report) {
 }
 
 /** A storage that is handed in, or none: all cells in one document, which is written as a whole. */
-function documentStorage(storage, makeRoom, tell) {
+function documentStorage(storage, makeRoom, report) {
   let cells = {};
   let person;
   let next = null;

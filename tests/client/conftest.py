@@ -89,6 +89,12 @@ def relay(server: tuple[Relay, str]) -> Relay:
 
 
 @pytest.fixture
+def api(relay: Relay, url: str) -> str:
+    """Where the relay takes events in this test."""
+    return f"{url}{relay.generation}/v1"
+
+
+@pytest.fixture
 def url(server: tuple[Relay, str]) -> str:
     """The relay's address, where the app's page is as well."""
     return server[1]

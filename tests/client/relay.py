@@ -22,14 +22,15 @@ PAGE = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><t
 import { createSessionRelay } from "/session-relay.js";
 Object.assign(window, { reported: [], warned: [], asked: [], create: createSessionRelay });
 window.start = (options) => {
-  window.relay = createSessionRelay({ url: "/v1", key: "pk_demo_example", onError: (one) => reported.push(one),
+  window.relay = createSessionRelay({ url: "/generation/v1", key: "pk_demo_example", onError: (one) => reported.push(one),
     onWarning: (one) => warned.push(one), ...options });
 };
 </script>"""
 
 WORKER = """import { createSessionRelay } from "/session-relay.js";
-Object.assign(self, { create: createSessionRelay, reported: [] });
-self.onmessage = async ({ data }) => postMessage(await eval(data));"""
+Object.assign(self, { create: createSessionRelay, url: "/generation/v1", reported: [] });
+self.onmessage = async ({ data }) => postMessage(await eval(data));
+self.onunhandledrejection = ({ reason }) => setTimeout(() => { throw reason; });"""
 
 _NUMBERS = itertools.count()
 
@@ -72,6 +73,8 @@ class Relay:
     def reset(self) -> None:
         """Works again, and forgets what it has received."""
         with self._news:
+            # A page that was closed may still send: what it sends is of an earlier generation, and not looked at.
+            self.generation = f"/{next(_NUMBERS)}"
             self.calls: list[list[Event]] = []
             self.accepted: list[Event] = []
             self.moments: list[float] = []
@@ -182,8 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The app's page, its worker, the client; and the relay's health."""
         files = {
-            "/": ("text/html", PAGE),
-            "/worker.js": ("text/javascript", WORKER),
+            "/": ("text/html", PAGE.replace("/generation", self.relay.generation)),
+            "/worker.js": ("text/javascript", WORKER.replace("/generation", self.relay.generation)),
             "/session-relay.js": ("text/javascript", CLIENT.read_text(encoding="utf-8")),
         }
         kind, text = files.get(self.path.partition("?")[0], ("application/json", '{"status":"ok"}'))
@@ -198,6 +201,9 @@ class _Handler(BaseHTTPRequestHandler):
         """A batch."""
         text = self.rfile.read(int(self.headers["Content-Length"]))
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not self.path.startswith(f"{self.relay.generation}/"):
+            self._send(Fault(404))
+            return
         with self.relay.counted():
             answer = self.relay.answer(self.path, key, text)
         if answer is None:

@@ -56,7 +56,7 @@ class Caller(NamedTuple):
 
         Raises:
             Forbidden: it speaks for another person.
-            IncorrectToken: its token proves nothing, or it speaks for a person and there is no proof where one is needed.
+            IncorrectToken: its token proves nothing, or it speaks for a person without one where one is needed.
         """
         tokens = call.identity_tokens or self.tokens
         verified = _proven(tokens, self.app_id, now) if tokens else None

@@ -182,7 +182,7 @@ class EventInput(WireModel):
             from relay.event.explain import field_errors  # noqa: PLC0415 - see its first line
 
             raise InvalidEvent(field_errors(invalid, body)) from None
-        call._identity_tokens = tuple(_take_tokens(call))
+        call._identity_tokens = tuple(_take_tokens(call))  # noqa: SLF001 - its own class'
         faults = [*_missing(call, event_type), *_given_twice(call)]
         if faults:
             raise InvalidEvent(faults)
