@@ -22,8 +22,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><t
 import { createSessionRelay } from "/session-relay.js";
 Object.assign(window, { reported: [], warned: [], asked: [], create: createSessionRelay });
 window.start = (options) => {
-  window.relay = createSessionRelay({ url: "/generation/v1", key: "pk_demo_example", onError: (one) => reported.push(one),
-    onWarning: (one) => warned.push(one), ...options });
+  window.relay = createSessionRelay({ url: "/generation/v1", key: "pk_demo_example",
+    onError: (one) => reported.push(one), onWarning: (one) => warned.push(one), ...options });
 };
 </script>"""
 

@@ -30,7 +30,7 @@ def test_when_the_queue_is_full_the_oldest_tracks_go_first_and_a_logout_and_a_de
     app.page.evaluate("""() => {
       const [cell] = Object.keys(localStorage).filter((key) => localStorage[key].includes('"n0"'));
       for (let at = 1; at < 997; at++) {
-        localStorage[cell.slice(0, -3) + String(at).padStart(3, '0')] = localStorage[cell].replace('"n0"', `"n${at}"`);
+        localStorage[cell + String(at).padStart(3, '0')] = localStorage[cell].replace('"n0"', `"n${at}"`);
       }
     }""")
     app.start().call("open()")
