@@ -9,6 +9,7 @@ const device = { id: remembered("phone.device", () => crypto.randomUUID()), plat
   model: "SM-S911B", osVersion: "14", appId: "com.example.shop", appVersion: "4.12.0", language: "pt-BR",
   timezone: "America/Sao_Paulo" };
 const pushToken = remembered("phone.token", () => `fcm-${crypto.randomUUID()}`);
+const { agents } = await read("/_console");
 const messages = [];
 let networkChanged;
 
@@ -48,6 +49,28 @@ const calls = {
 
 // From here on: the page.
 
+function byId(id) {
+  return document.getElementById(id);
+}
+
+// Everything that came over the wire is set as text, never as markup.
+function element(tag, className = "", ...children) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function clock(moment) {
+  return new Date(moment).toLocaleTimeString([], { hour12: false });
+}
+
+async function read(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(String(response.status));
+  return response.json();
+}
+
 function remembered(key, made) {
   localStorage[key] ??= made();
   return localStorage[key];
@@ -75,7 +98,7 @@ async function showQueue() {
   byId("waiting").textContent = waiting.length ? `${waiting.length} waiting` : "empty";
   byId("waiting").className = `pill ${waiting.length ? "busy" : "good"}`;
   list("queue", waiting.slice(0, 12).map(({ type, occurredAt, eventId }) =>
-    element("li", "", element("b", "", type), element("code", "faint", short(eventId)), element("span", "faint", clock(occurredAt)))),
+    element("li", "", element("b", "", type), element("code", "faint", `…${eventId.slice(-6)}`), element("span", "faint", clock(occurredAt)))),
   "Nothing waits.");
 }
 
@@ -89,21 +112,22 @@ function showArrived({ events }) {
   }), "Nothing yet.");
 }
 
-const owner = (held) => {
+// What keeps devices says whose pushes this one gets; DashX knows a device by its push token.
+function belief(known) {
+  const held = known[device.id] ?? known[pushToken];
   const [who] = [held?.pushesGoTo].flat().filter(Boolean);
-  return who ? `its pushes go to ${who}` : "its pushes go to nobody";
-};
+  return element("b", "", who ? `its pushes go to ${who}` : "its pushes go to nobody");
+}
 
 async function showAgents() {
   const devices = await read("/_devices");
-  const rows = await Promise.all(Object.keys(names).map(async (agent) => {
-    const { requests } = await read(`/_requests?limit=1&agent=${agent}`);
-    const held = devices[agent]?.[agent === "dashx" ? pushToken : device.id];
-    const last = requests.length ? `last: ${subjectOf(requests[0])}, ${clock(requests[0].receivedAt)}` : "nothing yet";
-    const thinks = agent in devices && ["eitri_push", "emarsys", "dashx"].includes(agent) ? [element("b", "", owner(held))] : [];
-    const said = element("dd", "", ...thinks, element("span", "faint", last));
-    said.dataset.agent = agent;
-    return [element("dt", "", names[agent]), said];
+  const rows = await Promise.all(agents.map(async ({ name, title }) => {
+    const { requests: [last] } = await read(`/_requests?limit=1&agent=${name}`);
+    const heard = last ? `last: ${last.method} ${last.path}, ${clock(last.receivedAt)}` : "nothing yet";
+    const thinks = ["eitri_push", "emarsys", "dashx"].includes(name) ? [belief(devices[name] ?? {})] : [];
+    const said = element("dd", "", ...thinks, element("span", "faint", heard));
+    said.dataset.agent = name;
+    return [element("dt", "", title), said];
   }));
   byId("agents").replaceChildren(...rows.flat());
 }
