@@ -116,7 +116,8 @@ function showArrived({ events }) {
 function belief(known) {
   const held = known[device.id] ?? known[pushToken];
   const [who] = [held?.pushesGoTo].flat().filter(Boolean);
-  return element("b", "", who ? `its pushes go to ${who}` : "its pushes go to nobody");
+  const name = who?.length > 20 ? `${who.slice(0, 12)}…` : who; // Emarsys knows people by a digest
+  return element("b", "", name ? `its pushes go to ${name}` : "its pushes go to nobody");
 }
 
 async function showAgents() {
