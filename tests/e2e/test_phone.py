@@ -37,7 +37,7 @@ def phone(chromium: Browser, stack: Stack, app: Caller) -> Iterator[Page]:
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto(f"{stack.sandbox_url}/phone")
-    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    expect(page.get_by_text("live", exact=True)).to_be_visible(timeout=PATIENCE)
     yield page
     context.close()
     assert failures == []
