@@ -118,6 +118,8 @@ def profile(_window: Page, relay: Relay) -> Iterator[BrowserContext]:
     relay.gate.set()
     for page in _window.context.pages:
         if page is not _window:
+            # Gone before the window forgets what is stored: a page that closes may still write.
+            page.goto("about:blank")
             page.close()
     _window.context.clear_cookies()
     _window.goto("about:blank")
