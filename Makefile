@@ -22,15 +22,18 @@ endif
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy credentials lock clean
+# What checks the client's types and size, where npm is there; CI has it.
+CLIENT_TOOLS := $(if $(shell command -v npm),.local/client.ready)
+
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz client-model properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event
 	@exec $(DEV)/python -m local demo
 
-test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud); TESTS names files
+test: $(ENVIRONMENTS) $(CLIENT_TOOLS) ## run all tests: unit, integration (moto), the client's and end to end (the local cloud); TESTS names files
 	@exec $(DEV)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fast: .venv/dev/.ready ## the loop while you write (a minute): format, lint, types, import rules, unit and integration tests but the slowest
@@ -83,6 +86,9 @@ coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if th
 	@$(DEV)/python -m coverage run -m pytest -q tests/unit tests/integration
 	@exec $(DEV)/python -m coverage report
 
+client-model: .venv/dev/.ready ## let 300 random lives of a phone in Chromium agree with a model (fifteen minutes); CLIENT_MODEL names another number
+	@CLIENT_MODEL=$(or $(CLIENT_MODEL),300) CLIENT_MODEL_STEPS=30 REQUIRE_BROWSER=1 exec $(DEV)/python -m pytest -q -s tests/client/test_model.py
+
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
 
@@ -122,6 +128,14 @@ lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 
 clean: down ## remove everything that make made
 	rm -rf .venv .local .aws-sam
+
+.local/client.ready: clients/javascript/package-lock.json
+	@echo "Installing the client's tools (once; some seconds)"
+	@mkdir -p .local/client
+	@cp clients/javascript/package*.json clients/javascript/.npmrc .local/client
+	@if npm ci --silent --prefix .local/client; then touch $@; \
+	elif [ -n "$$REQUIRE_NODE" ]; then exit 1; \
+	else echo "They cannot be had here: the tests of the client's types and size are skipped."; fi
 
 .venv/%/.ready: locks/%.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=...")'

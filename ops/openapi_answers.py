@@ -42,7 +42,8 @@ SECURITY: Schema = {
         "type": "apiKey",
         "in": "header",
         "name": "X-Identity-Token",
-        "description": "A DashX identity token: proves who the customer is, where the key is public. Without it an "
+        "description": "A DashX identity token: proves who the customer is, where the key is public; an event's own "
+        "identityToken outranks it. Without one an "
         "event that names a customerId is 401, unless the app's record says otherwise; with another's it is 403.",
     },
 }

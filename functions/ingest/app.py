@@ -9,11 +9,12 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.api import topic
-from relay.api.batch import parse_batch, spread_sequences, typed
+from relay.api.batch import parse_batch, parse_typed_event, spread_sequences
 from relay.api.body import Body, too_large
 from relay.api.body import read as read_body
 from relay.api.caller import Caller
 from relay.api.cors import add_headers, preflight
+from relay.api.event_tokens import carries_token, split_tokens
 from relay.api.preferences import Handling, applied
 from relay.api.responses import (
     HANDLED_ERRORS,
@@ -60,7 +61,7 @@ def _answered(request: Mapping[str, Any]) -> ProxyResponse:
     call = request["resource"].strip("/")
     preferred: Handling | None = None
     try:
-        caller = Caller.from_request(request, datetime.now(UTC))
+        caller = Caller.from_request(request)
         preferred = caller.handling
         if call == "batch":
             response = _batch(read_body(request, MAX_BATCH_BYTES), caller)
@@ -74,7 +75,7 @@ def _answered(request: Mapping[str, Any]) -> ProxyResponse:
 
 def _single(body: Body, caller: Caller, call: str) -> ProxyResponse:
     # A logout needs no parameters, so it needs no body either.
-    (outcome,) = _accept([_event(body.valid_text() or "{}", caller, CALLS[call])])
+    (outcome,) = _accept([_event(body.document, body.valid_text() or "{}", caller, CALLS[call])])
     if isinstance(outcome, RelayError):
         return error_response(outcome, _detail(outcome))
     return json_response(HTTPStatus.ACCEPTED, {"eventId": outcome.event_id, "status": "accepted", **_warnings(outcome)})
@@ -83,6 +84,8 @@ def _single(body: Body, caller: Caller, call: str) -> ProxyResponse:
 def _batch(body: Body, caller: Caller) -> ProxyResponse:
     """Answers 207: one result for each event, in their order, as it would have been answered alone."""
     items, faults = parse_batch(body)
+    if not all(map(carries_token, items)):
+        caller.verify_header(datetime.now(UTC))
     taken = [_item(item, faults.get(position, []), caller) for position, item in enumerate(items)]
     outcomes = _accept(spread_sequences(taken))
     return json_response(HTTPStatus.MULTI_STATUS, {"results": [_result(outcome) for outcome in outcomes]})
@@ -92,10 +95,10 @@ def _item(item: object, faults: list[FieldError], caller: Caller) -> Outcome:
     try:
         if faults:
             raise InvalidEvent(faults)
-        event_type, text = typed(item)
-        if len(text) > MAX_EVENT_BYTES:
+        event_type, document, text = parse_typed_event(item)
+        if len(text.encode()) > MAX_EVENT_BYTES:
             raise TooLarge(too_large(MAX_EVENT_BYTES))
-        return _event(text, caller, event_type)
+        return _event(document, text, caller, event_type)
     except HANDLED_ERRORS as error:
         _tell_of(error, caller.app_id, "batch")
         return error
@@ -113,11 +116,12 @@ def _warnings(event: Event) -> dict[str, Any]:
     return {"warnings": found} if found else {}
 
 
-def _event(text: str | bytes, caller: Caller, event_type: EventType) -> Event:
-    """The event that a JSON text is, bound to the person who is proven to send it."""
+def _event(document: object, text: str, caller: Caller, event_type: EventType) -> Event:
+    """The event that a JSON document and its text are, bound to the person who is proven to send it."""
     now = datetime.now(UTC)
-    reading = read_event(text, event_type, caller.terms)
-    call, trusted = caller.apply_identity(reading.call), not caller.token_required
+    own = split_tokens(document, text)
+    reading = read_event(own.text, event_type, caller.terms)
+    call, trusted = caller.apply_identity(reading.call, own.tokens, now), not caller.token_required
     return reading.mark(Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=trusted))
 
 

@@ -31,6 +31,7 @@ from local.sandbox.journal import Journal
 AGENTS = (AppsFlyer, Facebook, Google, EitriPush, Emarsys, DashX)
 SHOWN_DEVICES = 50
 PAGE = Path(__file__).with_name("page")
+CLIENT = Path(__file__).resolve().parents[2] / "clients/javascript/session-relay.js"
 
 
 class Sandbox:
@@ -45,6 +46,8 @@ class Sandbox:
         self._control = Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/phone", self._phone),
+                Route("/phone/session-relay.js", self._client),
                 Route("/_health", self._health),
                 Route("/_requests", self._requests, methods=["GET", "DELETE"]),
                 Route("/_summary", self._summary),
@@ -96,6 +99,12 @@ class Sandbox:
 
     async def _page(self, _: HttpRequest) -> Response:
         return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
+
+    async def _phone(self, _: HttpRequest) -> Response:
+        return HTMLResponse((PAGE / "phone.html").read_text(encoding="utf-8"))
+
+    async def _client(self, _: HttpRequest) -> Response:
+        return Response(CLIENT.read_text(encoding="utf-8"), media_type="text/javascript")
 
     async def _health(self, _: HttpRequest) -> Response:
         return JSONResponse({"status": "ok"})

@@ -223,6 +223,16 @@ def filter_body(_context: Any, body: Any) -> bool:
 
 
 @schemathesis.hook
+def map_body(_context: Any, body: Any) -> Any:
+    """Takes identity tokens away: made up by chance they prove nothing, and the rest of their events is never seen."""
+    events = body.get("events") if isinstance(body, dict) else None
+    for event in events if isinstance(events, list) else [body]:
+        if isinstance(event, dict) and isinstance(event.get("identityToken"), str):
+            del event["identityToken"]
+    return body
+
+
+@schemathesis.hook
 def after_call(_context: Any, case: Any, response: Any) -> None:
     """Counts and judges each answer."""
     TALLY.count(case.operation.path, response)

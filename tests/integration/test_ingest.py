@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from functions.ingest.app import handler
+from relay.api.caller import Caller
 from relay.api.identity_tokens import IdentityKeys, mint
 from relay.aws import environment
 from relay.ledger.ledger import Ledger
@@ -355,3 +356,81 @@ def test_no_log_line_and_no_metric_holds_the_person(
     assert "rejected" in printed
     for secret in ("cust-77", "ana@example", "999887766"):
         assert secret not in printed
+
+
+def _results(answer: dict[str, Any]) -> list[int]:
+    assert answer["statusCode"] == 207, answer
+    return [result["status"] for result in json.loads(answer["body"])["results"]]
+
+
+def _jwt(uid: str, **more: Any) -> str:
+    return _token(uid, **more)["X-Identity-Token"]
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_a_batch_of_two_people_is_taken_each_event_by_its_own_token(queue_url: str) -> None:
+    events = [
+        {"type": "login", "customerId": "ana", "identityToken": _jwt("ana")},
+        {"type": "logout", "identityToken": _jwt("ana")},
+        {"type": "login", "customerId": "bob", "identityToken": _jwt("bob")},
+        {"type": "open"},
+    ]
+    assert _results(_call({"events": events}, "/batch", kind="public", identity="required")) == [202] * 4
+    heard = [json.loads(message["Body"]) for message in _heard(queue_url)]
+    assert sorted(event.get("customerId", "") for event in heard) == ["", "ana", "ana", "bob"]
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_an_events_token_outranks_the_headers_and_an_invalid_one_costs_that_event_alone(queue_url: str) -> None:
+    events = [
+        {"type": "login", "customerId": "bob", "identityToken": _jwt("bob")},
+        {"type": "login", "customerId": "ana", "identityToken": _jwt("ana", key="another-key-of-at-least-32-bytes...")},
+        {"type": "login", "customerId": "ana", "identityToken": _jwt("bob")},
+        {"type": "login", "customerId": "ana"},
+    ]
+    answer = _call({"events": events}, "/batch", kind="public", identity="required", headers=_token("ana"))
+    assert _results(answer) == [202, 401, 403, 202]
+    assert len(_heard(queue_url)) == 2
+
+
+@pytest.mark.usefixtures("identity_key", "queue_url")
+def test_a_header_that_proves_nothing_costs_no_batch_whose_events_have_tokens_of_their_own() -> None:
+    own = {"type": "login", "customerId": "bob", "identityToken": _jwt("bob")}
+    headers = {"X-Identity-Token": "not.a-token"}
+    assert _results(_call({"events": [own]}, "/batch", kind="public", headers=headers)) == [202]
+    assert _call({"events": [own, {"type": "open"}]}, "/batch", kind="public", headers=headers)["statusCode"] == 401
+
+
+SPELLINGS = ["identityToken", "identity_token", "IDENTITY-TOKEN", "IdentityToken", "x-identity-token", "identity token"]
+
+
+@pytest.mark.usefixtures("identity_key")
+@pytest.mark.parametrize("name", [*SPELLINGS, "\uff49dentityToken"], ids=ascii)
+@pytest.mark.parametrize("path", ["/login", "/batch"])
+def test_a_token_in_a_body_is_a_credential_however_it_is_spelled_and_never_a_property(
+    queue_url: str, capsys: pytest.CaptureFixture[str], name: str, path: str
+) -> None:
+    token = _jwt("ana")
+    event = {"customerId": "ana", name: token, "properties": {name: token, "tier": "gold"}}
+    body = {"events": [{"type": "login", **event}]} if path == "/batch" else event
+    assert _call(body, path, kind="public", identity="required")["statusCode"] in {202, 207}
+    (message,) = _heard(queue_url)
+    assert json.loads(message["Body"])["properties"] == {"tier": "gold"}
+    rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
+    for place in (json.dumps(message), json.dumps(rows), capsys.readouterr().out):
+        assert token not in place
+
+
+@pytest.mark.usefixtures("identity_key", "queue_url")
+def test_two_tokens_in_one_event_prove_nobody() -> None:
+    event = {"customerId": "ana", "identityToken": _jwt("ana"), "identity_token": _jwt("bob")}
+    answer = _call(event, kind="public")
+    assert (answer["statusCode"], json.loads(answer["body"])["detail"]) == (
+        401,
+        "Incorrect Identity Token: Sent more than once",
+    )
+
+
+def test_a_callers_tokens_are_not_in_its_repr() -> None:
+    request = {"requestContext": {"authorizer": {"appId": "shop", "kind": "public", "identity": "required"}}}
+    assert "secret-token" not in repr(Caller.from_request({**request, "headers": {"X-Identity-Token": "secret-token"}}))

@@ -54,8 +54,8 @@ def spread_sequences(taken: list[Event | RelayError]) -> list[Event | RelayError
     return counted[::-1]
 
 
-def typed(document: object) -> tuple[EventType, bytes]:
-    """An event that says its own type, as in a batch and in a dry run: its type, and the JSON text of the rest.
+def parse_typed_event(document: object) -> tuple[EventType, dict[str, Any], str]:
+    """An event that says its own type, as in a batch and in a dry run: its type, and the rest as JSON and as its text.
 
     Raises:
         InvalidEvent: it is no object, or its type is none that there is.
@@ -67,6 +67,6 @@ def typed(document: object) -> tuple[EventType, bytes]:
         raise InvalidEvent([FieldError("#/type", f"must be one of {', '.join(EVENT_TYPES)}")])
     rest = {name: value for name, value in document.items() if name != "type"}
     try:
-        return event_type, json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode()
+        return event_type, rest, json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
         raise InvalidEvent([FieldError(ROOT, TOO_DEEP)]) from None

@@ -243,8 +243,8 @@ class EventInput(WireModel):
     context: Context | None = None
 
     @classmethod
-    def parse(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
-        """A caller's JSON text as a call of this type, read strictly; a token's customer counts where it names none.
+    def parse(cls, body: str | bytes, event_type: EventType) -> Self:
+        """A caller's JSON text as a call of this type, read strictly.
 
         Raises:
             InvalidEvent: with every fault and its place.
@@ -258,8 +258,6 @@ class EventInput(WireModel):
         faults = checks.faults(call, event_type)
         if faults:
             raise InvalidEvent(faults)
-        if call.customer_id is None and verified_customer_id is not None:
-            return call.model_copy(update={"customer_id": verified_customer_id})
         return call
 
 

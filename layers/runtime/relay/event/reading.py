@@ -26,7 +26,6 @@ class Terms(NamedTuple):
 
     strict: bool = False
     region: str | None = None
-    verified_customer_id: str | None = None
 
 
 def read_event(text: str | bytes, event_type: EventType, terms: Terms = Terms()) -> Reading:  # noqa: B008 - a constant
@@ -36,7 +35,7 @@ def read_event(text: str | bytes, event_type: EventType, terms: Terms = Terms())
         InvalidEvent: it is none, lacks what its type requires, or has a wrong detail where the terms are strict.
     """
     try:
-        return Reading(EventInput.parse(text, event_type, terms.verified_customer_id))
+        return Reading(EventInput.parse(text, event_type))
     except InvalidEvent as invalid:
         if terms.strict or any(fault.pointer == "#" for fault in invalid.errors):
             raise
