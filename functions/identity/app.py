@@ -48,7 +48,7 @@ class DirectCall(TokenCall):
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers an API Gateway proxy request, or a direct invocation with the answer's document alone.
 
-    A direct invocation is `{"appId", "uid", "expiresIn"}`; every role that may invoke the function may mint for every app.
+    A direct invocation is `{"appId", "uid", "expiresIn"}`; each of its callers may mint for every app.
     """
     over_http = "requestContext" in event
     if over_http and event["requestContext"]["authorizer"]["kind"] != "secret":

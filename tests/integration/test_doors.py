@@ -484,11 +484,11 @@ def test_a_browser_is_told_beforehand_what_it_may_send() -> None:
         "statusCode": 204,
         "headers": {
             "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Identity-Token",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Prefer, X-Identity-Token, X-Retry-Count",
             "Access-Control-Max-Age": "7200",
             "Vary": "Origin",
             "Access-Control-Allow-Origin": ORIGIN,
-            "Access-Control-Expose-Headers": "Retry-After",
+            "Access-Control-Expose-Headers": "Date, Retry-After, Preference-Applied",
         },
         "body": "",
     }

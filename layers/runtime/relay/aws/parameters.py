@@ -30,7 +30,7 @@ def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
 
 
 def read(name: str, *, force_refresh: bool = False) -> str:
-    """The decrypted text of a parameter, at most five minutes old; read now with `force_refresh`; the last good one if SSM does not answer.
+    """The decrypted text of a parameter, at most five minutes old; the last good one if SSM does not answer.
 
     Raises:
         SettingsUnavailable: the parameter has never been read and cannot be read now.
