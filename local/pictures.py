@@ -51,7 +51,7 @@ def console(chromium: Browser, stack: Stack, size: str, scheme: str) -> Iterator
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(stack.sandbox_url)
-    page.get_by_text("live", exact=True).wait_for()
+    page.locator("#send").wait_for()
     yield page
     context.close()
 
