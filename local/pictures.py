@@ -54,7 +54,7 @@ def console(chromium: Browser, stack: Stack, size: str, scheme: str, path: str =
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(stack.sandbox_url + path)
-    page.get_by_text("live", exact=True).wait_for()
+    page.locator("#send" if path == "/" else "[data-agent=dashx] b").wait_for()
     yield page
     context.close()
 

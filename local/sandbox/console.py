@@ -88,7 +88,10 @@ class Console:
         if not self.cloud:
             raise HTTPException(503, NO_CLOUD)
         body = wanted.get("body") or {}
-        answer = await asyncio.to_thread(self._sent, wanted["call"], body)
+        try:
+            answer = await asyncio.to_thread(self._sent, wanted["call"], body)
+        except requests.RequestException:
+            return JSONResponse({"error": f"the API does not respond within {PATIENCE_SECONDS} s"})
         self._look_again = 0.0
         document = answer.json()
         self._remember(document, body)
@@ -178,7 +181,11 @@ class Console:
         return agents is not None and all(receipt["state"] in ENDED for receipt in agents.values())
 
     def _read(self, event_id: str) -> dict[str, Any] | None:
-        answer = self._call("GET", f"/events/{event_id}", self.cloud["secretKey"], None, {})
+        try:
+            answer = self._call("GET", f"/events/{event_id}", self.cloud["secretKey"], None, {})
+        except requests.RequestException:
+            # Its functions are starting: the next look asks again.
+            return None
         document: dict[str, Any] | None = answer.json() if answer.ok else None
         return document
 
