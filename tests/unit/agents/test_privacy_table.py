@@ -59,6 +59,7 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "device.advertisingId": ("9C9A82FB-D5DE-4CD1-90C3-527441C11828", "8C9A82FB-D5DE-4CD1-90C3-527441C11828"),
     "device.vendorId": ("7C9A82FB-D5DE-4CD1-90C3-527441C11828", "6C9A82FB-D5DE-4CD1-90C3-527441C11828"),
     "device.appSetId": ("zq-app-set-1", "zq-app-set-2"),
+    "device.appSetScope": (1, 2),
     "device.oaid": ("zq-oaid-1", "zq-oaid-2"),
     "device.amazonAid": ("zq-amazon-1", "zq-amazon-2"),
     "device.adTracking": (True, False),
