@@ -90,7 +90,7 @@ def _digests(event: Event) -> list[str]:
     told = json.loads(appsflyer.build_requests(event, SETTINGS["appsflyer"])[0].body)
     return [
         *[digest for key in ("em", "ph", "fn", "ln", "external_id") for digest in person.get(key, [])],
-        *[digest for digests in google._user_data(event).values() for digest in digests],
+        *[digest for digests in google._user_data(event, SETTINGS["google"]).values() for digest in digests],
         *[told[field] for field in told if field.endswith("_hashed")],
     ]
 
