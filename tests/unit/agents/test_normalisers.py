@@ -193,10 +193,11 @@ def test_an_advertising_id_is_a_uuid_and_not_all_zeros(text: str) -> None:
         assert normal.strip("0-")
 
 
-@given(ANY_TEXT | st.from_regex(r"fb\.[0-3]\.[0-9]{1,14}\.[A-Za-z0-9]{0,9}", fullmatch=True))
-def test_metas_cookies_have_four_parts_or_are_left_out(text: str) -> None:
-    normal = facebook._click_id(text)
-    assert normal is None or (normal == text and re.fullmatch(r"fb\.[012]\.\d+\..+", normal, re.DOTALL))
+@given(ANY_TEXT | st.from_regex(r"fb\.[0-3]\.[0-9]{12,14}\.[A-Za-z0-9]{0,9}", fullmatch=True))
+def test_metas_cookies_have_four_or_five_parts_or_are_left_out(text: str) -> None:
+    for form in (facebook._BROWSER_ID, facebook._CLICK_ID):
+        normal = facebook._cookie(text, form, NOW)
+        assert normal is None or (normal == text and re.fullmatch(r"fb\.[0-9]\.[0-9]{13}\.[^\s.]+(\..+)?", normal))
 
 
 @given(st.from_regex(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", fullmatch=True))
