@@ -22,7 +22,7 @@ endif
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy credentials lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz sdks properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -83,6 +83,9 @@ coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if th
 	@$(DEV)/python -m coverage run -m pytest -q tests/unit tests/integration
 	@exec $(DEV)/python -m coverage report
 
+sdks: .venv/dev/.ready .venv/sdks/.ready .venv/node/.ready ## point the vendors' own libraries at the sandbox and compare digests (needs Node.js 20.19)
+	@exec $(DEV)/python -m tests.sdks
+
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
 
@@ -112,7 +115,7 @@ credentials: .venv/dev/.ready
 	@$(DEV)/python -m ops.credentials $(STAGE)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
-	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \
+	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud locks/sdks.txt:sdks; do \
 	  group=$${output#*:}; \
 	  case "$$group" in "") what=pyproject.toml;; dev) what="pyproject.toml --group dev";; *) what="--group $$group";; esac; \
 	  echo "$${output%:*}"; \
@@ -122,6 +125,11 @@ lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 
 clean: down ## remove everything that make made
 	rm -rf .venv .local .aws-sam
+
+.venv/node/.ready: tests/sdks/package-lock.json
+	@mkdir -p .venv/node && cp tests/sdks/package.json $< .venv/node
+	@cd .venv/node && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 .venv/%/.ready: locks/%.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=...")'

@@ -36,10 +36,17 @@ MARKETING_LAST_DAYS = {
     "v21.0": "2026-11-10", "v22.0": "2026-11-10", "v23.0": "2026-11-10", "v24.0": "2026-11-10", "v25.0": "2027-02-23",
 }  # fmt: skip
 MOST_EVENTS = 1000
+def or_null(check: Check) -> Check:
+    """Require a value of a form, or the null that Meta's SDK for Node.js sends for what is not set."""
+    return lambda value: "" if value is None else check(value)
+
+
+_OPTIONAL = ("test_event_code", "partner_agent", "namespace_id", "upload_id", "upload_tag", "upload_source")
 BODY: dict[str, Check] = {
     "data": anything,
-    **dict.fromkeys(("test_event_code", "partner_agent", "namespace_id", "upload_id", "upload_tag"), text()),
-    **dict.fromkeys(("upload_source",), text()),
+    # The SDK for Node.js sends the dataset's id once more.
+    "id": text(),
+    **dict.fromkeys(_OPTIONAL, or_null(text())),
 }
 
 
@@ -135,7 +142,7 @@ def _as_json(request: Request) -> tuple[Request, dict[str, str]]:
     try:
         if kind == "application/x-www-form-urlencoded":
             fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
-            body = {**fields, **({"data": json.loads(fields["data"])} if "data" in fields else {})}
+            body = {**fields, **({"data": _list(json.loads(fields["data"]))} if "data" in fields else {})}
         else:
             body = request.json()
     except ValueError:
@@ -147,6 +154,11 @@ def _as_json(request: Request) -> tuple[Request, dict[str, str]]:
         {**request.headers, "content-type": "application/json"} if kind.endswith("urlencoded") else request.headers
     )
     return replace(request, headers=headers, body=json.dumps(body).encode()), credentials
+
+
+def _list(events: Json) -> Json:
+    """Give the events of a form, each of which the SDK for Python writes as JSON text within the JSON list."""
+    return [json.loads(one) if isinstance(one, str) else one for one in events] if isinstance(events, list) else events
 
 
 def _parse(request: Request, findings: Findings) -> list[Json]:

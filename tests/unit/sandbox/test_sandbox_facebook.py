@@ -206,6 +206,9 @@ def test_takes_the_token_as_a_parameter_and_a_form_as_metas_sdks_send_them() -> 
     headers = {"content-type": "application/x-www-form-urlencoded"}
     result, answer = checked(Request("POST", PATH, {}, headers, form))
     assert (list(result.violations), answer.status) == ([], 200)
+    texts = urlencode({"data": json.dumps([json.dumps(LOGIN)]), "access_token": "TOKEN-PLACEHOLDER"}).encode()
+    result, answer = checked(Request("POST", PATH, {}, headers, texts))
+    assert (list(result.violations), answer.status) == ([], 200)
     in_body = json.dumps({"data": [LOGIN], "access_token": "TOKEN-PLACEHOLDER"}).encode()
     result, answer = checked(Request("POST", PATH, {}, {"content-type": "application/json"}, in_body))
     assert (list(result.violations), answer.status) == ([], 200)
