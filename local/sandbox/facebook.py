@@ -36,6 +36,8 @@ MARKETING_LAST_DAYS = {
     "v21.0": "2026-11-10", "v22.0": "2026-11-10", "v23.0": "2026-11-10", "v24.0": "2026-11-10", "v25.0": "2027-02-23",
 }  # fmt: skip
 MOST_EVENTS = 1000
+
+
 def or_null(check: Check) -> Check:
     """Require a value of a form, or the null that Meta's SDK for Node.js sends for what is not set."""
     return lambda value: "" if value is None else check(value)

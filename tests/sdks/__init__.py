@@ -1,1 +1,1 @@
-"""The vendors' own libraries, pinned, pointed at the sandbox and at our tokens and webhooks: `make sdks`, outside CI."""
+"""The vendors' own libraries, pinned, pointed at the sandbox, our tokens and our webhooks: `make sdks`, outside CI."""

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from pydantic import SecretStr
+
 from functions.agents.facebook.app import Settings, build_requests
 from local.settings import EITRI_SECRET, agents
-from pydantic import SecretStr
 from relay.agent.auth import signed
 from relay.agent.http import json_request, unmasked
 from relay.api.identity_tokens import IdentityKeys, mint, verify
@@ -66,7 +67,9 @@ def _until_it_answers() -> None:
 def _webhook() -> dict[str, Any]:
     """A message as eitri_push signs it."""
     now = datetime.now(UTC)
-    request = signed(json_request("https://hooks.example.com", {"type": "session.login"}), "evt_1", [SecretStr(EITRI_SECRET)], now)
+    request = signed(
+        json_request("https://hooks.example.com", {"type": "session.login"}), "evt_1", [SecretStr(EITRI_SECRET)], now
+    )
     return {"secret": EITRI_SECRET, "body": request.body.decode(), "headers": unmasked(request.headers)}
 
 
@@ -108,38 +111,42 @@ def _requests() -> list[dict[str, Any]]:
     return found
 
 
-def _ours(person: dict[str, str]) -> dict[str, str]:
-    """Our digests of a person, whose phone ingest has put in E.164."""
+def _ours(person: dict[str, str], form: str = "as_it_is") -> dict[str, str]:
+    """Our digests of a person, whose phone ingest has put in E.164; `form` is the setting external_id."""
     now = datetime.now(UTC).isoformat()
     event = {
         "type": "signup", "appId": "shop", "eventId": "e1", "sequence": 1, "occurredAt": now, "receivedAt": now,
         "customerId": person["external_id"], "email": person["em"].strip(), "phone": person["ph"].replace(" ", ""),
         "traits": {name: person[key] for key, name in TRAITS.items()},
     }  # fmt: skip
-    settings = Settings.model_validate(SETTINGS["facebook"])
+    settings = Settings.model_validate(SETTINGS["facebook"] | {"external_id": form})
     (request,) = build_requests(Event.load(json.dumps(event)), settings)
     sent = json.loads(request.body)["data"][0]["user_data"]
     return {key: sent[key][0] for key in person if key in sent}
 
 
 def _table(person: dict[str, str], said: list[dict[str, Any]]) -> Iterator[str]:
-    """One row a library: which of its digests are ours (=), others (≠), clear text, or absent (–)."""
-    ours = _ours(person)
+    """One row a library: which of its digests are ours (=, or =* by the setting parameter_builder), and which not."""
+    ours, by_setting = _ours(person), _ours(person, "parameter_builder")
     yield "| library | " + " | ".join(f"`{key}`" for key in person) + " |"
     yield "|---" * (len(person) + 1) + "|"
     for one in said:
         digests = one["digests"]
         if digests:
-            cells = [_cell(digests.get(key), ours.get(key)) for key in person]
+            cells = [_cell(digests.get(key), ours.get(key), by_setting.get(key)) for key in person]
             yield f"| {one['library']} | {' | '.join(cells)} |"
 
 
-def _cell(theirs: str | None, ours: str | None) -> str:
+def _cell(theirs: str | None, ours: str | None, by_setting: str | None) -> str:
     if not theirs:
-        return "–"
-    if len(theirs) != 64:  # noqa: PLR2004 - hexadecimal digits of a SHA-256
+        return "\u2013"
+    if len(theirs) != 64:
         return "clear"
-    return "=" if theirs == ours else "≠"
+    return "=" if theirs == ours else "=*" if theirs == by_setting else "≠"
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def main() -> None:
@@ -148,10 +155,13 @@ def main() -> None:
     with _sandbox(Path(".local/sdks.json")):
         for name, person in PEOPLE.items():
             said = [one for script in SCRIPTS for one in _run(script, person)]
-            print(f"\n{name}:", *_table(person, said), sep="\n")
-        print("\naccepted:", *sorted({one["library"] for one in said if one["accepted"]}), sep="\n  ")
+            _say(f"\n{name}:", *_table(person, said))
+        _say("\naccepted:", *sorted({one["library"] for one in said if one["accepted"]}))
         made = _requests()
-        print("\nremarks of the sandbox:", *sorted({f"{one['agent']}: {text}" for one in made for text in one["violations"]}), sep="\n  ")
+        _say(
+            "\nremarks of the sandbox:",
+            *sorted({f"{one['agent']}: {text}" for one in made for text in one["violations"]}),
+        )
         refused = [one for one in made if one["status"] not in {200, 204} or '"errors"' in one["answer"]]
         if refused:
             raise SystemExit(f"{len(refused)} requests were refused: {refused[0]['violations']}")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sys
 import time
 from importlib.metadata import version
+from typing import Any
 
 from capi_param_builder import ParamBuilder
 from facebook_business.adobjects.serverside.action_source import ActionSource
@@ -16,10 +18,18 @@ from facebook_business.adobjects.serverside.user_data import UserData
 from facebook_business.api import FacebookAdsApi
 from facebook_business.session import FacebookSession
 
+
+def say(finding: dict[str, Any]) -> None:
+    """Prints what the runner reads."""
+    sys.stdout.write(json.dumps(finding) + "\n")
+
+
 PERSON = json.loads(os.environ["PERSON"])
 FacebookSession.GRAPH = os.environ["SANDBOX"] + "/facebook"
 FacebookAdsApi.init(access_token=os.environ["META_TOKEN"], crash_log=False)
 
+builder = ParamBuilder(["example.com"])
+builder.process_request("shop.example.com", {"fbclid": ["IwAR2F4aBcDeFgHiJk"]}, {})
 user = UserData(
     emails=[PERSON["em"]],
     phones=[PERSON["ph"]],
@@ -33,7 +43,8 @@ user = UserData(
     external_ids=[PERSON["external_id"]],
     client_ip_address="203.0.113.24",
     client_user_agent="example/1.0",
-    fbp="fb.1.1795100000000.1098115397",
+    fbp=builder.get_fbp(),
+    fbc=builder.get_fbc(),
 )
 app = AppData(
     advertiser_tracking_enabled=True,
@@ -43,21 +54,30 @@ app = AppData(
 common = {"event_name": "Login", "event_time": int(time.time()), "user_data": user}
 events = [
     Event(**common, event_id="sdk-1", action_source=ActionSource.WEBSITE, event_source_url="https://shop.example.com/"),
-    Event(**common, event_id="sdk-2", action_source=ActionSource.APP, app_data=app, custom_data=CustomData(value=1.5, currency="usd")),
+    Event(
+        **common,
+        event_id="sdk-2",
+        action_source=ActionSource.APP,
+        app_data=app,
+        custom_data=CustomData(value=1.5, currency="usd"),
+    ),
 ]
-taken = EventRequest(pixel_id=os.environ["META_DATASET"], events=events, access_token=os.environ["META_TOKEN"]).execute()
+taken = EventRequest(
+    pixel_id=os.environ["META_DATASET"], events=events, access_token=os.environ["META_TOKEN"]
+).execute()
 sent = events[0].normalize()["user_data"]
-one = lambda value: value[0] if isinstance(value, list) else value
-print(json.dumps({
-    "library": f"facebook-business {version('facebook-business')} (Python)",
-    "accepted": taken.to_dict()["events_received"] == len(events),
-    "digests": {name: one(sent[name]) for name in PERSON if name in sent},
-}))
-builder = ParamBuilder()
-kinds = {"em": "email", "ph": "phone", "fn": "first_name", "ln": "last_name", "ct": "city", "st": "state", "zp": "zip_code", "country": "country", "external_id": "external_id"}
-digests = {name: builder.get_normalized_and_hashed_pii(PERSON[name], kind) for name, kind in kinds.items()}
-print(json.dumps({
-    "library": f"capi-param-builder {version('capi-param-builder-python')} (Python)",
-    "accepted": None,
-    "digests": {name: digest and digest.partition(".")[0] for name, digest in digests.items()},
-}))
+say(
+    {
+        "library": f"facebook-business {version('facebook-business')} (Python)",
+        "accepted": taken.to_dict()["events_received"] == len(events),
+        "digests": {name: sent[name][0] for name in PERSON if name in sent},
+    }
+)
+# Unlike the one for Node.js, it has no digests; its cookies stood in the events above.
+say(
+    {
+        "library": f"capi-param-builder-python {version('capi-param-builder-python')} (cookies)",
+        "accepted": builder.get_fbp().count(".") == 4 and builder.get_fbc().count(".") == 4,
+        "digests": {},
+    }
+)

@@ -170,9 +170,9 @@ def _country(event: Event) -> str:
 
 
 def _zip(code: str, country: str) -> str:
-    """Lower case without blanks and dashes; of an American one the first five digits."""
-    bare = re.sub(r"[\s-]", "", code.lower())
-    return bare[:5] if country == "us" or re.fullmatch("[0-9]{5}-[0-9]{4}", code) else bare
+    """Lower case without blanks, and what stands before a dash, as Meta's libraries have it; five digits in the US."""
+    bare = "".join(code.lower().partition("-")[0].split())
+    return bare[:5] if country == "us" else bare
 
 
 def _birthday(text: str) -> str:

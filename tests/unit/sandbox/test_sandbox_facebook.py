@@ -218,6 +218,13 @@ def test_takes_the_token_as_a_parameter_and_a_form_as_metas_sdks_send_them() -> 
     assert checked(Request("POST", PATH, {}, headers, no_list))[1].status == 400
 
 
+def test_takes_the_nulls_and_the_id_that_metas_sdk_for_node_sends() -> None:
+    nulls = dict.fromkeys(("partner_agent", "test_event_code", "namespace_id", "upload_id", "upload_tag"))
+    body = json.dumps({"data": [LOGIN], "id": "1234567890123456", **nulls}).encode()
+    result, answer = checked(Request("POST", PATH, {}, HEADERS, body))
+    assert (list(result.violations), answer.status) == ([], 200)
+
+
 @pytest.mark.parametrize("version", ["v27.0", "v28.0"])
 def test_takes_versions_that_are_newer_than_this_sandbox(version: str) -> None:
     agent = Facebook({**SETTINGS, "api_version": version})
