@@ -25,7 +25,7 @@ ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 # What checks the client's types and size, where npm is there; CI has it.
 CLIENT_TOOLS := $(if $(shell command -v npm),.local/client.ready)
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz client-model properties coverage openapi cli pictures bench build deploy credentials lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz client-model sdks properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -89,6 +89,9 @@ coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if th
 client-model: .venv/dev/.ready ## let 300 random lives of a phone in Chromium agree with a model (fifteen minutes); CLIENT_MODEL names another number
 	@CLIENT_MODEL=$(or $(CLIENT_MODEL),300) CLIENT_MODEL_STEPS=30 REQUIRE_BROWSER=1 exec $(DEV)/python -m pytest -q -s tests/client/test_model.py
 
+sdks: .venv/dev/.ready .venv/sdks/.ready .venv/node/.ready ## point the vendors' own libraries at the sandbox and compare digests (needs Node.js 20.19)
+	@exec $(DEV)/python -m tests.sdks
+
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
 
@@ -118,7 +121,7 @@ credentials: .venv/dev/.ready
 	@$(DEV)/python -m ops.credentials $(STAGE)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
-	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \
+	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud locks/sdks.txt:sdks; do \
 	  group=$${output#*:}; \
 	  case "$$group" in "") what=pyproject.toml;; dev) what="pyproject.toml --group dev";; *) what="--group $$group";; esac; \
 	  echo "$${output%:*}"; \
@@ -136,6 +139,11 @@ clean: down ## remove everything that make made
 	@if npm ci --silent --prefix .local/client; then touch $@; \
 	elif [ -n "$$REQUIRE_NODE" ]; then exit 1; \
 	else echo "They cannot be had here: the tests of the client's types and size are skipped."; fi
+
+.venv/node/.ready: tests/sdks/package-lock.json
+	@mkdir -p .venv/node && cp tests/sdks/package.json $< .venv/node
+	@cd .venv/node && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 .venv/%/.ready: locks/%.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=...")'

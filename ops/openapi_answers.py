@@ -103,6 +103,11 @@ SCHEMAS: Schema = {
             "reason": _TEXT,
             "lastStatus": {"type": "integer"},
             "withheld": {"type": "integer", "minimum": 0, "description": "Properties kept back as personal data."},
+            "remarks": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "What the agent's requests filled in, cut or left out; sentences without values.",
+            },
             "at": _TIME,
             "nextAttempt": _TIME,
         },

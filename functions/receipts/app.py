@@ -52,7 +52,7 @@ def _acceptance(row: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """State, reason, attempts, last status, properties withheld, when that was, and when the next attempt is due."""
+    """State, reason, attempts, last status, what was withheld or changed, when that was, and when the next is due."""
     if not row:
         return {"state": "queued", "attempts": 0}
     at, wait = row.get("at"), row.get("wait")
@@ -63,6 +63,7 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
         "attempts": row.get("attempts", 0),
         "lastStatus": row.get("status"),
         "withheld": row.get("withheld"),
+        "remarks": row["remarks"].split("\n") if "remarks" in row else None,
         "at": _moment(at),
         "nextAttempt": _moment(due),
     }

@@ -191,7 +191,7 @@ def test_a_dry_run_of_the_seeds_identify_gives_dashx_the_seeds_fields(app: Calle
         "email": "john@example.com",
     }
     request = the_request(app, "dashx", body)
-    assert (request["method"], request["url"]) == ("POST", f"{app.stack.sandbox_url}/dashx/graphql")
+    assert (request["method"], request["url"]) == ("POST", f"{app.stack.sandbox_url}/graphql")
     assert request["body"] == {
         "query": "mutation IdentifyAccount($input: IdentifyAccountInput!){identifyAccount(input:$input){id}}",
         "variables": {

@@ -1,11 +1,13 @@
-"""dashx: tells DashX, by GraphQL, which account a visitor is, what it did, and where its pushes go."""
+"""dashx: sends DashX, by GraphQL, which account a visitor is, what it did, and where its pushes go."""
 
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from relay import __version__
 from relay.agent.definition import Agent
@@ -36,6 +38,12 @@ class Library(SettingsModel):
     version: Name = __version__
 
 
+def _without_path(url: str) -> str:
+    if urlsplit(url).path:
+        raise PydanticCustomError("path", "must end behind the host: DashX' one endpoint, /graphql, is added to it")
+    return url
+
+
 class Settings(SettingsModel):
     """A workspace's key pair and the environment that it is for."""
 
@@ -45,7 +53,7 @@ class Settings(SettingsModel):
     event_names: EventNames = EventNames()
     library: Library = Library()
     properties: Allowed = "all"
-    base_url: BaseUrl = "https://api.dashx.com"
+    base_url: Annotated[BaseUrl, AfterValidator(_without_path)] = "https://api.dashx.com"
 
 
 _IDENTIFY = "mutation IdentifyAccount($input: IdentifyAccountInput!){identifyAccount(input:$input){id}}"

@@ -224,6 +224,7 @@ class World:
     max_age: timedelta | None = None
     ordered: bool = False
     repeatable: bool = True
+    remarks: tuple[str, ...] = ()
     purpose: Purpose = "advertising"
     now: datetime = NOW
     built: list[Event] = field(default_factory=list)
@@ -237,6 +238,7 @@ class World:
             max_age=self.max_age,
             ordered=self.ordered,
             repeatable=self.repeatable,
+            remarks=lambda _event, _settings: self.remarks,
         )
         runtime = DeliveryPipeline(
             agent,
@@ -280,6 +282,14 @@ def test_a_delivered_record_leaves_the_queue() -> None:
     world = World()
     assert world.deliver(_record()) == []
     assert world.told == ["m1"]
+
+
+def test_remarks_are_written_with_the_outcome_of_every_attempt() -> None:
+    world = World({"m1": [Response(503), Response(200)]}, remarks=("the title was cut", "the time zone was filled in"))
+    for state in ("retrying", "delivered"):
+        world.deliver(_record())
+        assert world.ledger.rows["m1"]["state"] == state
+        assert world.ledger.rows["m1"]["remarks"] == "the title was cut\nthe time zone was filled in"
     assert world.states == {"delivered": 1}
 
 

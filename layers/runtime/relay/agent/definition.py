@@ -38,7 +38,8 @@ class Agent(Generic[S]):
     twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
     pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
     `batching` where one request can tell of many events; `count_withheld` counts the properties of an event that are
-    personal data among those that the settings let through.
+    personal data among those that the settings let through. `remarks` names, in fixed sentences without values, what
+    the requests fill in, cut or leave out; it is called only where `build_requests` gives requests.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Agent(Generic[S]):
     personal_logout: bool = False
     batching: BatchSpec | None = None
     count_withheld: Callable[[Event, S], int] | None = None
+    remarks: Callable[[Event, S], tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Checks what the runtime relies on.

@@ -14,8 +14,9 @@ class Outcome(NamedTuple):
 
     `attempts` were made so far and `done` of its requests need not be sent again; both are None where the ledger was
     not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
-    is the last HTTP status; `withheld` counts the properties that are personal data. `in_doubt` is True if it is not
-    known whether the agent has the request; `failing_since` (epoch seconds) is the first of the failures in a row.
+    is the last HTTP status; `withheld` counts the properties that are personal data; `remarks` name what the requests
+    fill in, cut or leave out. `in_doubt` is True if it is not known whether the agent has the request; `failing_since`
+    (epoch seconds) is the first of the failures in a row.
     """
 
     state: DeliveryState
@@ -25,6 +26,7 @@ class Outcome(NamedTuple):
     done: int | None = None
     status: int | None = None
     withheld: int = 0
+    remarks: tuple[str, ...] = ()
     tried: bool = False
     refused: bool = False
     in_doubt: bool = False
@@ -46,6 +48,7 @@ class Outcome(NamedTuple):
             "wait": None if self.state is DeliveryState.HELD else self.wait,
             "failing": self._failing(),
             "withheld": self.withheld or None,
+            "remarks": "\n".join(self.remarks) or None,
         }
         return {name: value for name, value in values.items() if value is not None}
 

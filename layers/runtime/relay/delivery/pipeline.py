@@ -60,14 +60,10 @@ class Item(Generic[S]):
     def previous(self) -> Outcome:
         """What is known of the delivery before this attempt."""
         claim = self.claim or Claim(ClaimStatus.ACQUIRED)
-        withheld = self.plan.withheld if self.plan else 0
-        return Outcome(
-            DeliveryState.PENDING,
-            attempts=claim.attempts,
-            done=claim.done,
-            withheld=withheld,
-            failing_since=claim.failing_since,
+        known = Outcome(
+            DeliveryState.PENDING, attempts=claim.attempts, done=claim.done, failing_since=claim.failing_since
         )
+        return known._replace(withheld=self.plan.withheld, remarks=self.plan.remarks) if self.plan else known
 
 
 def _now() -> datetime:
@@ -273,7 +269,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 self._close(item)
             case ClaimStatus.ACQUIRED if claim.in_doubt:
                 item.outcome = item.previous._replace(
-                    state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0, in_doubt=True
+                    state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0, remarks=(), in_doubt=True
                 )
             case ClaimStatus.ACQUIRED if isinstance(item.plan, Outcome):
                 item.outcome = item.plan._replace(attempts=item.plan.attempts or claim.attempts, done=claim.done)

@@ -20,12 +20,14 @@ class Plan(NamedTuple, Generic[S]):
     """The requests by these settings; `withheld` properties of the event are personal data and are not among them.
 
     `scope` names the settings: what fails with them (a circuit, refused credentials) never holds what others serve.
+    `remarks` name what the requests fill in, cut or leave out.
     """
 
     settings: S
     requests: list[Request]
     scope: str
     withheld: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -48,4 +50,5 @@ def make_plan(
     except Skip as skip:
         return Outcome(DeliveryState.SKIPPED, skip.reason)
     withheld = agent.count_withheld(event, settings) if agent.count_withheld else 0
-    return Plan(settings, requests, agent.name, withheld)
+    remarks = agent.remarks(event, settings) if agent.remarks else ()
+    return Plan(settings, requests, agent.name, withheld, remarks)

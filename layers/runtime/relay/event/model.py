@@ -99,6 +99,9 @@ class Device(WireModel):
     advertising_id: AgentId | None = None
     vendor_id: AgentId | None = None
     app_set_id: AgentId | None = None
+    app_set_scope: Literal[1, 2] | None = Field(
+        default=None, alias="appSetScope", description="Android's scope of appSetId: 1 app, 2 developer."
+    )
     oaid: AgentId | None = None
     amazon_aid: AgentId | None = None
     ad_tracking: bool | None = None
