@@ -2,21 +2,27 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-PYTHON_RUNTIME ?= 3.13
+PYTHON_RUNTIME ?= 3.14
 ARCHITECTURE ?= arm64
 STAGE ?= prod
 # The stage's parameters stand in samconfig.toml; the agents among them are told to the build as well, which expands them.
 OVERRIDES = PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE) \
   $(or $(shell sed -n '/^\[$(STAGE)\.deploy/,/^\[[^.]*\.[^d]/s/^parameter_overrides = "\(.*\)"/\1/p' samconfig.toml),$(error samconfig.toml has no stage "$(STAGE)"))
+# Processes that run tests, each with a local cloud of its own; end-to-end tests mostly wait, so two for each core.
+WORKERS ?= $(if $(TESTS),0,4)
 DEV := .venv/dev/bin
 SAM := $(CURDIR)/.venv/sam/bin/sam
 export PYTHONPATH := layers/runtime:.
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
+# AWS' own tools read AWS_REGION first; SAM CLI and botocore read AWS_DEFAULT_REGION alone.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak fuzz openapi pictures bench build deploy lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -24,8 +30,24 @@ help: ## list the targets
 demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event
 	@exec $(DEV)/python -m local demo
 
-test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud)
-	@exec $(DEV)/python -m pytest $(TESTS)
+test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud); TESTS names files
+	@exec $(DEV)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+fast: .venv/dev/.ready ## the loop while you write (a minute): format, lint, types, import rules, unit and integration tests but the slowest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=recurse lint types units
+
+lint types units: .venv/dev/.ready
+
+lint:
+	@$(DEV)/ruff format --check --quiet .
+	@$(DEV)/ruff check --quiet .
+	@$(DEV)/lint-imports --no-logo
+
+types:
+	@$(DEV)/mypy
+
+units:
+	@$(DEV)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/unit tests/integration
 
 check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, template, secrets, then the tests
 	$(DEV)/ruff format --check .
@@ -55,25 +77,39 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
 
+properties: $(ENVIRONMENTS) ## try every property with many examples: TIMES=20 times as many as make test does
+	@PROPERTY_TIMES=$(or $(TIMES),20) exec $(DEV)/python -m pytest -n 2 --dist load -m hypothesis tests/unit tests/integration
+coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if they run less of relay and functions than the floor in pyproject.toml
+	@$(DEV)/python -m coverage run -m pytest -q tests/unit tests/integration
+	@exec $(DEV)/python -m coverage report
+
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
 
-bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts
-	@exec $(DEV)/python -m bench $(BENCH)
+cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help
+	@exec $(DEV)/python -m ops.reference
 
-pictures: $(ENVIRONMENTS) ## take the README's picture of the console anew (needs Chromium)
+bench: $(ENVIRONMENTS) ## measure mapping, ingest, cold starts, delivery, end to end, memory and cost (eleven minutes); BENCH names parts, AGAINST a commit
+	@exec $(DEV)/python -m bench $(if $(AGAINST),--against "$(AGAINST)") $(BENCH)
+
+pictures: $(ENVIRONMENTS) ## take the pictures of the console and of relay status (needs Chromium)
 	@exec $(DEV)/python -m local.pictures
 
-build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.13 ARCHITECTURE=arm64)
+build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.14 ARCHITECTURE=arm64)
 	PATH="$(CURDIR)/$(DEV):$$PATH" LAYER_PYTHON=$(PYTHON_RUNTIME) \
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
-	  $(SAM) build --parameter-overrides $(OVERRIDES)
+	  $(SAM) build --parameter-overrides $(OVERRIDES) 2>&1 | sed '/^Commands you can use next/,$$d'; exit $${PIPESTATUS[0]}
 	@if python$(PYTHON_RUNTIME) -c '' 2>/dev/null; then \
 	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
 	else echo "No python$(PYTHON_RUNTIME) here to compile layer and functions with: starts take twice as long."; fi
 
-deploy: build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
-	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES)
+deploy: credentials build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them
+	$(SAM) deploy --config-env $(STAGE) --parameter-overrides $(OVERRIDES) \
+	  ReleaseDigest=$$($(DEV)/python -m ops.digest .aws-sam/build $(OVERRIDES))
+	@printf '\nWhat is missing, and the command that fixes it:\n  $(DEV)/relay doctor --stage $(STAGE)\n'
+
+credentials: .venv/dev/.ready
+	@$(DEV)/python -m ops.credentials $(STAGE)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from bench import samples, starts
-from bench.first import Context
+from bench import invocations, samples
+from bench.first_invocation import Context
 
 
 def main(function: str, size: int, batches: int) -> dict[str, object]:
@@ -25,7 +25,7 @@ def main(function: str, size: int, batches: int) -> dict[str, object]:
         began, busy = time.perf_counter(), time.process_time()
         answer = handler(event, Context())
         taken.append((time.perf_counter() - began, time.process_time() - busy))
-        if not starts.worked(function, answer):
+        if not invocations.worked(function, answer):
             raise AssertionError(answer)
     return {"clock": [clock for clock, _ in taken[1:]], "processor": [busy for _, busy in taken[1:]]}
 

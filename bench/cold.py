@@ -9,15 +9,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import samples, starts
+from bench import invocations, samples
+from bench.fakes import answering, built, published_botocore, run
 from bench.measure import Extent, Row, Say
-from bench.outside import answering, built, published_botocore, run
 
 TARGET = 1.3
 SNAPSHOTTED = ("authorizer", "ingest")
 """What the template offers to start from a snapshot."""
 
-_FIRST = str(samples.ROOT / "bench/first.py")
+_FIRST = str(samples.ROOT / "bench/first_invocation.py")
 _IMPORT = re.compile(r"import time: +(\d+) \| +(\d+) \| *(\S+)")
 
 Start = Mapping[str, Any]
@@ -27,19 +27,19 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
     """A row for each function; from the sources and what is installed here, where nothing shall be built."""
     floor = Path(sysconfig.get_paths()["purelib"]) if from_sources else published_botocore()
     build = None if from_sources else built(say)
-    with answering() as outside:
-        for function in list(starts.FOLDERS)[:: extent.nth]:
+    with answering() as fakes:
+        for function in list(invocations.FOLDERS)[:: extent.nth]:
             say(f"cold start: {function}")
-            yield _row(function, paths(function, build), [floor], outside.url, extent.fresh)
+            yield _row(function, paths(function, build), [floor], fakes.url, extent.fresh)
         for function in SNAPSHOTTED:
             say(f"cold start: {function} from a snapshot")
-            yield _restored(function, paths(function, build), outside.url, extent.fresh)
+            yield _restored(function, paths(function, build), fakes.url, extent.fresh)
 
 
 def paths(function: str, build: Path | None) -> list[Path]:
     """Where a function's code is: in the built artifacts, or in the sources."""
     if build:
-        return [build / f"{starts.FOLDERS[function]}Function", build / "RuntimeLayer/python"]
+        return [build / f"{invocations.FOLDERS[function]}Function", build / "RuntimeLayer/python"]
     folder = "functions/agents" if function in samples.AGENTS else "functions"
     installed = Path(sysconfig.get_paths()["purelib"])
     return [samples.ROOT / folder / function, samples.ROOT / "layers/runtime", installed]
@@ -53,7 +53,7 @@ def _row(function: str, code: list[Path], floor: list[Path], url: str, rounds: i
         own.append(start(function, code, url))
         trimmed.append(start(function, code, url, least=True))
         ratios.append(own[-1]["ended"] / least[-1]["ended"])
-    if not starts.worked(function, own[0]["answer"]):
+    if not invocations.worked(function, own[0]["answer"]):
         raise AssertionError(f"{function} answered {own[0]['answer']}")
     ratio = median(ratios)
     more: dict[str, Any] = {
@@ -85,12 +85,13 @@ def start(  # noqa: PLR0913 - what a start may differ in
     least: bool = False,
     within: Path | None = None,
     more: Mapping[str, str] | None = None,
+    event: object = None,
 ) -> Start:
     """One start in a fresh interpreter, or the least that makes the function's calls; `within` as `run` has it.
 
-    `more` are further variables of the environment.
+    `more` are further variables of the environment; `event` is what it is invoked with, by default what `starts` has.
     """
-    given = {"calls": starts.calls(function, url)} if least else {"event": starts.event(function)}
+    given = {"calls": invocations.calls(function, url)} if least else {"event": event or invocations.event(function)}
     own = {**samples.environment(url, function), **(more or {}), "PYTHONPATH": os.pathsep.join(map(str, code))}
     # Without site, whose .pth files import what Lambda would not.
     return run(["-S", *options, _FIRST], own, given, within)[0]

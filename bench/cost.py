@@ -1,32 +1,34 @@
 """Cost: a million events to six agents, and a month without any, at list price, from what this run has measured."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
+from math import isnan, nan
 from typing import Any
 
 from bench import samples
-from bench.delivery import AGENT_MS, AWS_MS, REQUESTS
 from bench.measure import Row
 from bench.template import Deployed, deployed
+from bench.traffic import FEWEST_POLLERS, FULL_MEMORY, MILLION, POLLERS, Measured, Traffic, share
 
-MILLION = 1_000_000
+US_EAST, SAO_PAULO = "us-east-1", "sa-east-1"
 TARGET, IDLE_TARGET = 20.0, 3.0
-
-FULL_MEMORY = 1769
-"""MB at which a function has one whole processor; below it has that share of one (Lambda's developer guide, 2026)."""
+IDLE_AT_LIST_PRICE = "idle, in an account that uses up what AWS gives"
 
 MEMORIES = (FULL_MEMORY, 512, 256, 128)
 """What a function may be given: a whole processor, and less."""
 
-POLLERS, FEWEST_POLLERS = 5, 2
-"""Receivers that Lambda keeps on a queue, each waiting 20 s at a time; fewer on a quiet standard queue, unless the
-event source has a MaximumConcurrency, as ours have (the same guide, configuring scaling of SQS event sources, 2026)."""
+STARTS = 0.01
+"""Of invocations that wait for a start, at most: "typically under 1 %" (AWS Compute Blog, 2025-04-29). Since
+2025-08-01 its INIT phase is billed like the invocation."""
+
+GATEWAY_BYTES = 400
+"""What API Gateway's own headers add to a response: request ids, trace, date, content type and length."""
 
 MONTH_SECONDS = 30 * 86_400
 HEADER_BYTES = 450
-"""What an HTTPS request to an agent has besides its body."""
+"""What an HTTPS request to an agent has beside its body."""
 
 ROW_BYTES = 190
 """A row of the ledger, with DynamoDB's own hundred."""
@@ -41,132 +43,89 @@ WRITES = ("BatchExecuteStatement", "BatchWriteItem", "PutItem", "UpdateItem")
 Parts = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What one event costs in calls, bytes and time, as this run's own rows say.
-
-    `agents` is what delivering was measured to take, by agent; `ingest_*` of one event alone; `warm_ms` what a warm
-    invocation takes, by function and memory, where that could be measured.
-    """
-
-    ingest_us: float
-    ingest_log_bytes: float
-    agents: Mapping[str, Mapping[str, Any]]
-    warm_ms: Mapping[tuple[str, int], float]
-
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> "Measured":
-        """What rows of ingest, of delivery and of memory say."""
-        (ingest,) = (row for row in rows if row.part == "ingest" and row.name == "one event")
-        agents: dict[str, Mapping[str, Any]] = {row.name: row.more for row in rows if row.part == "delivery"}
-        warm = {(row.more["function"], row.more["memory_mb"]): row.value for row in rows if row.part == "memory"}
-        return cls(ingest.value, ingest.more["log_bytes"], agents, warm)
-
-    def milliseconds(self, function: str, memory: int) -> float:
-        """What a warm invocation takes alone: as measured, or the waits and the processor at its share of one."""
-        if function == "ingest":
-            reckoned = AWS_MS + self.ingest_us / 1e3 / _share(memory)
-        else:
-            waits = AWS_MS * (3 if function in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(function, 1)
-            reckoned = waits + self.agents[function]["cpu_ms_alone"] / _share(memory)
-        return self.warm_ms.get((function, memory), reckoned)
-
-    def each(self, agent: str, what: str, batch: float) -> float:
-        """What one delivery of a batch takes: the first of it what one alone does, the others what the batch adds."""
-        more = self.agents[agent]
-        return float(more[f"{what}_alone"] + (batch - 1) * more[what]) / batch
-
-    def told(self, agent: str, what: str) -> Mapping[str, float]:
-        """What a delivery is in calls, rows or bytes, by call."""
-        counts: Mapping[str, float] = self.agents[agent][what]
-        return counts
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """How events come: so many a second, steadily, each a call of its own that its caller makes with `http` or REST.
-
-    `pollers` are the receivers on a standard queue.
-    """
-
-    events_a_second: float = MILLION / 86_400
-    http: bool = False
-    pollers: int = POLLERS
-
-    def batch(self, agent: str, template: Deployed) -> float:
-        """Deliveries in an average invocation: what a receiver gathers in the window; alone where there is none."""
-        gathered = self.events_a_second * template.windows[agent] / self.pollers
-        return min(max(1.0, gathered), template.batches[agent])
-
-
 def rows(measured: Measured) -> Iterator[Row]:
     """The cost by part, the totals, and what would change them."""
     template, traffic = deployed(), Traffic()
     parts = per_million(measured, template, traffic)
-    yield from _table("cost", parts, TARGET)
+    yield from _table("cost", parts, TARGET, per_million(measured, template, traffic, SAO_PAULO))
     nothing = idle(template)
     free = -given(template, nothing[_WAITS])
     yield from _table("idle", nothing | {"What AWS gives every account": free}, IDLE_TARGET)
     yield from _changes(measured, template, traffic)
 
 
-def _table(kind: str, parts: Parts, target: float) -> Iterator[Row]:
+def _table(kind: str, parts: Parts, target: float, elsewhere: Mapping[str, float] | None = None) -> Iterator[Row]:
+    """A row for each part and the total; `elsewhere` are the parts in São Paulo, as far as their prices are known."""
     unit = "USD/M" if kind == "cost" else "USD/month"
+    known = {name: usd for name, usd in (elsewhere or {}).items() if not isnan(usd)}
     for name, usd in parts.items():
-        yield Row(kind, name, usd, unit)
+        there = known.get(name)
+        note = "" if there is None else f"{SAO_PAULO} {there:.2f}"
+        yield Row(kind, name, usd, unit, more={"sa_east_1": there}, note=note)
     total = sum(parts.values())
-    yield Row(kind, "total", total, unit, target=f"≤ {target:g}", met=total <= target)
+    yield Row(kind, "total", total, unit, target=f"≤ {target:g}", met=total <= target, more={"sa_east_1": None})
 
 
-def per_million(measured: Measured, template: Deployed, traffic: Traffic) -> Parts:
-    """US dollars for a million events, each a login that all six agents are told of."""
+def per_million(measured: Measured, template: Deployed, traffic: Traffic, region: str = US_EAST) -> Parts:
+    """US dollars for a million events, a login at six agents each; not a number where a price is missing."""
+    calls = MILLION / traffic.per_call
     invocations = {name: MILLION / traffic.batch(name, template) for name in samples.AGENTS}
-    price = prices()
+    price = prices(region)
     event_gb = len(samples.message()) / 1e9 * MILLION
     writes, reads = _units(measured, template, traffic)
     # Lambda's own lines, START, END and REPORT, are below the template's SystemLogLevel.
     own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
     logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
     sent = MILLION * sum(measured.told(name, "bytes")["agent." + name] for name in samples.AGENTS)
-    # A batch that is told by one request is one here as well, however large it was when it was measured.
+    # A batch that is sent by one request is one here as well, however large it was when it was measured.
     requests = sum(
         max(MILLION * measured.told(name, "calls")["agent." + name], invocations[name]) for name in samples.AGENTS
     )
     gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"
     return {
-        "API Gateway": MILLION * price[gateway],
-        "Lambda, requests": (MILLION + sum(invocations.values())) * price["lambda_request"],
+        "API Gateway": calls * price[gateway],
+        "Lambda, requests": (calls + sum(invocations.values())) * price["lambda_request"],
         "Lambda, duration": _gb_seconds(measured, template, traffic, invocations) * price["lambda_gb_second"],
+        "Lambda, starts": _starting_gb_seconds(measured, template, calls, invocations) * price["lambda_gb_second"],
         "SNS": MILLION * (price["sns_fifo_publish"] + 6 * price["sns_fifo_delivery"])
         + event_gb * (price["sns_fifo_publish_gb"] + 6 * price["sns_fifo_delivery_gb"]),
-        "SQS": sum(_queue(name, invocations[name], price) for name in samples.AGENTS),
+        "SQS": sum(_queue(name, invocations[name], traffic, price) for name in samples.AGENTS),
         "DynamoDB": writes * price["dynamodb_write"]
         + reads * price["dynamodb_read"]
         + 10 * MILLION * ROW_BYTES / 1e9 * DAYS_KEPT / 30 * price["dynamodb_gb_month"],
         "Logs": logged / 1e9 * (price["logs_gb"] + price["logs_gb_month"] / 6),
         "SSM": price["ssm_standard"],
         "Transfer to the agents": (sent + requests * HEADER_BYTES) / 1e9 * price["transfer_gb"],
+        "Transfer to callers": (MILLION * measured.response_bytes + calls * GATEWAY_BYTES) / 1e9 * price["transfer_gb"],
     }
 
 
 def _gb_seconds(measured: Measured, template: Deployed, traffic: Traffic, invocations: Mapping[str, float]) -> float:
-    """Billed: what an invocation takes alone, and for the rest of its batch the processor's time."""
-    ingest = MILLION * measured.milliseconds("ingest", template.ingest_memory)
+    """Billed: what an invocation takes alone, and for the rest of its batch the processor's time, or each as alone."""
+    more_of_call = (measured.ingest_ten_us - measured.ingest_us) / 9 / 1e3 / share(template.ingest_memory)
+    ingest = measured.milliseconds("ingest", template.ingest_memory) + (traffic.per_call - 1) * more_of_call
     agents = 0.0
     for name, times in invocations.items():
         alone = measured.milliseconds(name, template.agent_memory)
-        more = (traffic.batch(name, template) - 1) * measured.agents[name]["cpu_ms"] / _share(template.agent_memory)
-        agents += times * (alone + more)
-    return (ingest * template.ingest_memory + agents * template.agent_memory) / 1000 / 1024
+        more = measured.agents[name]["cpu_ms"] / share(template.agent_memory)
+        each = alone if traffic.are_alone(name, template) else more
+        agents += times * (alone + (traffic.batch(name, template) - 1) * each)
+    calls = MILLION / traffic.per_call
+    return (calls * ingest * template.ingest_memory + agents * template.agent_memory) / 1000 / 1024
 
 
-def _share(memory: int) -> float:
-    return min(1.0, memory / FULL_MEMORY)
+def _starting_gb_seconds(
+    measured: Measured, template: Deployed, calls: float, invocations: Mapping[str, float]
+) -> float:
+    """Billed for starts, where as many invocations wait for one as AWS says at most."""
+    ingest = calls * measured.starting("ingest", template.ingest_memory) * template.ingest_memory
+    agents = sum(times * measured.starting(name, template.agent_memory) for name, times in invocations.items())
+    return STARTS * (ingest + agents * template.agent_memory) / 1000 / 1024
 
 
-def _queue(agent: str, invocations: float, price: Mapping[str, float]) -> float:
-    """SNS puts each message in; Lambda receives and deletes ten at a time."""
-    requests = MILLION + 2 * max(invocations, MILLION / 10)
+def _queue(agent: str, invocations: float, traffic: Traffic, price: Mapping[str, float]) -> float:
+    """SNS sends each message; Lambda receives what is there, and deletes a batch's ten at a time."""
+    requests = MILLION + MILLION / traffic.received() + max(invocations, MILLION / 10)
     return requests * price[_request(agent)]
 
 
@@ -176,7 +135,7 @@ def _request(agent: str) -> str:
 
 def _units(measured: Measured, template: Deployed, traffic: Traffic) -> tuple[float, float]:
     """Rows written and read for a million events; a delivery that is alone in its batch does not read its device."""
-    alone = {name: traffic.batch(name, template) <= 1 for name in samples.AGENTS}
+    alone = {name: traffic.are_alone(name, template) for name in samples.AGENTS}
     told = [measured.told(name, "rows_alone" if is_alone else "rows") for name, is_alone in alone.items()]
     writes = 1 + sum(rows.get(f"dynamodb.{call}", 0) for rows in told for call in WRITES)
     # Of a batch's start only: the circuit is looked at every five seconds.
@@ -221,6 +180,7 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
         "an HTTP API instead of REST": (template, replace(traffic, http=True)),
         "a window of 20 s instead": (replace(template, windows=wider), traffic),
         "no limit of batches under way": (template, replace(traffic, pollers=FEWEST_POLLERS)),
+        "ten events a call, from a phone's queue": (template, replace(traffic, per_call=10)),
         "ten times the traffic": (template, replace(traffic, events_a_second=traffic.events_a_second * 10)),
         **{
             f"agents with {memory} MB": (replace(template, agent_memory=memory), traffic)
@@ -238,8 +198,6 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
     total = sum(per_million(measured, template, traffic).values())
     reserved = _saved_by_reserving(*_units(measured, template, traffic))
     yield Row("cost if", "reserved writes, 70 % used", total - reserved, "USD/M")
-    sends = MILLION * sum(prices()[_request(name)] for name in samples.AGENTS)
-    yield Row("cost if", "SNS' sends to SQS not billed", total - sends, "USD/M")
     http = sum(per_million(measured, template, replace(traffic, http=True)).values())
     yield Row("cost if", "HTTP API and reserved writes", http - reserved, "USD/M")
     yield from _month_if(template)
@@ -249,7 +207,7 @@ def _month_if(template: Deployed) -> Iterator[Row]:
     price = prices()
     yield Row("cost if", "in use: custom metrics, besides", METRICS_IN_USE * price["metric_month"], "USD/month")
     usual, fewest = idle(template), idle(template, FEWEST_POLLERS)
-    yield Row("cost if", "idle, in an account that uses up what AWS gives", sum(usual.values()), "USD/month")
+    yield Row("cost if", IDLE_AT_LIST_PRICE, sum(usual.values()), "USD/month")
     left = sum(fewest.values()) - given(template, fewest[_WAITS])
     yield Row("cost if", "idle, no limit of batches under way", left, "USD/month")
     kept = 2 * template.ingest_memory / 1024 * MONTH_SECONDS * price["snapstart_kept_gb_second"]
@@ -263,9 +221,11 @@ def _saved_by_reserving(writes: float, reads: float) -> float:
     return writes * (price["dynamodb_write"] - reserved) + reads * price["dynamodb_read"]
 
 
-def prices() -> Mapping[str, float]:
-    """US dollars by what is paid for, as prices.json dates and sources them."""
-    return {name: one["usd"] for name, one in _table_of_prices()["prices"].items()}
+def prices(region: str = US_EAST) -> Mapping[str, float]:
+    """US dollars by what is paid for, as prices.json dates and sources them; not a number where none was found."""
+    table = _table_of_prices()
+    own = table["prices"] if region == US_EAST else table[region]["prices"]
+    return {name: float(own[name]["usd"]) if name in own else nan for name in table["prices"]}
 
 
 @cache

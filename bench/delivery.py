@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from bench import samples
+from bench.fakes import Fakes, answering, run
 from bench.measure import Extent, Row, Say
-from bench.outside import Outside, answering, run
 from bench.template import deployed
 
 AGENT_MS, AWS_MS = 50.0, 5.0
@@ -27,22 +27,22 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
     """A row for each agent: deliveries a second by one worker, and the share of the ideal."""
     from relay.delivery.batch import MAX_WORKERS  # noqa: PLC0415 - the fresh interpreters import their own
 
-    with answering(AWS_MS, AGENT_MS) as outside:
+    with answering(AWS_MS, AGENT_MS) as fakes:
         for agent, size in deployed().batches.items():
             say(f"delivery: {agent}")
-            yield _row(agent, size if extent.nth == 1 else min(size, 10), MAX_WORKERS, outside, extent.batches)
+            yield _row(agent, size if extent.nth == 1 else min(size, 10), MAX_WORKERS, fakes, extent.batches)
 
 
-def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) -> Row:
-    waits = _seconds(outside, f"/{agent}/told") * REQUESTS.get(agent, 1)
-    waits += _seconds(outside, "/", {"x-amz-target": "DynamoDB_20120810.GetItem"}) * (
+def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row:
+    waits = _seconds(fakes, f"/{agent}/told") * REQUESTS.get(agent, 1)
+    waits += _seconds(fakes, "/", {"x-amz-target": "DynamoDB_20120810.GetItem"}) * (
         3 if agent in samples.ORDERED else 2
     )
-    outside.counts()
-    taken, printed = _batches(agent, size, batches, outside)
-    told = outside.counts()
-    alone, printed_alone = _batches(agent, 1, batches, outside)
-    told_alone = outside.counts()
+    fakes.counts()
+    taken, printed = _batches(agent, size, batches, fakes)
+    told = fakes.counts()
+    alone, printed_alone = _batches(agent, 1, batches, fakes)
+    told_alone = fakes.counts()
     ideal = min(workers, size) / waits
     rate, one_by_one = size / median(taken["clock"]), 1 / median(alone["clock"])
     made = size * (batches + 1)
@@ -68,13 +68,13 @@ def _row(agent: str, size: int, workers: int, outside: Outside, batches: int) ->
 
 
 def _nominal(agent: str) -> float:
-    """The waits of a delivery in seconds as the stub is told them, without what the exchanges themselves take."""
+    """The waits of a delivery in seconds as the stub is given them, without what the exchanges themselves take."""
     return (AWS_MS * (3 if agent in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(agent, 1)) / 1000
 
 
-def _seconds(outside: Outside, path: str, headers: Mapping[str, str] | None = None) -> float:
+def _seconds(fakes: Fakes, path: str, headers: Mapping[str, str] | None = None) -> float:
     """How long one exchange takes by a bare client whose connection is open."""
-    connection = HTTPConnection(outside.url.removeprefix("http://"))
+    connection = HTTPConnection(fakes.url.removeprefix("http://"))
     taken = []
     for _ in range(10):
         began = time.perf_counter()
@@ -85,6 +85,6 @@ def _seconds(outside: Outside, path: str, headers: Mapping[str, str] | None = No
     return median(taken[1:])
 
 
-def _batches(agent: str, size: int, batches: int, outside: Outside) -> tuple[dict[str, Any], str]:
-    own = samples.environment(outside.url, agent)
+def _batches(agent: str, size: int, batches: int, fakes: Fakes) -> tuple[dict[str, Any], str]:
+    own = samples.environment(fakes.url, agent)
     return run(["-m", "bench.batch", agent, str(size), str(batches)], own)

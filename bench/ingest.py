@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from bench import samples
-from bench.answers import answer
+from bench.canned_responses import answer
 from bench.measure import Extent, Row, Say, Series, in_turns
 
 TARGET = 3.0
@@ -67,9 +67,12 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
         works = {"ours": partial(handler, request, None), "reference": partial(_published, topic, request)}
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             calls.clear()
-            if works["ours"]()["statusCode"] != status:
+            response = works["ours"]()
+            if response["statusCode"] != status:
                 raise AssertionError(f"ingest did not take on {name}")
-            more = {"calls": dict(calls), "log_bytes": len(printed.getvalue())}
+            of_response = sum(len(name) + len(value) + 4 for name, value in response["headers"].items())
+            of_response += len(response["body"])
+            more = {"calls": dict(calls), "log_bytes": len(printed.getvalue()), "response_bytes": of_response}
             yield _row(name, in_turns(works, extent.rounds), more)
 
 

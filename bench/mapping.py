@@ -12,7 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from bench import naive, samples
+from bench import baseline, samples
 from bench.measure import Extent, Row, Say, in_turns
 from local import settings as local_settings
 from relay.agent.definition import Agent
@@ -75,7 +75,7 @@ def _ours(agent: Agent[Any], cases: list[Case]) -> list[bytes]:
 
 
 def _naive(agent: Agent[Any], case: Case) -> list[bytes]:
-    return naive.bodies(agent, case.text, case.settings_text)
+    return baseline.bodies(agent, case.text, case.settings_text)
 
 
 def _json(cases: list[Case]) -> list[str]:

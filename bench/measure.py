@@ -44,11 +44,15 @@ class Extent:
     events: int = 120
     nth: int = 1
     """Of the functions every nth is started."""
+    turns: int = 31
+    """Of this tree and of a revision that it is held against."""
+    processes: int = 4
+    """Of each of the two, one after the other, in which a function is kept warm."""
 
     @classmethod
     def quick(cls) -> "Extent":
         """As little as there can be."""
-        return cls(rounds=1, fresh=1, batches=1, events=5, nth=4)
+        return cls(rounds=1, fresh=1, batches=1, events=5, nth=6, turns=1, processes=1)
 
 
 @dataclass(frozen=True)

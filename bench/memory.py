@@ -12,10 +12,11 @@ from tempfile import mkdtemp
 
 from bench import samples
 from bench.cold import paths, start
-from bench.cost import FULL_MEMORY, MEMORIES, MILLION, prices
+from bench.cost import MEMORIES, prices
 from bench.delivery import AGENT_MS, AWS_MS
+from bench.fakes import answering, built, run
 from bench.measure import Extent, Row, Say
-from bench.outside import answering, built, run
+from bench.traffic import FULL_MEMORY, MILLION
 
 FUNCTIONS = ("ingest", *samples.AGENTS)
 
@@ -28,16 +29,16 @@ def measure(extent: Extent, say: Say, *, from_sources: bool = False) -> Iterator
     """A row for each function and memory size; none where a share of the processor cannot be given."""
     sizes = MEMORIES[:: len(MEMORIES) - 1] if extent.nth > 1 else MEMORIES
     functions = FUNCTIONS[:1] if extent.nth > 1 else FUNCTIONS
-    if not _is_able():
+    if not is_able():
         say("memory: left out, since no cgroup with a share of the processor can be made here (it takes root)")
         return
     build = None if from_sources else built(say)
-    with answering(AWS_MS, AGENT_MS) as outside:
+    with answering(AWS_MS, AGENT_MS) as fakes:
         for function in functions:
             taken = []
             for memory in sizes:
                 say(f"memory: {function}, {memory} MB")
-                taken.append(_taken(function, memory, outside.url, paths(function, build), extent))
+                taken.append(_taken(function, memory, fakes.url, paths(function, build), extent))
                 warm, full = taken[-1]["warm_ms"], taken[0]["warm_ms"]
                 name, reference = f"{function}, {memory} MB", f"{FULL_MEMORY} MB"
                 yield Row("memory", name, warm, "ms", reference, warm / full, more={"function": function, **taken[-1]})
@@ -74,7 +75,8 @@ def share_of(memory: int) -> Iterator[Path]:
         group.rmdir()
 
 
-def _is_able() -> bool:
+def is_able() -> bool:
+    """Whether a process can be given a share of a processor here."""
     try:
         with share_of(FULL_MEMORY):
             return True

@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local import settings as local_settings
-
 ROOT = Path(__file__).resolve().parent.parent
 AGENTS = ("appsflyer", "facebook", "google", "eitri_push", "emarsys", "dashx")
 ORDERED = frozenset({"eitri_push", "emarsys", "dashx"})
@@ -139,13 +137,13 @@ def records(agent: str, messages: list[str], sent_at_ms: int) -> dict[str, Any]:
     }
 
 
-def stored(agents_url: str) -> dict[str, str]:
-    """The SSM parameters by name: an app, its identity key, and agents' settings that lead to this URL."""
+def stored(agents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The SSM parameters by name: an app, its identity key, and these settings of the agents."""
     digest = hashlib.sha256(SECRET_KEY.encode()).hexdigest()
     app = {"name": "A shop", "identity": "optional", "keys": [{"kind": "secret", "sha256": digest}]}
     own = {f"apps/{APP_ID}": app, f"identity/{APP_ID}": {"keys": ["prv_example_of_at_least_32_bytes_length"]}}
-    agents = {f"agents/{name}": settings for name, settings in local_settings.agents(agents_url).items()}
-    return {f"{PREFIX}/{name}": json.dumps(value) for name, value in (own | agents).items()}
+    settings = {f"agents/{name}": each for name, each in agents.items()}
+    return {f"{PREFIX}/{name}": json.dumps(value) for name, value in (own | settings).items()}
 
 
 def environment(aws_url: str, agent: str = "") -> dict[str, str]:

@@ -1,16 +1,17 @@
 """AWS and the agents over HTTP in a process of their own: they answer after a set time, and count what they are asked.
 
 `python -m bench.stub PORT AWS_MS AGENT_MS`, the SSM parameters as a JSON object on standard input. `GET /_counts` says
-how often each call was made since it was last asked, about how many rows, with the bytes of its bodies.
+how often each call was made since it was last asked, about how many rows, with the bytes of its bodies; `GET /_bodies`
+the bodies themselves of the last publishes and invocations.
 """
 
 import asyncio
 import json
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 
-from bench.answers import Answer, answer
+from bench.canned_responses import Answer, answer
 
 Counts = dict[str, dict[str, int]]
 
@@ -23,6 +24,7 @@ class Stub:
         self._aws_seconds = aws_seconds
         self.stored = stored
         self._counts: Counts = defaultdict(lambda: {"calls": 0, "rows": 0, "bytes": 0})
+        self._bodies = {call: deque[str](maxlen=100) for call in ("sns.Publish", "lambda.Invoke")}
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, float]:
         """The answer, and the seconds after which it is due."""
@@ -30,11 +32,17 @@ class Stub:
             told = Answer("counts", body=json.dumps(self._counts).encode())
             self._counts.clear()
             return told, 0.0
+        if path == "/_bodies":
+            return Answer(
+                "bodies", body=json.dumps({call: list(kept) for call, kept in self._bodies.items()}).encode()
+            ), 0.0
         told = answer(path, headers, body, self.stored)
         counted = self._counts[told.call]
         counted["calls"] += 1
         counted["rows"] += told.rows
         counted["bytes"] += len(body)
+        if told.call in self._bodies:
+            self._bodies[told.call].append(body.decode())
         return told, self._seconds.get(told.call.split(".")[0], self._aws_seconds)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -30,10 +31,11 @@ _Loader.add_multi_constructor("!", _held)
 class Deployed:
     """A deployment of the template with all six agents.
 
-    `ingest_memory` and `agent_memory` in MB; `windows` and `batches` by agent; `resources` counts them by type, and
-    `alarm_metrics` the metrics that alarms watch, by which they are paid.
+    Memories are in MB; `windows` and `batches` by agent; `resources` counts them by type, and `alarm_metrics` the
+    metrics that alarms watch, by which they are paid.
     """
 
+    authorizer_memory: int
     ingest_memory: int
     agent_memory: int
     windows: Mapping[str, int]
@@ -43,15 +45,16 @@ class Deployed:
 
 
 @cache
-def deployed() -> Deployed:
-    """What the template in this tree deploys."""
-    template = yaml.load((samples.ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe loader
+def deployed(tree: Path = samples.ROOT) -> Deployed:
+    """What the template in a tree deploys, this one unless another is given."""
+    template = yaml.load((tree / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe loader
     agents = template["Mappings"]["Agents"]
     resources = list(_deployed(template["Resources"], len(agents)))
     alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     loop = next(one for name, one in template["Resources"].items() if name.startswith("Fn::ForEach"))
     usual = template["Globals"]["Function"]
     return Deployed(
+        authorizer_memory=int((usual | template["Resources"]["AuthorizerFunction"]["Properties"])["MemorySize"]),
         ingest_memory=int((usual | template["Resources"]["IngestFunction"]["Properties"])["MemorySize"]),
         agent_memory=int((usual | loop[2]["${Agent}Function"]["Properties"])["MemorySize"]),
         windows={agent["Name"]: int(agent.get("Window", 0)) for agent in agents.values()},

@@ -11,7 +11,7 @@ from local.processes import DidNotStartError
 def main() -> int:
     """Runs one command; 0 if it did what it says, 1 if not, 130 if interrupted."""
     commands = {
-        "demo": ("bring a local cloud up, run the main job on it, take it down", demo.main),
+        "demo": ("run the scenario once on a local cloud of its own", demo.main),
         "soak": ("send thousands of events while every agent fails now and then, and account for each", soak.main),
         "up": ("start a local cloud and leave it running", service.up),
         "down": ("end the local cloud that `up` started", service.down),

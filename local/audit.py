@@ -122,14 +122,14 @@ def dependencies() -> int:
 
 
 def _dependencies_of(lock: Path) -> int:
-    told = _audited(lock)
-    vulnerable = [one for one in told if one.get("vulns")]
-    checked = sum("skip_reason" not in one for one in told)
+    packages = _audited(lock)
+    vulnerable = [one for one in packages if one.get("vulns")]
+    checked = sum("skip_reason" not in one for one in packages)
     for one in vulnerable:
         print(f"{lock.name}: {one['name']} {one['version']}: {', '.join(vuln['id'] for vuln in one['vulns'])}")
-    complete = bool(told) and checked == len(told)
+    complete = bool(packages) and checked == len(packages)
     missing = "" if complete else "; COULD NOT REACH the vulnerability data for the others: nothing is known of them"
-    print(f"{lock.name}: {checked} of {len(told) or 'all'} packages checked, {len(vulnerable)} vulnerable{missing}")
+    print(f"{lock.name}: {checked} of {len(packages) or 'all'} packages checked, {len(vulnerable)} vulnerable{missing}")
     return FOUND if vulnerable else 0 if complete else UNREACHED
 
 

@@ -3,13 +3,16 @@
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -21,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 REGION = "us-east-1"
 START_SECONDS = 60.0
+STARTED_AT_ONCE = 4
 REFUSING = "refusing"
 """In a local cloud's folder: the file that names the services which refuse every call."""
 
@@ -29,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a running local cloud is, and the keys of its app; what `stack.json` holds, in camelCase there."""
+    """The addresses of a running local cloud and the keys of its app; `stack.json` holds them in camelCase."""
 
     api_url: str
     sandbox_url: str
@@ -41,7 +45,7 @@ class Stack:
     secret_key: str
 
     def document(self) -> dict[str, str]:
-        """The stack as JSON has it."""
+        """Returns the stack as JSON has it."""
         camel = {name.replace("_", " ").title().replace(" ", ""): value for name, value in asdict(self).items()}
         return {name[0].lower() + name[1:]: value for name, value in camel.items()}
 
@@ -53,19 +57,23 @@ class Stack:
 
 @contextmanager
 def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """A local cloud for as long as the block lasts, with these parameters of the template; logs in `.local/<name>/`."""
+    """Runs a local cloud for as long as the block lasts, with these parameters of the template.
+
+    Its logs stay in `.local/<name>/`; what the emulator unpacks is deleted at the end.
+    """
     home = HOME / name
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as children:
+        # Entered first, so left last: no process writes there any more.
+        children.enter_context(scratch(home))
         sandbox_url = _start_sandbox(children, home)
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")
         tools = environment(endpoint, home)
-        with only_one_at_a_time():
-            deploy.build(tools, say)
+        with _built(tools, say):
             api_id = deploy.deploy(tools, parameters or {}, say)
         cloud = deploy.Cloud(endpoint, REGION)
-        cloud.apply_gateway_responses(api_id)
+        cloud.apply_gateway_responses(api_id, parameters or {})
         cloud.make_topic_fifo()
         cloud.limit_concurrency(2)
         cloud.shorten_visibility(32)
@@ -80,18 +88,48 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
             public_key=keys["public"],
             secret_key=keys["secret"],
         )
-        _tell_the_console(stack, cloud.table())
+        _connect_console(stack, cloud.table())
         yield stack
 
 
-def _tell_the_console(stack: Stack, table: str) -> None:
-    """Lets the sandbox's page send events to the API, and see what becomes of them."""
-    told = {**stack.document(), "table": table}
-    requests.put(f"{stack.sandbox_url}/_console", json=told, timeout=START_SECONDS).raise_for_status()
+def warm(stack: Stack) -> None:
+    """Starts the functions of a local cloud, so that the first event need not wait for them; leaves no trace.
+
+    Agents get an empty batch, the API a login that it refuses and a request for unknown receipts.
+    """
+    cloud = deploy.Cloud(stack.aws_endpoint, stack.region)
+    headers = {"authorization": f"Bearer {stack.secret_key}"}
+    call = partial(requests.request, headers=headers, timeout=START_SECONDS)
+    with ThreadPoolExecutor(STARTED_AT_ONCE) as pool:
+        pool.submit(call, "POST", f"{stack.api_url}/login", json={})
+        pool.submit(call, "GET", f"{stack.api_url}/events/none")
+        for mapping in cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+            pool.submit(cloud.invoke, mapping["FunctionArn"], {"Records": []})
+
+
+@contextmanager
+def scratch(home: Path) -> Iterator[Path]:
+    """Makes an empty folder for the emulator's temporary files, and deletes it at the end.
+
+    A run that was killed leaves its files; the next one deletes them.
+    """
+    folder = home / "tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect_console(stack: Stack, table: str) -> None:
+    """Lets the sandbox's page send events to the API and read their receipts."""
+    document = {**stack.document(), "table": table}
+    requests.put(f"{stack.sandbox_url}/_console", json=document, timeout=START_SECONDS).raise_for_status()
 
 
 def environment(endpoint: str, home: Path) -> dict[str, str]:
-    """The environment of the tools: nothing of the person's own AWS account, no telemetry, no look for new versions."""
+    """Returns the environment of the tools: without the caller's AWS account, telemetry and searches for updates."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "PYTHON"))}
     sam_home = home / "sam"
     sam_home.mkdir(exist_ok=True)
@@ -128,9 +166,7 @@ def _start_sandbox(children: ExitStack, home: Path) -> str:
 def _start_ministack(children: ExitStack, home: Path) -> str:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    scratch = home / "tmp"
-    scratch.mkdir(exist_ok=True)
-    own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(scratch)}
+    own = {**environment(url, home), "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(home / "tmp")}
     own["EMULATOR_REFUSING"] = str(home / REFUSING)
     (home / REFUSING).unlink(missing_ok=True)
     command = [str(ROOT / ".venv/cloud/bin/python"), str(ROOT / "local/emulator")]
@@ -151,8 +187,22 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
+def _built(tools: Mapping[str, str], say: Say) -> Iterator[None]:
+    """The build of today's sources, which no process changes while the block lasts; several may read it at once."""
+    with (HOME / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if deploy.is_built():
+            say("sam build: nothing has changed")
+        while not deploy.is_built():
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            deploy.build(tools, say)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
 def only_one_at_a_time() -> Iterator[None]:
-    """Keeps two local clouds from building into the same folder at once."""
+    """Keeps two local clouds from building into the same folder at the same time."""
     with (HOME / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""The demo: the story once, on a local cloud of its own, with what became of every event at every agent."""
+"""The demo: runs the scenario once on a local cloud of its own, and shows the receipt of every event at every agent."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from local.cloud import HOME, Stack, running
 from local.deploy import wait_for
-from local.story import DEVICE, FIRST, PUSH_TOKEN, SECOND, STEPS, Step
+from local.scenario import DEVICE, FIRST, PUSH_TOKEN, SECOND, STEPS, Step
 
 SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 PROMISED = {"delivered", "unconfirmed", "skipped"}
@@ -26,7 +26,7 @@ STYLES = {"delivered": "green", "unconfirmed": "cyan", "skipped": "yellow"}
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one event at one agent; milliseconds run from the call to the end of the delivery."""
+    """The outcome of one event at one agent; milliseconds run from the call to the end of the delivery."""
 
     event: str
     event_id: str
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose pushes the phone gets at an agent, and whose it must get after the story."""
+    """Whose pushes the phone gets at an agent, and whose it must get after the scenario."""
 
     agent: str
     phone: str
@@ -49,16 +49,16 @@ class Owner:
 
 
 def main() -> int:
-    """Brings a local cloud up, tells the story, takes the cloud down, shows the table; 1 if a promise was broken."""
+    """Starts a local cloud, runs the scenario, ends the cloud, shows the table; 1 if a promise was broken."""
     console = Console(highlight=False)
     # Piped into a file or a CI log, the table keeps the width that it needs.
     console = console if console.is_terminal else Console(width=TABLE_WIDTH, highlight=False)
     started = time.monotonic()
-    console.print("[bold]session-relay[/bold]: one call in, every agent told. Starting the local cloud:")
+    console.print("[bold]session-relay[/bold]: one call in, one delivery to each agent. Starting the local cloud:")
     with running("demo", lambda line: console.print(f"  {time.monotonic() - started:4.0f} s  {line}")) as stack:
-        teller = Teller(stack, console)
-        rows = [row for step in STEPS for row in teller.tell(step)]
-        owners = teller.owners()
+        player = Player(stack, console)
+        rows = [row for step in STEPS for row in player.play(step)]
+        owners = player.owners()
     _show(rows, console)
     console.print("The first event waits for every function to start; the others find them warm.\n")
     _show_owners(owners, console)
@@ -78,8 +78,8 @@ def main() -> int:
     return 1 if broken else 0
 
 
-class Teller:
-    """Tells the story to a running local cloud, as the app and its back end would."""
+class Player:
+    """Makes the calls of the scenario to a running local cloud, as the app and its back end would."""
 
     def __init__(self, stack: Stack, console: Console) -> None:
         self.stack = stack
@@ -87,8 +87,8 @@ class Teller:
         self.moments: list[int] = []
         self.contacts: dict[str, str] = {}
 
-    def tell(self, step: Step) -> list[Row]:
-        """Makes one call, waits until it is settled everywhere, and says what became of it."""
+    def play(self, step: Step) -> list[Row]:
+        """Makes one call, waits until it is settled everywhere, and returns a row for each agent."""
         before, called = len(self._received()), time.time()
         self.moments.append(int(called * 1000))
         answer = self._call(step)
@@ -111,7 +111,7 @@ class Teller:
         return rows
 
     def owners(self) -> list[Owner]:
-        """Whose pushes the phone gets now, asked of the agents that keep it."""
+        """Reads from the agents that keep devices whose pushes the phone gets now."""
         state = requests.get(f"{self.stack.sandbox_url}/_state", timeout=10).json()
         emarsys = state["emarsys"]["devices"].get(DEVICE, {}).get("pushesGoTo")
         people = {contact: person for person, contact in self.contacts.items()}
@@ -153,7 +153,7 @@ class Teller:
         return list(listing["requests"])
 
     def _remember(self, step: Step, received: list[dict[str, Any]]) -> None:
-        """Learns under which contact value Emarsys knows a person, from the login of that person."""
+        """Keeps the contact value by which Emarsys knows a person, from that person's login."""
         for request in received:
             if request["agent"] == "emarsys" and "contact_field_value" in request["body"]:
                 self.contacts[step.token_of or FIRST] = request["body"]["contact_field_value"]
@@ -172,7 +172,7 @@ def _row(row: Row, called: float, receipt: dict[str, Any], received: list[dict[s
 
 
 def _short(sent: list[str]) -> str:
-    """What was sent, a line each, equal ones counted and long paths cut at their beginning."""
+    """Lists requests, a line each: equal ones are counted, long paths cut at their beginning."""
     paths = [line.split(" ", 1) for line in sent]
     lines = [f"{how} {path if len(path) <= LONGEST_PATH else '…' + path[-LONGEST_PATH:]}" for how, path in paths]
     return "\n".join(
@@ -181,8 +181,8 @@ def _short(sent: list[str]) -> str:
 
 
 def _show(rows: list[Row], console: Console) -> None:
-    table = Table(title="What became of each event at each agent", title_justify="left")
-    for name in ("event", "agent", "sent", "became", "why"):
+    table = Table(title="Each event at each agent", title_justify="left")
+    for name in ("event", "agent", "sent", "state", "why"):
         table.add_column(name, overflow="fold")
     table.add_column("ms", justify="right")
     for position, row in enumerate(rows):

@@ -1,31 +1,97 @@
-"""Takes the README's picture of the console: a real one, of a local cloud with an agent that fails."""
+"""Takes the pictures of the console and of `relay status`: of a real local cloud in which an agent fails."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from playwright.sync_api import Browser, Page
 
 from local import browser
-from local.cloud import running
+from local.cloud import ROOT, Stack, environment, running, warm
 
-PICTURE = Path(__file__).resolve().parent.parent / "docs/images/console.png"
+IMAGES = ROOT / "docs/images"
+PATIENCE = 90_000
+"""Milliseconds."""
+
+SIZES = {
+    "console": {"width": 1360, "height": 860},
+    "console-phone": {"width": 390, "height": 844},
+}
 
 
 def main() -> None:
-    """Starts a local cloud, lets two people share a phone while one agent is ill, and takes the picture."""
+    """Starts a local cloud, lets two people share a phone while agents fail, and takes the pictures."""
+    IMAGES.mkdir(exist_ok=True)
     with running("pictures", print) as stack, browser.chromium() as chromium:
-        page = chromium.new_page(viewport={"width": 1280, "height": 780}, color_scheme="light")
-        page.goto(stack.sandbox_url)
-        for scene in ("Ana logs in", "Ana logs out"):
-            page.get_by_role("button", name=scene).click()
-            page.locator(".life").first.get_by_text("settled", exact=True).wait_for()
-            page.wait_for_timeout(2000)
-        requests.put(f"{stack.sandbox_url}/_faults/emarsys", json={"status": 500}, timeout=10).raise_for_status()
-        page.get_by_role("button", name="Bia logs in").click()
-        page.get_by_text("retrying after").first.wait_for()
-        page.get_by_text("5 of 6 settled").wait_for()
-        PICTURE.parent.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURE)
-    print(f"{PICTURE.name} is taken")
+        warm(stack)
+        with console(chromium, stack, "console", "light") as page:
+            page.screenshot(path=IMAGES / "console-empty.png")
+            _play(page, stack)
+            page.screenshot(path=IMAGES / "console.png")
+            page.locator(".station.bad").first.click()
+            page.get_by_role("group", name="Answer").first.wait_for()
+            page.screenshot(path=IMAGES / "console-request.png")
+        for name, size, scheme in (("console-dark", "console", "dark"), ("console-phone", "console-phone", "light")):
+            with console(chromium, stack, size, scheme) as page:
+                page.locator(".life").first.wait_for()
+                page.screenshot(path=IMAGES / f"{name}.png")
+        for name, columns in (("relay-status", 100), ("relay-status-60", 60)):
+            _status(stack, IMAGES / f"{name}.svg", columns)
+    print(f"The pictures are in {IMAGES.relative_to(ROOT)}.")
+
+
+@contextmanager
+def console(chromium: Browser, stack: Stack, size: str, scheme: str) -> Iterator[Page]:
+    """Opens the console in a window of this size and colour scheme."""
+    context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, device_scale_factor=2)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(stack.sandbox_url)
+    page.get_by_text("live", exact=True).wait_for()
+    yield page
+    context.close()
+
+
+def _play(page: Page, stack: Stack) -> None:
+    """Sends events of two people: two settle, one is parked at an agent, one is retried at another."""
+    for scene in ("Ana logs in", "Ana logs out"):
+        _send(page, scene)
+    _fault(stack, "emarsys", {"status": 400, "times": 1})
+    _send(page, "Bia logs in")
+    page.locator(".station.bad").first.wait_for()
+    page.get_by_label("Call").select_option("track")
+    page.get_by_label("Person").select_option("bia")
+    _send(page, "Send")
+    _fault(stack, "dashx", {"status": 500})
+    _send(page, "Ana logs in")
+    page.locator(".station.busy", has_text="retrying").first.wait_for()
+
+
+def _send(page: Page, button: str) -> None:
+    """Presses a button, and waits until the new event has arrived and most of it is settled."""
+    before = page.locator(".life").count()
+    page.get_by_role("button", name=button, exact=True).click()
+    page.locator(".life").nth(before).wait_for()
+    page.wait_for_timeout(4000)
+
+
+def _fault(stack: Stack, agent: str, fault: dict[str, object]) -> None:
+    requests.put(f"{stack.sandbox_url}/_faults/{agent}", json=fault, timeout=10).raise_for_status()
+
+
+def _status(stack: Stack, path: Path, columns: int) -> None:
+    """Saves what `relay status` shows; it ends with 1, since an agent fails."""
+    own = {**environment(stack.aws_endpoint, ROOT / ".local/pictures"), "RELAY_STAGE": "local", "PYTHONPATH": ""}
+    command = [sys.executable, "-m", "ops", "status", "--svg", str(path), "--columns", str(columns)]
+    own["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers/runtime")])
+    subprocess.run(command, env=own, cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if not path.is_file():
+        message = f"{path.name} was not written"
+        raise RuntimeError(message)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Child:
 
     @classmethod
     def start(cls, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "Child":
-        """Starts a server; Ctrl-C at the terminal reaches only us, and we end it with all that it started."""
+        """Starts a server in a session of its own: Ctrl-C reaches this process alone, which then ends the server."""
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -77,7 +77,7 @@ class Child:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Finds a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

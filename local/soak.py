@@ -1,4 +1,4 @@
-"""The soak: thousands of events while every agent fails now and then, and every one of them accounted for."""
+"""The soak: thousands of events while every agent fails now and then; each delivery is accounted for."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ from rich.table import Table
 from local import settings
 from local.cloud import HOME, Stack, running
 from local.deploy import STAGE, Cloud
-from local.story import PHONE
+from local.scenario import PHONE
 
 DEVICES = 500
 LIMIT_SECONDS = 540.0
@@ -44,7 +44,7 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 ISOLATION: dict[str, dict[str, Any] | None] = {"all well": None, f"{DEAD} hangs": {"delaySeconds": 6}}
-"""The same load twice: once with every agent well, once with one that never answers in time."""
+"""The same load twice: once with all agents healthy, once with one that never responds in time."""
 
 FIRST, SECOND = "a", "b"
 LIFE = [
@@ -136,7 +136,7 @@ class Soak:
         self.accepted: dict[str, float] = {}
 
     def hears(self) -> dict[str, set[str]]:
-        """For each deployed agent the types of event that it is told of."""
+        """Returns the types of event that each deployed agent receives."""
         path = f"/session-relay/{STAGE}/catalogue"
         entries = self.cloud.client("ssm").get_parameters_by_path(Path=path)["Parameters"]
         return {
@@ -183,8 +183,8 @@ class Soak:
         for agent in agents:
             requests.put(f"{self.stack.sandbox_url}/_faults/{agent}", json=faults, timeout=10).raise_for_status()
 
-    def mend(self) -> None:
-        """Lets all agents be well again."""
+    def heal(self) -> None:
+        """Ends all faults."""
         requests.delete(f"{self.stack.sandbox_url}/_faults", timeout=10).raise_for_status()
 
     def redrive(self) -> None:
@@ -249,7 +249,7 @@ def _soaked(soak: Soak) -> Account:
         soak.send(events, lambda done: progress.advance(sending, done))
         waiting = progress.add_task(f"settling {len(wanted)} deliveries", total=len(wanted))
         soak.wait(wanted, SETTLED | {"parked"}, lambda done: progress.advance(waiting, done))
-        soak.mend()
+        soak.heal()
         soak.redrive()
         redriving = progress.add_task("redriving what was parked", total=len(wanted))
         soak.wait(wanted, SETTLED, lambda done: progress.advance(redriving, done))
@@ -271,10 +271,10 @@ def _isolated(soak: Soak, name: str, faults: dict[str, Any] | None) -> dict[str,
             time.sleep(max(0.0, 1 / ISOLATION_PER_SECOND - (time.monotonic() - started)) if number else 0)
     agents = [agent for agent in soak.hears() if agent != DEAD or not faults]
     soak.wait({(event.event_id, agent) for event in events for agent in agents}, SETTLED, lambda _done: None)
-    soak.mend()
+    soak.heal()
     delays: dict[str, dict[str, float]] = defaultdict(dict)
     for request in soak.received():
-        # Emarsys is told no event id; every event here has a device of its own.
+        # Emarsys receives no event id; every event here has a device of its own.
         device = re.search(r"(?:soak|device|token)-(\d{4})", json.dumps(request["body"]))
         event_id = Sent(int(device[1]), 1).event_id if device else ""
         if request["number"] > before and event_id in soak.accepted and request["agent"] in agents:
@@ -309,7 +309,7 @@ def _done(request: dict[str, Any]) -> bool:
 
 
 def _event_of(request: dict[str, Any]) -> str:
-    """The event that a request is about, where the agent is told its id."""
+    """Returns the event that a request is about, if the request carries its id."""
     found = re.search(r"soak-\d{4}-\d", json.dumps(request["body"]))
     return found[0] if found else ""
 

@@ -1,1 +1,1 @@
-"""The operator's command line: `relay`, for whoever runs session-relay in an AWS account."""
+"""The operator's command line `relay`, which runs session-relay in an AWS account."""

@@ -1,7 +1,9 @@
 """Runs the operator's command line."""
 
-from ops import agents, apps, check, doctor, events, parked, send, status, tail
-from ops.command import command, group
+import sys
+
+from ops import agents, apps, check, doctor, events, forget, parked, send, status, tail
+from ops.command import command, group, main
 
 relay = group("Runs session-relay in an AWS account: apps and keys, agents, deliveries, and what is wrong.")
 
@@ -14,6 +16,7 @@ command(relay, "send")(send.send)
 relay.add_typer(parked.commands, name="parked")
 command(relay, "tail")(tail.tail)
 command(relay, "doctor")(doctor.doctor)
+command(relay, "forget")(forget.forget)
 
 if __name__ == "__main__":
-    relay(prog_name="relay")
+    sys.exit(main(relay, sys.argv[1:]))

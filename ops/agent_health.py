@@ -1,81 +1,77 @@
-"""What must be so for one agent to be told of events."""
+"""Checks that one agent receives its events."""
 
 import json
 from collections.abc import Iterator
 
-from ops import product
+from ops import agent_modules
 from ops.fields import field_errors
-from ops.findings import Finding, judged
+from ops.findings import Finding, check_that
 from ops.queues import Depth
-from ops.stage import Parts, Stage, client
+from ops.stage import AgentStack, Stage, client
 
 
-def agent_findings(stage: Stage, agent: Parts) -> Iterator[Finding]:
-    """Everything about an agent: its settings, its way in, its function, and what is parked."""
-    deploy = f"make deploy STAGE={stage.name}"
+def agent_findings(stage: Stage, agent: AgentStack) -> Iterator[Finding]:
+    """Checks an agent: its settings, its queue and subscription, its function, and what is parked."""
     yield _settings(stage, agent)
-    yield from _queue(stage, agent, deploy)
-    yield from _subscription(stage, agent, deploy)
-    yield from _function(agent, deploy)
-    parked = Depth.of(agent.part("DeadLetterQueue")).all
-    yield judged(agent.name, not parked, "nothing is parked", f"{parked} parked", f"relay parked list {agent.name}")
+    yield from _queue(stage, agent)
+    yield from _subscription(stage, agent)
+    yield from _function(stage, agent)
+    parked = Depth.of(agent.resource("DeadLetterQueue")).all
+    listing = stage.relay("parked", "list", agent.name)
+    yield check_that(not parked, agent.name, "nothing is parked", f"{parked} parked", listing)
 
 
-def _settings(stage: Stage, agent: Parts) -> Finding:
-    text = stage.read("agents", agent.name)
-    mend = f"relay agents set {agent.name} --stage {stage.name}"
+def _settings(stage: Stage, agent: AgentStack) -> Finding:
+    text, store = stage.read("agents", agent.name), stage.relay("agents", "set", agent.name)
     if text is None:
-        return Finding(agent.name, "no settings are stored, so its deliveries are held", "wrong", mend)
+        return Finding(agent.name, "no settings are stored, so its deliveries are held", "wrong", store)
     try:
-        faults = field_errors(product.agent(agent.name).settings, json.loads(text))
+        errors = field_errors(agent_modules.agent(agent.name).settings, json.loads(text))
     except ValueError:
-        faults = ["not JSON"]
-    return judged(agent.name, not faults, "its settings validate", f"settings: {'; '.join(faults)}", mend)
+        errors = ["not JSON"]
+    return check_that(not errors, agent.name, "its settings validate", f"settings: {'; '.join(errors)}", store)
 
 
-def _queue(stage: Stage, agent: Parts, deploy: str) -> Iterator[Finding]:
+def _queue(stage: Stage, agent: AgentStack) -> Iterator[Finding]:
     names = ["Policy", "RedrivePolicy", "QueueArn"]
-    queue = client("sqs").get_queue_attributes(QueueUrl=agent.part("Queue"), AttributeNames=names)["Attributes"]
+    queue = client("sqs").get_queue_attributes(QueueUrl=agent.resource("Queue"), AttributeNames=names)["Attributes"]
     topic = stage.resources["EventTopic"]
     statements = json.loads(queue.get("Policy", "{}")).get("Statement", [])
-    lets_in = any(one["Effect"] == "Allow" and topic in json.dumps(one) for one in statements)
-    yield judged(
-        agent.name, lets_in, "its queue takes the topic's messages", "its queue does not admit the topic", deploy
-    )
-    dead = agent.part("DeadLetterQueue").rsplit("/", 1)[1]
+    admits = any(one["Effect"] == "Allow" and topic in json.dumps(one) for one in statements)
+    wrong = "its queue does not accept the topic's messages"
+    yield check_that(admits, agent.name, "its queue accepts the topic's messages", wrong, stage.deploy)
+    dead = agent.resource("DeadLetterQueue").rsplit("/", 1)[1]
     target = json.loads(queue.get("RedrivePolicy", "{}")).get("deadLetterTargetArn", "")
-    yield judged(
-        agent.name, target.endswith(f":{dead}"), "its queue has its dead-letter queue", "its queue has none", deploy
-    )
+    ok, wrong = "its queue has its dead-letter queue", "its queue has no dead-letter queue"
+    yield check_that(target.endswith(f":{dead}"), agent.name, ok, wrong, stage.deploy)
 
 
-def _subscription(stage: Stage, agent: Parts, deploy: str) -> Iterator[Finding]:
-    arn = agent.part("Subscription")
-    topic = stage.resources["EventTopic"]
+def _subscription(stage: Stage, agent: AgentStack) -> Iterator[Finding]:
+    arn, topic = agent.resource("Subscription"), stage.resources["EventTopic"]
     pages = client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     if arn not in {one["SubscriptionArn"] for page in pages for one in page["Subscriptions"]}:
-        yield Finding(agent.name, "its queue is not subscribed to the topic", "wrong", deploy)
+        yield Finding(agent.name, "its queue is not subscribed to the topic", "wrong", stage.deploy)
         return
-    told = client("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
-    events = set(json.loads(told.get("FilterPolicy", "{}")).get("type", []))
-    good = events == set(agent.events)
-    wrong = "its subscription lets other events through than the catalogue says"
-    yield judged(agent.name, good, "it is told of its events", wrong, deploy)
+    attributes = client("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+    events = set(json.loads(attributes.get("FilterPolicy", "{}")).get("type", []))
+    wrong = "its subscription passes other events than the registry lists"
+    yield check_that(events == set(agent.events), agent.name, "it receives its events", wrong, stage.deploy)
     undelivered = stage.resources["UndeliveredQueue"].rsplit("/", 1)[1]
-    kept = undelivered in told.get("RedrivePolicy", "") and told.get("RawMessageDelivery") == "true"
-    wrong = "what its queue does not take is lost"
-    yield judged(agent.name, kept, "what its queue does not take is kept", wrong, deploy)
+    keeps = undelivered in attributes.get("RedrivePolicy", "") and attributes.get("RawMessageDelivery") == "true"
+    ok, wrong = "messages that its queue refuses are kept", "messages that its queue refuses are lost"
+    yield check_that(keeps, agent.name, ok, wrong, stage.deploy)
 
 
-def _function(agent: Parts, deploy: str) -> Iterator[Finding]:
-    mapping = client("lambda").get_event_source_mapping(UUID=agent.part("FunctionDeliveries"))
-    enable = f"aws lambda update-event-source-mapping --enabled --uuid {mapping['UUID']}"
-    reads = mapping["State"] in {"Enabled", "Enabling", "Updating"}
-    yield judged(agent.name, reads, "its function reads its queue", f"reading its queue is {mapping['State']}", enable)
-    whole = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
-    yield judged(agent.name, whole, "it answers for each message", "it answers for whole batches only", deploy)
-    name = agent.part("Function")
+def _function(stage: Stage, agent: AgentStack) -> Iterator[Finding]:
+    mapping = client("lambda").get_event_source_mapping(UUID=agent.resource("FunctionDeliveries"))
+    enable = stage.aws("lambda", "update-event-source-mapping", "--enabled", "--uuid", mapping["UUID"])
+    reads, state = mapping["State"] in {"Enabled", "Enabling", "Updating"}, mapping["State"]
+    yield check_that(reads, agent.name, "its function polls its queue", f"polling its queue is {state}", enable)
+    partial = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
+    ok, wrong = "it reports each message", "it reports whole batches only"
+    yield check_that(partial, agent.name, ok, wrong, stage.deploy)
+    name = agent.resource("Function")
     reserved = client("lambda").get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
-    wrong = "its function may not run at all (reserved concurrency 0)"
-    free = f"aws lambda delete-function-concurrency --function-name {name}"
-    yield judged(agent.name, reserved != 0, "its function may run", wrong, free)
+    ok, wrong = "its function may run", "its function may not run at all (reserved concurrency 0)"
+    free = stage.aws("lambda", "delete-function-concurrency", "--function-name", name)
+    yield check_that(reserved != 0, agent.name, ok, wrong, free)

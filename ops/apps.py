@@ -1,4 +1,4 @@
-"""`relay apps`: the callers of the API, their keys, and the identity keys that their tokens are signed with."""
+"""`relay apps`: the callers of the API, their keys, and the identity keys that sign their tokens."""
 
 import json
 import re
@@ -10,9 +10,10 @@ import phonenumbers
 import typer
 from pydantic import ValidationError
 
-from ops.ask import confirmed, hidden
+from ops import agent_modules
 from ops.command import command, group
-from ops.faults import Misused, Wrong
+from ops.errors import CommandError, UsageError
+from ops.prompts import ask_secret, confirm
 from ops.show import Show
 from ops.stage import Stage
 from ops.usage import Usage
@@ -24,15 +25,15 @@ commands = group("Apps, their keys and identity keys.")
 
 APP_ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
 SHORT = 8
-"""Digits of a key's digest by which it is called."""
+"""The first digits of a key's digest, by which commands name the key."""
 
 CACHED = "within ten minutes"
-"""How long functions and API Gateway may go on with what they have read of an app."""
+"""Functions cache an app's record for five minutes, API Gateway the authorizer's answer for five more."""
 
 AppId = Annotated[str, typer.Argument(metavar="APP", help="The app's id: a to z, 0 to 9 and -, a letter first.")]
 Identity = Annotated[
     Literal["required", "optional"],
-    typer.Option(help="Whether a public key must prove by an identity token for whom it speaks."),
+    typer.Option(help="Whether a public key needs an identity token to name a customer."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -49,36 +50,43 @@ def create(
         str | None, typer.Option(help="The country (ISO 3166, as in BR) of phone numbers without a country code.")
     ] = None,
 ) -> None:
-    """Makes an app with a public and a secret key, which are shown this once."""
+    """Creates an app with a public and a secret key, which are shown this once."""
     if not APP_ID.fullmatch(app):
-        raise Misused(f"{app!r} cannot be an app's id: it is 1 to 32 of a to z, 0 to 9 and -, a letter first.")
+        raise UsageError(f"{app!r} is not an app id: use 1 to 32 of a to z, 0 to 9 and -, a letter first.")
+    if app in {"circuit", *agent_modules.agent_names()}:
+        # The ledger keeps an agent's rows under its name, where an app keeps its events under its own.
+        raise UsageError(f"{app!r} is the name of an agent, or of the ledger's own rows: choose another id.")
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
-        raise Misused(f"--region {region}: write a country's two capital letters (ISO 3166), as in BR.")
+        raise UsageError(f"--region {region}: write a country's two capital letters (ISO 3166), as in BR.")
     if stage.read("apps", app) is not None:
-        raise Wrong(f"{app} is there already: choose another id, or relay apps rotate {app} for a new key.")
-    # First, so that no app is there whose keys nobody has been shown.
+        raise CommandError(
+            f"{app} exists already: choose another id, or make a new key.", stage.relay("apps", "rotate", app)
+        )
+    # First: if this fails, no app exists whose keys were never shown.
     Usage(stage).admit(app)
     keys: dict[Kind, str] = {"public": new_key(app, "public"), "secret": new_key(app, "secret")}
     now = datetime.now(UTC)
     record = {"name": name, "identity": identity, "keys": [_stored(key, kind, now) for kind, key in keys.items()]}
     record |= {"region": region} if region else {}
-    stage.store(_checked(record), "apps", app, anew=True)
+    stage.store(_checked(record), "apps", app, overwrite=False)
     show.done(
         {"app": app, "identity": identity, **({"region": region} if region else {}), "keys": keys},
-        f"App {app} is there. Its keys are shown this once; only their digests are stored.\n"
+        f"App {app} is created. Its keys are shown this once; only their digests are stored.\n"
         f"public  {keys['public']}\nsecret  {keys['secret']}",
     )
     if identity == "required":
-        show.say(f"Public keys need identity tokens: store the app's identity key with relay apps identity {app}.")
+        show.say(
+            "Its public key needs identity tokens: store the app's identity key.", stage.relay("apps", "identity", app)
+        )
 
 
 @command(commands, "admit")
 def admit(stage: Stage, show: Show, app: AppId) -> None:
-    """Gives an app its key in the usage plan, if it has none: without it API Gateway refuses the app."""
+    """Adds an app to the usage plan, if it is missing there: API Gateway refuses any other."""
     _record(stage, app)
     usage = Usage(stage)
     if not usage.plan:
-        raise Wrong(f"The stack has no usage plan: make deploy STAGE={stage.name} makes one.")
+        raise CommandError("The stack has no usage plan: deploy it again.", stage.deploy)
     usage.admit(app)
     show.done({"app": app, "plan": usage.plan}, f"{app} is in the usage plan.")
 
@@ -98,27 +106,25 @@ def list_(stage: Stage, show: Show) -> None:
                 "name": record.get("name", ""),
                 "identity": record.get("identity", "required"),
                 "region": record.get("region", ""),
-                "public": valid.count("public"),
-                "secret": valid.count("secret"),
+                "publicKeys": valid.count("public"),
+                "secretKeys": valid.count("secret"),
                 "identityKey": app in signing,
                 "usagePlan": app in admitted,
             }
         )
-    headings = {"public": "public keys", "secret": "secret keys", "identityKey": "identity key"}
-    headings = {name: headings.get(name, name) for name in (rows[0] if rows else {"app": ""})}
-    show.rows(rows, headings | ({"usagePlan": "in usage plan"} if rows else {}), "Apps")
+    show.rows(rows, ("app", "name", "identity", "publicKeys", "secretKeys", "identityKey", "usagePlan"), "Apps")
 
 
 @command(commands, "keys")
 def keys(stage: Stage, show: Show, app: AppId) -> None:
-    """Lists an app's keys by their short names, the first eight digits of their digests."""
+    """Lists an app's keys; each is named by the first eight digits of its digest."""
     now = datetime.now(UTC)
     rows = [
         {"key": key["sha256"][:SHORT], **{name: key.get(name) for name in ("kind", "created", "expires")}}
         | {"state": _state(key, now)}
         for key in _record(stage, app)["keys"]
     ]
-    show.rows(rows, {name: name for name in ("key", "kind", "state", "created", "expires")}, f"Keys of {app}")
+    show.rows(rows, ("key", "kind", "state", "created", "expires"), f"Keys of {app}")
 
 
 @command(commands, "rotate")
@@ -128,9 +134,9 @@ def rotate(
     app: AppId,
     *,
     kind: Annotated[Literal["public", "secret"], typer.Option(help="Which kind of key.")] = "secret",
-    grace: Annotated[float, typer.Option(min=0, help="Days for which the old keys of that kind still hold.")] = 7,
+    grace: Annotated[float, typer.Option(min=0, help="Days for which the old keys of that kind remain valid.")] = 7,
 ) -> None:
-    """Makes a new key, shown this once, and lets the old ones of its kind expire."""
+    """Creates a new key, shown this once, and lets the old ones of its kind expire."""
     record, now, key = _record(stage, app), datetime.now(UTC), new_key(app, kind)
     ends = now + timedelta(days=grace)
     held = [_ending(old, ends) if old["kind"] == kind else old for old in record["keys"]]
@@ -139,7 +145,7 @@ def rotate(
     show.done(
         {"app": app, "kind": kind, "key": key, "oldKeysExpire": ends.isoformat(timespec="seconds")},
         f"The new {kind} key of {app}, shown this once:\n{key}\n"
-        f"The old ones hold until {ends:%Y-%m-%d %H:%M} UTC; the new one is taken {CACHED}.",
+        f"The old ones are valid until {ends:%Y-%m-%d %H:%M} UTC; the API accepts the new one {CACHED}.",
     )
 
 
@@ -148,19 +154,21 @@ def revoke(
     stage: Stage,
     show: Show,
     app: AppId,
-    key: Annotated[str, typer.Argument(help="The key's short name, as relay apps keys shows it.")],
+    key: Annotated[str, typer.Argument(help="The key's name, as in the list of keys.")],
     *,
     yes: Yes = False,
 ) -> None:
-    """Takes a key away for good."""
+    """Removes a key for good."""
     record = _record(stage, app)
     matching = [known for known in record["keys"] if len(key) >= SHORT and known["sha256"].startswith(key.lower())]
     if len(matching) != 1:
-        raise Wrong(f"{app} has no one key {key}: relay apps keys {app} lists them, by eight digits each.")
-    confirmed(f"Take the {matching[0]['kind']} key {key} from {app}? Whoever uses it is refused then.", yes=yes)
+        raise CommandError(
+            f"{app} has no key {key}: name one by its eight digits, as listed.", stage.relay("apps", "keys", app)
+        )
+    confirm(f"Remove the {matching[0]['kind']} key {key} from {app}? The API then refuses calls with it.", yes=yes)
     left = [known for known in record["keys"] if known not in matching]
     stage.store(_checked({**record, "keys": left}), "apps", app)
-    show.done({"app": app, "revoked": matching[0]["sha256"][:SHORT]}, f"The key {key} is refused {CACHED}.")
+    show.done({"app": app, "revoked": matching[0]["sha256"][:SHORT]}, f"The API refuses the key {key} {CACHED}.")
 
 
 @command(commands, "identity")
@@ -171,45 +179,49 @@ def identity_key(
     *,
     from_stdin: Annotated[bool, typer.Option("--from-stdin", help="Read the key from standard input.")] = False,
     beside: Annotated[
-        bool, typer.Option("--beside", help="Rotating, 1: believe the new key, sign with the old one.")
+        bool, typer.Option("--beside", help="Rotation, step 1: accept the new key, too; sign with the old one.")
     ] = False,
-    swap: Annotated[bool, typer.Option("--swap", help="Rotating, 2: sign with the new key, believe both.")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="Rotating, 3: forget the old key.")] = False,
+    swap: Annotated[bool, typer.Option("--swap", help="Rotation, step 2: sign with the new key, accept both.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Rotation, step 3: remove the old key.")] = False,
 ) -> None:
-    """Stores the app's identity key: its DashX private key, asked for without showing it."""
+    """Stores the app's identity key, which is its DashX private key; the terminal does not show it."""
     _record(stage, app)
     known = json.loads(stage.read("identity", app) or '{"keys": []}')
     if (swap or forget or beside) and len(known["keys"]) != (1 if beside else 2):
-        raise Wrong(f"{app} has {len(known['keys'])} identity keys: begin with --beside, then --swap, then --forget.")
+        raise CommandError(
+            f"{app} has {len(known['keys'])} identity keys: begin with --beside, then --swap, then --forget."
+        )
     if swap:
         held = known["keys"][::-1]
     elif forget:
         held = known["keys"][:1]
     else:
-        given = sys.stdin.read().strip() if from_stdin else hidden("Identity key")
-        held = [*known["keys"], given] if beside else [given]
+        typed = sys.stdin.read().strip() if from_stdin else ask_secret("Identity key")
+        held = [*known["keys"], typed] if beside else [typed]
     document = {**known, "keys": held}
     try:
         IdentityKeys.model_validate(document)
     except ValidationError as invalid:
-        raise Wrong(f"That cannot be an identity key: {invalid.errors(include_input=False)[0]['msg']}.") from None
+        raise CommandError(f"That is no identity key: {invalid.errors(include_input=False)[0]['msg']}.") from None
     stage.store(document, "identity", app)
     show.done(
         {"app": app, "identityKeys": len(held)},
-        f"{app} has {len(held)} identity key{'s' if len(held) > 1 else ''}; functions know it within five minutes.",
+        f"{app} has {len(held)} identity key{'s' if len(held) > 1 else ''}; functions use it within five minutes.",
     )
 
 
 def _record(stage: Stage, app: str) -> dict[str, Any]:
     text = stage.read("apps", app)
     if text is None:
-        raise Wrong(f"There is no app {app} at {stage.name}: relay apps list names them, relay apps create makes one.")
+        raise CommandError(
+            f"There is no app {app} at {stage.name}.", stage.relay("apps", "list"), stage.relay("apps", "create", app)
+        )
     record: dict[str, Any] = json.loads(text)
     return {**record, "keys": list(record.get("keys", []))}
 
 
 def _checked(record: dict[str, Any]) -> dict[str, Any]:
-    """The record, if the authorizer will take it."""
+    """Returns the record, which must be one that the authorizer accepts."""
     App.model_validate_json(json.dumps(record))
     return record
 
@@ -219,7 +231,7 @@ def _stored(key: str, kind: Kind, now: datetime) -> dict[str, str]:
 
 
 def _ending(key: dict[str, str], ends: datetime) -> dict[str, str]:
-    """The key with an end; one that ends sooner keeps its own."""
+    """Returns the key with an end; a key that ends sooner keeps its own."""
     own = key.get("expires")
     sooner = own is not None and datetime.fromisoformat(own) < ends
     return key if sooner else {**key, "expires": ends.isoformat(timespec="seconds")}

@@ -6,16 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from ops import product
-from ops.faults import WRONG
+from ops import agent_modules
+from ops.errors import FAILED
+from ops.layout import Row
 from ops.probes import TRIALS, Probe
-from ops.show import Row, Show
+from ops.show import Show
 from ops.stage import Stage
 from relay.agent.auth import Attempt, Send
 from relay.agent.definition import Agent
 from relay.agent.http import Response
+from relay.agent.verdict import VerdictKind
 from relay.delivery.transport import send, send_unrestricted
 from relay.errors import CredentialsRefused, SettingsUnavailable, Unreachable
+
+PROBE = {"x-session-relay-probe": "agents-check"}
+"""The header that marks a probe, so that a receiver's own checks, as the sandbox's, need not count it."""
+
+COLUMNS = ("agent", "check", "result", "answer", "meaning")
 
 
 def check(
@@ -32,76 +39,63 @@ def check(
     """Tries agents' settings at the agents, without a trace there, and says what that proves and what it cannot."""
     sender = send_unrestricted if stage.insecure else send
     rows = [row for name in agents or stage.agents for row in checked(stage, name, sender, test_event_code)]
-    if show.as_json:
-        show.document(rows)
-    else:
-        columns = {
-            "agent": "agent",
-            "tried": "tried",
-            "result": "result",
-            "answer": "answer",
-            "means": "what that means",
-        }
-        show.rows(rows, columns, "Agents as they answer now")
-    if any(row["result"] == "failed" for row in rows):
-        raise typer.Exit(WRONG)
+    show.rows(rows, COLUMNS, "Agents as they respond now")
+    failed = list(dict.fromkeys(str(row["agent"]) for row in rows if row["result"] == "failed"))
+    if failed and not show.as_json:
+        show.say("To change settings:", *(stage.relay("agents", "set", name) for name in failed))
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def checked(stage: Stage, name: str, sender: Send, code: str | None = None) -> Iterator[Row]:
-    """What each probe of an agent showed, and what none can."""
-    agent = product.agent(name)
-    text = stage.read("agents", name)
-    mend = f"mend them with relay agents set {name}"
+    """Yields what each probe of an agent showed, and what no probe can show."""
+    agent, text = agent_modules.agent(name), stage.read("agents", name)
     if text is None:
-        yield _row(name, "its settings", "failed", "missing", f"nothing is stored: {mend}")
+        yield _row(name, "settings", "failed", "missing", "nothing is stored")
         return
     try:
         current = agent.settings.model_validate_json(text)
     except ValueError:
-        yield _row(name, "its settings", "failed", "invalid", f"they do not validate: {mend}")
+        yield _row(name, "settings", "failed", "invalid", "the stored settings do not validate")
         return
-    yield _row(name, "its settings", "passed", "valid", "every field has the form that it must have")
+    yield _row(name, "settings", "passed", "valid", "every field has the required form")
     trial = TRIALS.get(name)
     if trial is None:
-        yield _row(name, "the agent", "not tried", "", "nothing is known that leaves no trace: send a test event")
+        yield _row(name, "the agent", "not tried", "", "no probe is known that leaves no trace: send a test event")
         return
     for probe in trial.probes(current, code or getattr(current, "test_event_code", None)):
-        yield _row(name, probe.what, *_tried(agent, probe, current, sender, mend))
+        yield _row(name, probe.what, *_tried(agent, probe, current, sender))
     yield _row(name, "not provable", "note", "", trial.unproven)
 
 
-def _row(agent: str, tried: str, result: str, answer: str, means: str) -> Row:
-    return {"agent": agent, "tried": tried, "result": result, "answer": answer, "means": means}
+def _row(agent: str, checked: str, result: str, answer: str, meaning: str) -> Row:
+    return dict(zip(COLUMNS, (agent, checked, result, answer, meaning), strict=True))
 
 
-def _tried(agent: Agent[Any], probe: Probe, current: Any, sender: Send, mend: str) -> tuple[str, str, str]:  # noqa: ANN401
-    """Result, answer and what it means."""
+def _tried(agent: Agent[Any], probe: Probe, current: Any, sender: Send) -> tuple[str, str, str]:  # noqa: ANN401
+    """Sends a probe; returns the result, the answer and its meaning."""
     request, now = probe.request, datetime.now(UTC)
     try:
         if agent.authorize:
             request = agent.authorize(request, current, Attempt(now, sender, force_refresh=True))
-        answer = sender(request)
-    except Unreachable as fault:
-        return "failed", f"none: {fault}", "the agent does not answer: see its status page, and base_url or url"
-    except SettingsUnavailable as fault:
-        return "failed", "nothing sent", f"{fault}: {mend}"
-    except CredentialsRefused as fault:
-        return "failed", str(fault), f"the credentials are refused: {mend}"
-    return _read(agent, probe, answer, mend)
+        answer = sender(request._replace(headers={**request.headers, **PROBE}))
+    except Unreachable as error:
+        return "failed", f"none: {error}", "the agent does not respond: see its status page, and base_url or url"
+    except SettingsUnavailable as error:
+        return "failed", "nothing sent", str(error)
+    except CredentialsRefused as error:
+        return "failed", str(error), "the agent refuses the credentials"
+    return _read(agent, probe, answer)
 
 
-def _read(agent: Agent[Any], probe: Probe, answer: Response, mend: str) -> tuple[str, str, str]:
+def _read(agent: Agent[Any], probe: Probe, answer: Response) -> tuple[str, str, str]:
     verdict = agent.classify(answer)
     if probe.expected(answer):
         return "passed", verdict.reason or f"HTTP {answer.status}", probe.proves
     match verdict.kind:
-        case "credentials":
-            return "failed", verdict.reason, f"the credentials are refused: {mend}"
-        case "retry":
-            return "failed", verdict.reason, "the agent is ill just now: try again later"
+        case VerdictKind.UNAUTHORIZED:
+            return "failed", verdict.reason, "the agent refuses the credentials"
+        case VerdictKind.RETRY:
+            return "failed", verdict.reason, "the agent is failing now: try again later"
         case _:
-            return (
-                "failed",
-                verdict.reason,
-                f"another answer than a right request gets: look at base_url or url, and {mend}",
-            )
+            return "failed", verdict.reason, "not the answer to a right request: look at base_url or url"

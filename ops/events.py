@@ -1,4 +1,4 @@
-"""`relay events`: what became of an event, as a timeline."""
+"""`relay events`: the receipts of an event as a timeline."""
 
 import json
 import os
@@ -8,21 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from ops.command import command, group
-from ops.faults import Wrong
+from ops.errors import CommandError
 from ops.show import Show
 from ops.stage import Stage
 
-commands = group("What became of events.")
+commands = group("Receipts of events.")
 
-COLUMNS = {
-    "at": "at",
-    "agent": "agent",
-    "state": "state",
-    "reason": "reason",
-    "attempts": "attempts",
-    "nextAttempt": "next attempt",
-    "withheld": "withheld",
-}
+COLUMNS = ("at", "agent", "state", "reason", "attempts", "nextAttempt", "withheld")
 
 
 @command(commands, "show")
@@ -43,10 +35,10 @@ def show_(
 
 
 def receipts(stage: Stage, app: str, event: str) -> dict[str, Any]:
-    """What `GET /v1/events/{eventId}` would answer to the app, by the function's own code on the deployment's table.
+    """Returns what `GET /v1/events/{eventId}` answers to the app, by the function's code on the deployment's table.
 
     Raises:
-        Wrong: the app has no event of that id.
+        CommandError: the app has no event of that id.
     """
     os.environ.update(
         STAGE=stage.name,
@@ -64,7 +56,7 @@ def receipts(stage: Stage, app: str, event: str) -> dict[str, Any]:
     )
     document: dict[str, Any] = json.loads(answer["body"])
     if answer["statusCode"] != 200:  # noqa: PLR2004
-        raise Wrong(f"{document.get('detail', 'The receipts cannot be read.')} Look at --app and --stage as well.")
+        raise CommandError(f"{document.get('detail', 'The receipts cannot be read.')} Check --app and --stage, too.")
     return document
 
 
@@ -75,7 +67,7 @@ def say_warnings(show: Show, found: dict[str, Any]) -> None:
 
 
 def timeline(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """An event's acceptance and receipts, oldest first; what has not been looked at yet comes last."""
+    """Returns an event's acceptance and receipts, oldest first; agents without a receipt come last."""
     rows = [{"agent": agent, **receipt} for agent, receipt in found["agents"].items()]
     accepted = {"at": found.get("acceptedAt"), "agent": "", "state": "accepted"}
     return [accepted, *sorted(rows, key=lambda row: (row.get("at") is None, row.get("at", ""), row["agent"]))]

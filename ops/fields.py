@@ -1,4 +1,4 @@
-"""An agent's settings field by field: which there are, what they are, and what a typed text makes of one."""
+"""An agent's settings field by field: names, defaults, secrets, and the value that a typed text stands for."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ops.faults import Wrong
+from ops.errors import CommandError
 
 Document = dict[str, Any]
 
@@ -28,28 +28,28 @@ class Field:
         return _holds_secret(self.info.annotation)
 
     @property
-    def usual(self) -> Any:  # noqa: ANN401 - any value
-        """Its default, None where it has none of use."""
-        usual = None if self.info.is_required() else self.info.get_default(call_default_factory=True)
-        return None if usual == [] else usual
+    def default(self) -> Any:  # noqa: ANN401 - any value
+        """Its default; None if it has none."""
+        default = None if self.info.is_required() else self.info.get_default(call_default_factory=True)
+        return None if default == [] else default
 
     @property
-    def unasked(self) -> bool:
-        """Whether it has a default that serves most."""
-        return self.usual is not None
+    def optional(self) -> bool:
+        """Whether it has a default, so that nobody is asked for it."""
+        return self.default is not None
 
     @property
     def label(self) -> str:
-        """Its name, and what it is if nothing is said."""
+        """Its name, and its default."""
         if self.required:
             return self.path
-        return f"{self.path} (usually {self.usual})" if self.usual is not None else f"{self.path} (optional)"
+        return f"{self.path} (default {self.default})" if self.default is not None else f"{self.path} (optional)"
 
     def value(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
-        """What a typed text stands for: itself, JSON, or a list with commas, whichever the field admits first.
+        """Reads a typed text as itself, as JSON or as a list with commas, whichever the field accepts first.
 
         Raises:
-            Wrong: none of these; the sentence says why, and never quotes the text.
+            CommandError: the field accepts none of these; the sentence says why, and never quotes the text.
         """
         kind: Any = Annotated[self.info.annotation, *self.info.metadata] if self.info.metadata else self.info.annotation
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
@@ -59,15 +59,15 @@ class Field:
                 taken = adapter.validate_python(candidate)
             except ValidationError as invalid:
                 fault = invalid.errors(include_input=False, include_url=False)[0]
-                # That text is no list says nothing of what is wrong with the list that was meant.
+                # "Not a list" does not help who typed a list: an error of another kind says more.
                 kept = (fault["type"], fault["msg"]) if kept[0].endswith("_type") else kept
                 continue
             return taken if isinstance(taken, bool | int | float) else candidate
-        raise Wrong(f"{self.path}: {kept[1]}.")
+        raise CommandError(f"{self.path}: {kept[1]}.")
 
 
 def fields_of(model: type[BaseModel], before: str = "", *, required: bool = True) -> Iterator[Field]:
-    """The fields of a settings model, those of its parts included, in their order."""
+    """Yields the fields of a settings model, those of its parts included, in their order."""
     for name, info in model.model_fields.items():
         part, here = _part(info.annotation), required and info.is_required()
         if part:
@@ -77,7 +77,7 @@ def fields_of(model: type[BaseModel], before: str = "", *, required: bool = True
 
 
 def held(document: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON value
-    """What a document holds at a path, None if nothing."""
+    """Returns the value at a path of a document; None if there is none."""
     found: Any = document
     for step in path.split("."):
         found = found.get(step) if isinstance(found, Mapping) else None
@@ -85,7 +85,7 @@ def held(document: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any J
 
 
 def put(document: Document, path: str, value: Any) -> Document:  # noqa: ANN401 - any JSON value
-    """The document with a value at a path; without anything there if it is None, nor an empty part around it."""
+    """Returns the document with a value at a path; None removes the value, and the part that is then empty."""
     first, _, rest = path.partition(".")
     inner = put(document.get(first) or {}, rest, value) if rest else value
     left = {name: other for name, other in document.items() if name != first}
@@ -93,7 +93,7 @@ def put(document: Document, path: str, value: Any) -> Document:  # noqa: ANN401 
 
 
 def field_errors(model: type[BaseModel], document: Document) -> list[str]:
-    """What is wrong with settings, field by field, without their values."""
+    """Returns the errors of settings, field by field, without their values."""
     try:
         model.model_validate_json(json.dumps(document))
     except ValidationError as invalid:

@@ -1,25 +1,25 @@
-"""What an examination found: a thing that is as it must be, one to note, or one that is wrong and how to mend it."""
+"""The result of a check: something is ok, worth a note, or wrong, and then there is a command that fixes it."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from ops.show import Row
+from ops.layout import Row
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `mend` is the command that mends it, where it is wrong."""
+    """One result; `fix` is the command to paste, or the page to read, where something is wrong."""
 
     about: str
-    what: str
+    finding: str
     state: Literal["ok", "note", "wrong"] = "ok"
-    mend: str = ""
+    fix: str = ""
 
     def row(self) -> Row:
-        """It as a row of a table."""
+        """Returns the finding as a row of a table."""
         return asdict(self)
 
 
-def judged(about: str, good: bool, so: str, not_so: str, mend: str) -> Finding:  # noqa: FBT001 - the judgement itself
-    """A finding by whether a thing is so."""
-    return Finding(about, so) if good else Finding(about, not_so, "wrong", mend)
+def check_that(condition: bool, about: str, ok: str, wrong: str, fix: str) -> Finding:  # noqa: FBT001 - what is checked
+    """Makes a finding of a condition: with the sentence `ok` if it holds, else with `wrong` and `fix`."""
+    return Finding(about, ok) if condition else Finding(about, wrong, "wrong", fix)

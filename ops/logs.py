@@ -1,4 +1,4 @@
-"""The functions' log lines, as they are written: one JSON document for everything that happens to an event."""
+"""The functions' log lines: one JSON document for each thing that happens to an event."""
 
 import json
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from ops.stage import client
 
 Line = dict[str, Any]
 
-MOST_PAGES = 5
+MAX_PAGES = 5
 OVERLAP_SECONDS = 10
-"""CloudWatch lets a line be found some seconds after it was written, and not in order."""
+"""CloudWatch returns a line only some seconds after it was written, and not in order."""
 
 
-def lines(group: str, since: float, pattern: str = "", pages: int = MOST_PAGES) -> Iterator[Line]:
-    """The JSON lines of a log group since then (epoch seconds) that fit a filter pattern, oldest first.
+def lines(group: str, since: float, pattern: str = "", pages: int = MAX_PAGES) -> Iterator[Line]:
+    """Yields the JSON lines of a log group since a time (epoch seconds) that match a filter pattern, oldest first.
 
-    `at` is when it was written, in epoch milliseconds, `id` CloudWatch's own id of the line.
+    Each has `at`, the time of writing in epoch milliseconds, and `id`, CloudWatch's id of the line.
     """
     logs: dict[str, Any] = {"logGroupName": group, "startTime": int(since * 1000), "filterPattern": pattern}
-    asked = {name: value for name, value in logs.items() if value != ""}
-    found = client("logs").get_paginator("filter_log_events").paginate(**asked)
+    arguments = {name: value for name, value in logs.items() if value != ""}
+    found = client("logs").get_paginator("filter_log_events").paginate(**arguments)
     for number, page in enumerate(found, 1):
         for event in page["events"]:
             line = _document(event["message"])
             if line is not None:
-                # An emulator may give no id: the stream, the time and the text are as good.
+                # An emulator may return no id; stream, time and text identify a line as well.
                 known = event.get("eventId") or f"{event['logStreamName']} {event['timestamp']} {event['message']}"
                 yield {**line, "at": event["timestamp"], "id": known}
         if number >= pages:
@@ -45,7 +45,7 @@ def _document(text: str) -> Line | None:
 
 @dataclass
 class Tail:
-    """The lines that are new at each look into these groups."""
+    """Reads the new lines of several log groups."""
 
     groups: list[str]
     since: float
@@ -53,10 +53,10 @@ class Tail:
     _seen: set[str] = field(default_factory=set)
 
     def look(self, now: float) -> list[Line]:
-        """What has been written since the last look, in the order of writing."""
+        """Returns the lines since the last call, in the order of writing."""
         look = partial(_look, since=self.since, pattern=self.pattern)
-        with ThreadPoolExecutor(max_workers=len(self.groups) or 1) as beside:
-            found = [line for part in beside.map(look, self.groups) for line in part if line["id"] not in self._seen]
+        with ThreadPoolExecutor(max_workers=len(self.groups) or 1) as pool:
+            found = [line for part in pool.map(look, self.groups) for line in part if line["id"] not in self._seen]
         self._seen |= {line["id"] for line in found}
         self.since = max(self.since, now - OVERLAP_SECONDS)
         return sorted(found, key=lambda line: line["at"])

@@ -8,8 +8,8 @@ from typing import Any
 from ops.stage import client
 
 OURS = "session-relay"
-MOST = 500
-"""Metrics that one request may ask for."""
+MAX_METRICS = 500
+"""Metrics in one request at most. Source: CloudWatch API reference, GetMetricData."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Metric:
 
 
 def ours(name: str, stage: str, agent: str | None = None) -> Metric:
-    """One of session-relay's own metrics, of the stage or of one agent."""
+    """Names one of session-relay's own metrics, of the stage or of one agent."""
     return Metric(name, (("stage", stage), *((("agent", agent),) if agent else ())))
 
 
 def totals(metrics: Iterable[Metric], period: timedelta) -> dict[Metric, float | None]:
-    """What each metric comes to over the period until now: its sum, or its maximum; None where there is nothing."""
-    asked, now = list(dict.fromkeys(metrics)), datetime.now(UTC)
-    found: dict[Metric, float | None] = dict.fromkeys(asked)
-    for start in range(0, len(asked), MOST):
-        some = asked[start : start + MOST]
-        queries = [_query(f"m{number}", metric) for number, metric in enumerate(some)]
+    """Reads the sum or maximum of each metric over the period until now; None where there is no data."""
+    names, now = list(dict.fromkeys(metrics)), datetime.now(UTC)
+    found: dict[Metric, float | None] = dict.fromkeys(names)
+    for start in range(0, len(names), MAX_METRICS):
+        chunk = names[start : start + MAX_METRICS]
+        queries = [_query(f"m{number}", metric) for number, metric in enumerate(chunk)]
         pages = (
             client("cloudwatch")
             .get_paginator("get_metric_data")
@@ -41,7 +41,7 @@ def totals(metrics: Iterable[Metric], period: timedelta) -> dict[Metric, float |
         )
         for page in pages:
             for result in page["MetricDataResults"]:
-                metric = some[int(result["Id"][1:])]
+                metric = chunk[int(result["Id"][1:])]
                 if result["Values"]:
                     whole = [*result["Values"], *([] if found[metric] is None else [found[metric]])]
                     found[metric] = max(whole) if metric.statistic == "Maximum" else sum(whole)

@@ -226,7 +226,7 @@ def _said() -> Mapping[str, str]:
 
 
 def _events() -> Schema:
-    """An event of each type: as its own call takes it, and as a batch or a dry run does, which are told the type."""
+    """An event of each type: as its own call takes it, and as a batch or a dry run does, which need its type."""
     choice = [_ref(f"{_name(event_type)}Event") for event_type in EVENT_TYPES]
     mapping = {event_type: one["$ref"] for event_type, one in zip(EVENT_TYPES, choice, strict=True)}
     return {

@@ -1,4 +1,4 @@
-"""`relay parked`: what agents have given up for now, and moving it back or dropping it."""
+"""`relay parked`: lists parked deliveries, moves them back to the queue, or drops them."""
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
@@ -7,23 +7,23 @@ from typing import Annotated
 import typer
 
 from ops import redrive
-from ops.ask import confirmed
 from ops.command import command, group
-from ops.faults import Wrong
-from ops.letters import AGAIN, Letter, forecast, forecasts, letters
+from ops.dead_letters import AGAIN, DeadLetter, dead_letters, forecast, forecasts
+from ops.errors import CommandError
+from ops.layout import Row
+from ops.prompts import confirm
 from ops.queues import Depth, put_back
-from ops.show import Row, Show, ago
-from ops.stage import Parts, Stage
+from ops.show import Show, ago
+from ops.stage import AgentStack, Stage
 
-commands = group("Parked deliveries: what they are, and what to do with them.")
+commands = group("Parked deliveries: list, redrive, drop.")
 
-AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent that has parked them.")]
+AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent at which they are parked.")]
 OneEvent = Annotated[str | None, typer.Option("--event", help="Only the event of this id.")]
-Reason = Annotated[str | None, typer.Option(help="Only what was parked for a reason that contains this.")]
+Reason = Annotated[str | None, typer.Option(help="Only those whose reason contains this text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
-COLUMNS = {name: name for name in ("agent", "event", "type", "app", "reason", "status", "attempts")}
-COLUMNS |= {"firstSeen": "first seen", "bytes": "bytes"}
+COLUMNS = ("agent", "event", "type", "app", "reason", "status", "attempts", "firstSeen", "bytes")
 
 
 @command(commands, "list")
@@ -33,44 +33,53 @@ def list_(
     agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Only this agent's.")] = None,
     *,
     reason: Reason = None,
-    each: Annotated[bool, typer.Option("--each", help="Each message, not their numbers.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Each message, not the numbers of messages.")] = False,
 ) -> None:
-    """Lists what is parked, by agent and reason, with its age."""
+    """Lists what is parked, by agent and reason; ages are in seconds under `--json`."""
     parts = stage.chosen(agent)
     found = [one for part in parts for one in _chosen(part, None, reason, keep=False)]
-    there = sum(Depth.of(part.part("DeadLetterQueue")).all for part in parts)
-    if reason is None and there > len(found):
-        show.say(f"{len(found)} of some {there} were looked at.")
-    if show.as_json or each:
-        show.rows([one.shown() for one in found], COLUMNS, "Parked")
+    there = sum(Depth.of(part.resource("DeadLetterQueue")).all for part in parts)
+    if reason is None and there > len(found) and not show.as_json:
+        show.say(f"{len(found)} of about {there} messages were read.")
+    if each:
+        show.rows([one.display() for one in found], COLUMNS, "Parked")
         return
-    groups: dict[tuple[str, str], list[datetime]] = defaultdict(list)
-    for one in found:
-        groups[one.agent.name, one.reason].append(one.first_seen)
-    now = datetime.now(UTC)
-    rows = [
-        {"agent": name, "reason": why, "messages": len(seen)}
-        | {"oldest": ago((now - min(seen)).total_seconds()), "newest": ago((now - max(seen)).total_seconds())}
-        for (name, why), seen in sorted(groups.items())
-    ]
-    show.rows(rows, {name: name for name in ("agent", "reason", "messages", "oldest", "newest")}, "Parked")
-    if not rows:
+    rows = _grouped(found)
+    if not show.as_json:
+        rows = [{**row, "oldest": ago(row["oldest"]), "newest": ago(row["newest"])} for row in rows]
+    show.rows(rows, ("agent", "reason", "messages", "oldest", "newest"), "Parked")
+    if not rows and not show.as_json:
         show.say("Nothing is parked.")
+
+
+def _grouped(messages: list[DeadLetter]) -> list[Row]:
+    """Counts messages by agent and reason, with the ages of the oldest and the newest in seconds."""
+    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
+    now = datetime.now(UTC)
+    for one in messages:
+        groups[one.agent.name, one.reason].append(round((now - one.first_seen).total_seconds()))
+    return [
+        {"agent": agent, "reason": reason, "messages": len(ages), "oldest": max(ages), "newest": min(ages)}
+        for (agent, reason), ages in sorted(groups.items())
+    ]
 
 
 @command(commands, "show")
 def show_(
     stage: Stage, show: Show, event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id.")]
 ) -> None:
-    """Shows an event's parked messages, without the person's data, and what a redrive would make of them."""
+    """Shows an event's parked messages, without the person's data, and what a redrive would do with each."""
     rows: list[Row] = [
-        {**one.shown(), "redriven": forecast(stage, one)}
+        {**one.display(), "forecast": forecast(stage, one)}
         for part in stage.chosen(None)
         for one in _chosen(part, event, None, keep=False)
     ]
     if not rows:
-        raise Wrong(f"No agent has {event} parked: relay events show {event} --app APP says what became of it.")
-    show.rows(rows, {**COLUMNS, "redriven": "if redriven"}, f"Parked of {event}")
+        raise CommandError(
+            f"{event} is parked at no agent. Its receipts, with the app's id for APP:",
+            f"{stage.relay('events', 'show', event)} --app APP",
+        )
+    show.rows(rows, (*COLUMNS, "forecast"), f"Parked of {event}; forecast: what a redrive would do now")
 
 
 @command(commands, "redrive")
@@ -83,22 +92,27 @@ def redrive_(
     reason: Reason = None,
     yes: Yes = False,
 ) -> None:
-    """Moves parked messages back into the agent's queue, after saying what would become of them."""
+    """Moves parked messages back to the agent's queue; first says what the agent will do with them."""
     part = stage.agent(agent)
     found, whole = _chosen(part, event, reason, keep=True), event is None and reason is None
     handles = [one.message["ReceiptHandle"] for one in found]
     try:
         if not found:
-            raise Wrong(f"Nothing of that kind is parked at {agent}: relay parked list {agent} shows what is.")
+            raise _nothing_there(stage, agent)
         expected = forecasts(stage, found)
-        show.say(_foreseen(expected, len(found), Depth.of(part.part("DeadLetterQueue")).all if whole else len(found)))
-        confirmed(f"Move {len(found)} back to {agent}?", yes=yes)
+        show.say(
+            _forecast_sentence(
+                expected, len(found), Depth.of(part.resource("DeadLetterQueue")).all if whole else len(found)
+            )
+        )
+        confirm(f"Move {len(found)} back to {agent}?", yes=yes)
     finally:
-        put_back(part.part("DeadLetterQueue"), handles)
+        put_back(part.resource("DeadLetterQueue"), handles)
     moved = redrive.all_of(part, show) if whole else redrive.some(part, event, reason, show)
     show.done(
-        {"agent": agent, "moved": moved, "foreseen": dict(expected)},
-        f"{moved} moved back to {agent}; relay tail --agent {agent} shows what becomes of them.",
+        {"agent": agent, "moved": moved, "forecast": dict(expected)},
+        f"{moved} moved back to {agent}. To follow them:",
+        stage.relay("tail", "--agent", agent),
     )
 
 
@@ -112,26 +126,30 @@ def drop(
     reason: Reason = None,
     yes: Yes = False,
 ) -> None:
-    """Gives parked messages up for good; their receipts stay parked."""
+    """Deletes parked messages for good; their receipts stay parked."""
     part = stage.agent(agent)
     found = _chosen(part, event, reason, keep=False)
     if not found:
-        raise Wrong(f"Nothing of that kind is parked at {agent}: relay parked list {agent} shows what is.")
-    confirmed(f"Drop {len(found)} parked at {agent} for good? The agent will never be told.", yes=yes)
+        raise _nothing_there(stage, agent)
+    confirm(f"Drop {len(found)} parked at {agent} for good? The agent will never receive them.", yes=yes)
     dropped = redrive.without(part, event, reason, show)
     show.done({"agent": agent, "dropped": dropped}, f"{dropped} dropped at {agent}; their receipts stay parked.")
 
 
-def _chosen(part: Parts, event: str | None, reason: str | None, *, keep: bool) -> list[Letter]:
-    """The parked messages that are meant; `keep` leaves those hidden that are, for the caller to put back."""
-    found = letters(part)
+def _nothing_there(stage: Stage, agent: str) -> CommandError:
+    return CommandError(f"No such message is parked at {agent}.", stage.relay("parked", "list", agent))
+
+
+def _chosen(part: AgentStack, event: str | None, reason: str | None, *, keep: bool) -> list[DeadLetter]:
+    """Returns the selected messages; with `keep` they stay hidden until the caller puts them back."""
+    found = dead_letters(part)
     chosen = [one for one in found if one.matches(event, reason)]
     back = [one for one in found if not (keep and one in chosen)]
-    put_back(part.part("DeadLetterQueue"), [one.message["ReceiptHandle"] for one in back])
+    put_back(part.resource("DeadLetterQueue"), [one.message["ReceiptHandle"] for one in back])
     return chosen
 
 
-def _foreseen(expected: Counter[str], looked_at: int, there: int) -> str:
+def _forecast_sentence(expected: Counter[str], looked_at: int, there: int) -> str:
     others = ", ".join(f"{number} {what}" for what, number in expected.most_common() if what != AGAIN)
-    seen = f" (of some {there}; the others were not looked at)" if there > looked_at else ""
-    return f"{looked_at} parked{seen}: {expected[AGAIN]} would be told again{f', {others}' if others else ''}."
+    seen = f" (of about {there}; the others were not read)" if there > looked_at else ""
+    return f"{looked_at} parked{seen}: {expected[AGAIN]} will be sent again{f', {others}' if others else ''}."

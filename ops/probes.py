@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops import product
+from ops import agent_modules
 from relay.agent.http import Request, Response
 from relay.agent.verdict import VerdictKind
 from relay.encoding import encode
@@ -55,7 +55,7 @@ def _changed(request: Request, **fields: Any) -> Request:  # noqa: ANN401 - JSON
 
 def _refused_as(agent: str, status: int) -> Callable[[Response], bool]:
     """Expects a refusal of what was sent, not of who sent it."""
-    classify = product.agent(agent).classify
+    classify = agent_modules.agent(agent).classify
     return lambda answer: answer.status == status and classify(answer).kind is VerdictKind.REJECTED
 
 
@@ -63,7 +63,7 @@ def _appsflyer(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: AN
     for platform in ("android", "ios"):
         if getattr(settings, f"{platform}_app_id"):
             event = _event("logout", device={"platform": platform}, ids={"appsflyerId": "1000000000000-1000000"})
-            (request,) = product.agent("appsflyer").build_requests(event, settings)
+            (request,) = agent_modules.agent("appsflyer").build_requests(event, settings)
             yield Probe(
                 f"{platform}: an event of no installation",
                 _changed(request, appsflyer_id=None),
@@ -73,7 +73,7 @@ def _appsflyer(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: AN
 
 
 def _facebook(settings: Any, code: str | None) -> Iterator[Probe]:  # noqa: ANN401
-    agent = product.agent("facebook")
+    agent = agent_modules.agent("facebook")
     who = {"customerId": "session-relay-check", "device": {"id": "session-relay-check"}}
     if code:
         (request,) = agent.build_requests(_event("login", **who), settings)
@@ -102,7 +102,7 @@ def _google(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN40
     ids = {"gaClientId": "1000000000.1000000000", "gaAppInstanceId": "0123456789abcdef0123456789abcdef"}
     for platform in (name for name, stream in streams.items() if stream):
         event = _event("login", device={"platform": platform}, ids=ids, method="check")
-        (request,) = product.agent("google").build_requests(event, settings)
+        (request,) = agent_modules.agent("google").build_requests(event, settings)
         debug = request._replace(url=request.url.replace("/mp/collect", "/debug/mp/collect"))
         yield Probe(
             f"{platform}: an event at /debug/mp/collect",
@@ -114,7 +114,7 @@ def _google(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN40
 
 def _eitri_push(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
     event = _event("logout", device={"id": "session-relay-check", "platform": "android"})
-    (request,) = product.agent("eitri_push").build_requests(event, settings)
+    (request,) = agent_modules.agent("eitri_push").build_requests(event, settings)
     yield Probe(
         "a message of a type that does not exist",
         _changed(request, type="session-relay.check"),
@@ -127,7 +127,7 @@ def _emarsys(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN4
     for platform in ("android", "ios"):
         if getattr(settings.applications, platform):
             event = _event("logout", device={"id": "session-relay-check", "platform": platform})
-            (request,) = product.agent("emarsys").build_requests(event, settings)
+            (request,) = agent_modules.agent("emarsys").build_requests(event, settings)
             yield Probe(
                 f"{platform}: a logout of no device",
                 _changed(request, hardware_id=None),
@@ -137,7 +137,7 @@ def _emarsys(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN4
 
 
 def _dashx(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
-    agent = product.agent("dashx")
+    agent = agent_modules.agent("dashx")
     nobody = {"anonymousId": str(uuid.uuid4()), "device": {"pushToken": f"session-relay-check-{secrets.token_hex(8)}"}}
     request = agent.build_requests(_event("logout", **nobody), settings)[0]
     yield Probe(

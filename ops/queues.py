@@ -1,4 +1,4 @@
-"""Queues as an operator looks at them: how much is in one, and what its messages are, without taking them away."""
+"""Queues: how many messages one has, and what they are, without removing any."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,40 +7,40 @@ from typing import Any, Self
 from ops.stage import client
 
 BATCH = 10
-"""Messages that SQS hands out, or takes back, at a time."""
+"""Messages in one call at most. Source: SQS API reference, ReceiveMessage."""
 
 HIDDEN_SECONDS = 60
-"""How long a message that is being looked at is hidden from others, should the command end before it is put back."""
+"""A message that a command reads is hidden from others for so long, if the command ends before it puts it back."""
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How many messages a queue has: to be had now, and hidden while they are delivered or wait."""
+    """The number of messages in a queue: visible, and hidden while they are in flight or wait."""
 
     queued: int
     hidden: int
 
     @property
     def all(self) -> int:
-        """Both together."""
+        """Returns the sum of both."""
         return self.queued + self.hidden
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """A queue's depth as SQS estimates it."""
+        """Reads a queue's depth, which SQS estimates."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return cls(*(int(found[name]) for name in names))
 
 
 def arn(url: str) -> str:
-    """A queue's ARN."""
+    """Reads a queue's ARN."""
     found = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     return str(found["Attributes"]["QueueArn"])
 
 
 def received(url: str, most: int) -> Iterator[dict[str, Any]]:
-    """Up to so many messages of a queue, each once; they stay in it, hidden for a minute or until put back."""
+    """Yields up to so many messages of a queue, each once; they stay in it, hidden for a minute or until put back."""
     seen: set[str] = set()
     while len(seen) < most:
         answer = client("sqs").receive_message(
@@ -59,7 +59,7 @@ def received(url: str, most: int) -> Iterator[dict[str, Any]]:
 
 
 def put_back(url: str, handles: list[str]) -> None:
-    """Lets messages that were looked at be had again."""
+    """Makes messages visible again."""
     for start in range(0, len(handles), BATCH):
         entries = [
             {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}

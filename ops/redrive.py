@@ -1,4 +1,4 @@
-"""Moving parked messages: all of a queue by SQS' own task, a choice of them one by one."""
+"""Moves parked messages: a whole queue by SQS' own task, a selection one by one."""
 
 import time
 import uuid
@@ -6,21 +6,21 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ops.faults import Wrong
-from ops.letters import Letter, letters
+from ops.dead_letters import DeadLetter, dead_letters
+from ops.errors import CommandError
 from ops.queues import Depth, arn, put_back
 from ops.show import Show
-from ops.stage import Parts, client
+from ops.stage import AgentStack, client
 
 LOOK_SECONDS = 1.0
 
 
-def all_of(part: Parts, show: Show) -> int:
-    """Moves a whole dead-letter queue back, by a task of SQS'; how many it moved."""
-    source = arn(part.part("DeadLetterQueue"))
-    total = Depth.of(part.part("DeadLetterQueue")).all
-    # SQS cannot tell where a message came from that we put there ourselves.
-    client("sqs").start_message_move_task(SourceArn=source, DestinationArn=arn(part.part("Queue")))
+def all_of(part: AgentStack, show: Show) -> int:
+    """Moves a whole dead-letter queue back by a task of SQS, and returns the number of messages."""
+    source = arn(part.resource("DeadLetterQueue"))
+    total = Depth.of(part.resource("DeadLetterQueue")).all
+    # SQS does not know the source of a message that the agent itself sent there.
+    client("sqs").start_message_move_task(SourceArn=source, DestinationArn=arn(part.resource("Queue")))
     with _progress(show) as progress:
         bar = progress.add_task(f"moving to {part.name}", total=total)
         while True:
@@ -32,28 +32,28 @@ def all_of(part: Parts, show: Show) -> int:
                 return moved
             if task["Status"] in {"FAILED", "CANCELLED"}:
                 why = task.get("FailureReason", "without a reason")
-                raise Wrong(f"SQS ended the move ({why}) after {moved}: mend that and run the command again.")
+                raise CommandError(f"SQS ended the move after {moved} messages: {why}. Run the command again.")
             time.sleep(LOOK_SECONDS)
 
 
-def some(part: Parts, event: str | None, reason: str | None, show: Show) -> int:
-    """Sends the chosen messages to the agent's queue, and deletes each after; how many."""
+def some(part: AgentStack, event: str | None, reason: str | None, show: Show) -> int:
+    """Sends the selected messages to the agent's queue, deletes each after that, and returns their number."""
     return _each(part, event, reason, show, send=True)
 
 
-def without(part: Parts, event: str | None, reason: str | None, show: Show) -> int:
-    """Deletes the chosen messages; how many."""
+def without(part: AgentStack, event: str | None, reason: str | None, show: Show) -> int:
+    """Deletes the selected messages and returns their number."""
     return _each(part, event, reason, show, send=False)
 
 
-def _each(part: Parts, event: str | None, reason: str | None, show: Show, *, send: bool) -> int:
-    url, done = part.part("DeadLetterQueue"), 0
+def _each(part: AgentStack, event: str | None, reason: str | None, show: Show, *, send: bool) -> int:
+    url, done = part.resource("DeadLetterQueue"), 0
     others: dict[str, str] = {}
     with _progress(show) as progress:
         bar = progress.add_task(f"{'moving to' if send else 'dropping at'} {part.name}", total=None)
         try:
-            # A device's second message comes to light only once its first is gone.
-            while found := letters(part):
+            # SQS returns a device's second message only after its first is gone.
+            while found := dead_letters(part):
                 chosen = [one for one in found if one.matches(event, reason)]
                 others |= {one.message["MessageId"]: one.message["ReceiptHandle"] for one in found if one not in chosen}
                 for one in chosen:
@@ -69,13 +69,15 @@ def _each(part: Parts, event: str | None, reason: str | None, show: Show, *, sen
     return done
 
 
-def _send(part: Parts, one: Letter) -> None:
+def _send(part: AgentStack, one: DeadLetter) -> None:
     group = one.message["Attributes"].get("MessageGroupId")
     order: dict[str, Any] = {"MessageGroupId": group, "MessageDeduplicationId": str(uuid.uuid4())}
-    fifo = part.part("Queue").endswith(".fifo")
-    client("sqs").send_message(QueueUrl=part.part("Queue"), MessageBody=one.message["Body"], **(order if fifo else {}))
+    fifo = part.resource("Queue").endswith(".fifo")
+    client("sqs").send_message(
+        QueueUrl=part.resource("Queue"), MessageBody=one.message["Body"], **(order if fifo else {})
+    )
 
 
 def _progress(show: Show) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=show.beside, disable=not show.beside.is_terminal, transient=True)
+    return Progress(*columns, console=show.stderr, disable=not show.stderr.is_terminal, transient=True)

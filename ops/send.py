@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from ops.agents import read_file
-from ops.ask import hidden
+from ops.errors import FAILED, CommandError, NoAnswerError, UsageError
 from ops.events import COLUMNS, say_warnings, timeline
-from ops.faults import WRONG, Misused, Wrong
-from ops.show import Show, table
+from ops.layout import fitted
+from ops.prompts import ask_secret
+from ops.show import Show
 from ops.stage import Stage
 from relay.ledger.states import TERMINAL
 
@@ -29,7 +30,7 @@ STAND_INS = {
     "language": "en",
     "timezone": "UTC",
 }
-"""What a device is said to be where nothing else is said: with less than this Emarsys is not told."""
+"""Fields of the device where neither options nor the body give them: Emarsys needs all of these."""
 
 Option = typer.Option
 
@@ -43,18 +44,19 @@ def send(
     ],
     *,
     key: Annotated[
-        str | None, Option(envvar="RELAY_KEY", help="A secret key; asked for if absent.", show_envvar=True)
+        str | None,
+        Option(envvar="RELAY_KEY", help="A secret key; asked for if absent.", show_envvar=True),
     ] = None,
     customer: Annotated[str | None, Option(help="customerId")] = None,
     anonymous: Annotated[str | None, Option(help="anonymousId")] = None,
-    device: Annotated[str | None, Option(help="device.id; the rest of the device is made up.")] = None,
+    device: Annotated[str | None, Option(help="device.id; the device's other fields get test values.")] = None,
     platform: Annotated[Literal["ios", "android", "web"] | None, Option(help="device.platform")] = None,
     push_token: Annotated[str | None, Option(help="device.pushToken; false for declined.")] = None,
     email: Annotated[str | None, Option(help="email")] = None,
     phone: Annotated[str | None, Option(help="phone, as in +5511999887766")] = None,
     name: Annotated[str | None, Option(help="name, of a track")] = None,
     prop: Annotated[list[str] | None, Option("--property", metavar="NAME=VALUE", help="A property.")] = None,
-    event_id: Annotated[str | None, Option("--id", help="eventId; made if absent.")] = None,
+    event_id: Annotated[str | None, Option("--id", help="eventId; generated if absent.")] = None,
     body: Annotated[str | None, Option(help="A JSON file with more of the event; - is standard input.")] = None,
     api: Annotated[str | None, Option(envvar="RELAY_API", help="The API's URL, if it is not the stack's.")] = None,
     strict: Annotated[bool, Option("--strict", help="Have an event with a wrong detail refused.")] = False,
@@ -63,15 +65,15 @@ def send(
 ) -> None:
     """Sends a test event; 1 if it is refused, parked, or not settled in time."""
     event = read_file(body) if body else {}
-    told = {"eventId": event_id, "customerId": customer, "anonymousId": anonymous, "email": email, "phone": phone}
-    event |= {field: value for field, value in {**told, "name": name}.items() if value is not None}
-    known = {"id": device, "platform": platform, "pushToken": False if push_token == "false" else push_token}  # noqa: S105 - a name
-    known = {field: value for field, value in known.items() if value is not None}
-    if known:
-        event["device"] = {**STAND_INS, **event.get("device", {}), **known}
+    fields = {"eventId": event_id, "customerId": customer, "anonymousId": anonymous, "email": email, "phone": phone}
+    event |= {field: value for field, value in {**fields, "name": name}.items() if value is not None}
+    phone_fields = {"id": device, "platform": platform, "pushToken": False if push_token == "false" else push_token}  # noqa: S105 - a name
+    phone_fields = {field: value for field, value in phone_fields.items() if value is not None}
+    if phone_fields:
+        event["device"] = {**STAND_INS, **event.get("device", {}), **phone_fields}
     if prop:
         event["properties"] = {**event.get("properties", {}), **dict(_pair(text) for text in prop)}
-    caller = Api(api or stage.api, key or hidden("Secret key"))
+    caller = Api(api or stage.api, key or ask_secret("Secret key"), stage.relay("doctor"))
     accepted = caller.send(PATHS.get(kind, kind), event, strict=strict)
     if not show.as_json:
         say_warnings(show, accepted)
@@ -85,26 +87,27 @@ def send(
         show.rows(timeline(found), COLUMNS)
     left = [agent for agent, receipt in found["agents"].items() if receipt["state"] not in TERMINAL - {"parked"}]
     if left:
-        show.say(f"Not settled well at {', '.join(left)}.", style="red")
-        raise typer.Exit(WRONG)
+        if not show.as_json:
+            show.say(f"Not delivered at {', '.join(left)}.", stage.relay("parked", "show", accepted["eventId"]))
+        raise typer.Exit(FAILED)
 
 
 class Api:
     """The deployed API, called with a secret key."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self.url, self.headers = url.rstrip("/"), {"authorization": f"Bearer {key}"}
+    def __init__(self, url: str, key: str, doctor: str) -> None:
+        self.url, self.headers, self.doctor = url.rstrip("/"), {"authorization": f"Bearer {key}"}, doctor
 
     def send(self, path: str, event: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
-        """Sends an event; the API's answer."""
+        """Sends an event and returns the API's answer."""
         prefer = {"prefer": "handling=strict"} if strict else {}
-        return self._asked("POST", path, prefer, json=event)
+        return self._call("POST", path, prefer, json=event)
 
     def receipts(self, event_id: str) -> dict[str, Any]:
-        """What became of an event by now."""
-        return self._asked("GET", f"events/{event_id}")
+        """Reads an event's receipts."""
+        return self._call("GET", f"events/{event_id}")
 
-    def _asked(
+    def _call(
         self,
         method: str,
         path: str,
@@ -115,25 +118,21 @@ class Api:
             headers = {**self.headers, **(headers or {})}
             answer = requests.request(method, f"{self.url}/{path}", headers=headers, timeout=30, **more)
             document: dict[str, Any] = answer.json()
-        except requests.RequestException as fault:
-            raise Unanswered(
-                f"The API at {self.url} does not answer ({type(fault).__name__}): see relay doctor."
+        except requests.RequestException as error:
+            raise NoAnswerError(
+                f"The API at {self.url} does not respond ({type(error).__name__}).", self.doctor
             ) from None
         if not answer.ok:
-            raise Wrong(f"The API answers {answer.status_code}: {document.get('detail') or document.get('message')}")
+            raise CommandError(
+                f"The API answers {answer.status_code}: {document.get('detail') or document.get('message')}"
+            )
         return document
-
-
-class Unanswered(Wrong):
-    """The API does not answer."""
-
-    code = 3
 
 
 def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise Misused(f"--property {text}: write it as NAME=VALUE.")
+        raise UsageError(f"--property {text}: write it as NAME=VALUE.")
     try:
         read = json.loads(value)
     except ValueError:
@@ -142,13 +141,13 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _followed(caller: Api, event_id: str, show: Show, patience: float) -> dict[str, Any]:
-    """The receipts once all are settled, or time is up; on a terminal a table that lives meanwhile."""
+    """Returns the receipts once all are settled, or time is up; at a terminal a table shows them meanwhile."""
     ends, found = time.monotonic() + patience, caller.receipts(event_id)
-    # A console that is quiet shows no table, and lives without a terminal.
+    # Rich's live display fails without a terminal, unless its console is quiet.
     console = Console(highlight=False, quiet=show.as_json or not show.console.is_terminal)
-    with Live(table(timeline(found), COLUMNS), console=console, auto_refresh=False) as shown:
+    with Live(fitted(console, timeline(found), COLUMNS), console=console, auto_refresh=False) as live:
         while any(receipt["state"] not in TERMINAL for receipt in found["agents"].values()) and time.monotonic() < ends:
             time.sleep(LOOK_SECONDS)
             found = caller.receipts(event_id)
-            shown.update(table(timeline(found), COLUMNS), refresh=True)
+            live.update(fitted(console, timeline(found), COLUMNS), refresh=True)
     return found

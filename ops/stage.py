@@ -1,7 +1,8 @@
-"""One deployment as an operator sees it: its stack, its agents' parts, its parameters in SSM."""
+"""One deployment as an operator sees it: its stack, its agents' resources, its parameters in SSM."""
 
 import json
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -11,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ops.faults import Wrong
+from ops.errors import CommandError
 
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
 _STACKS = ("session-relay-{stage}", "session-relay")
@@ -21,8 +22,14 @@ _clients: dict[str, Any] = {}
 _making = Lock()
 
 
+def adopt_region(environment: MutableMapping[str, str]) -> None:
+    """Makes `AWS_REGION` count: AWS' own tools prefer it, botocore 1.44 reads `AWS_DEFAULT_REGION` alone."""
+    if region := environment.get("AWS_REGION"):
+        environment["AWS_DEFAULT_REGION"] = region
+
+
 def client(service: str) -> Any:  # noqa: ANN401 - one function for every service
-    """A client of an AWS service, by the ordinary credentials, region and endpoints; for any thread."""
+    """Returns the client of an AWS service, by the usual credentials, region and endpoints; for any thread."""
     with _making:
         if service not in _clients:
             _clients[service] = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
@@ -30,21 +37,21 @@ def client(service: str) -> Any:  # noqa: ANN401 - one function for every servic
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What was deployed for one agent; `prefix` is its name in the template."""
+class AgentStack:
+    """The resources that are deployed for one agent; `prefix` is its name in the template."""
 
     name: str
     prefix: str
     events: tuple[str, ...]
     resources: Mapping[str, str]
 
-    def part(self, kind: str) -> str:
-        """The physical id of one of the agent's resources, as in `part("DeadLetterQueue")`."""
+    def resource(self, kind: str) -> str:
+        """Returns the physical id of one of the agent's resources, as in `resource("DeadLetterQueue")`."""
         return self.resources[self.prefix + kind]
 
 
 class Stage:
-    """A deployment by its stage; whatever is asked of AWS is asked once."""
+    """A deployment by its stage; each call to AWS is made once."""
 
     def __init__(self, name: str, stack_name: str | None = None) -> None:
         self.name, self._stack_name = name, stack_name
@@ -54,7 +61,7 @@ class Stage:
         """The stack's description.
 
         Raises:
-            Wrong: no stack of this stage is deployed here.
+            CommandError: no stack of this stage is deployed here.
         """
         names = [self._stack_name] if self._stack_name else [name.format(stage=self.name) for name in _STACKS]
         for name in names:
@@ -67,11 +74,35 @@ class Stage:
             parameters = _pairs(found.get("Parameters", []), "Parameter")
             if self._stack_name or parameters.get("Stage", self.name) == self.name:
                 return found
-        where = client("cloudformation").meta.region_name
-        raise Wrong(
-            f"No stack {' or '.join(names)} of stage {self.name} is in {where}: "
-            f"name another with --stage, --stack or AWS_REGION, or deploy it with make deploy STAGE={self.name}."
+        raise CommandError(
+            f"{self.region} has no stack {' or '.join(names)} of stage {self.name}: "
+            "name another with --stage, --stack or AWS_REGION, or deploy it.",
+            self.deploy,
         )
+
+    @property
+    def region(self) -> str:
+        """The region that the commands act in."""
+        return str(client("cloudformation").meta.region_name)
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether AWS is played by an emulator."""
+        return "amazonaws.com" not in str(client("cloudformation").meta.endpoint_url)
+
+    def relay(self, *words: str) -> str:
+        """Builds a command line that can be pasted: `relay` with these words, and with this stage and stack."""
+        stack = ["--stack", self._stack_name] if self._stack_name else []
+        return shlex.join(["relay", *words, "--stage", self.name, *stack])
+
+    def aws(self, *words: str) -> str:
+        """Builds a command line that can be pasted: `aws` with these words, in this region."""
+        return shlex.join(["aws", *words, "--region", self.region])
+
+    @property
+    def deploy(self) -> str:
+        """The command line that deploys the stage again."""
+        return "make down up" if self.is_emulated else shlex.join(["make", "deploy", f"STAGE={self.name}"])
 
     @property
     def stack_name(self) -> str:
@@ -99,49 +130,51 @@ class Stage:
         }
 
     @cached_property
-    def agents(self) -> dict[str, Parts]:
-        """The deployed agents by name, as the stack's catalogue lists them."""
+    def agents(self) -> dict[str, AgentStack]:
+        """The deployed agents by name, as the stack's registry lists them."""
         logical = {physical: name for name, physical in self.resources.items()}
         found = {}
         for path, text in self.under("catalogue"):
             name = path.rsplit("/", 1)[1]
             prefix = logical.get(path, "").removesuffix("CatalogueEntry")
-            found[name] = Parts(name, prefix, tuple(json.loads(text)["events"].split(",")), self.resources)
+            found[name] = AgentStack(name, prefix, tuple(json.loads(text)["events"].split(",")), self.resources)
         return dict(sorted(found.items()))
 
-    def agent(self, name: str) -> Parts:
-        """One deployed agent.
+    def agent(self, name: str) -> AgentStack:
+        """Returns one deployed agent.
 
         Raises:
-            Wrong: no agent of that name is deployed.
+            CommandError: no agent of that name is deployed.
         """
         if name not in self.agents:
-            raise Wrong(f"No agent {name} is deployed at {self.name}; there are {', '.join(self.agents) or 'none'}.")
+            raise CommandError(
+                f"No agent {name} is deployed at {self.name}; there are {', '.join(self.agents) or 'none'}."
+            )
         return self.agents[name]
 
-    def chosen(self, name: str | None) -> list[Parts]:
-        """The agent of this name, or all."""
+    def chosen(self, name: str | None) -> list[AgentStack]:
+        """Returns the agent of this name, or all."""
         return [self.agent(name)] if name else list(self.agents.values())
 
     @property
     def insecure(self) -> bool:
-        """Whether agents may be reached by http and at private addresses."""
+        """Whether agents may have http URLs and private addresses."""
         return self.parameters.get("AllowInsecureAgents") == "true"
 
     @property
     def api(self) -> str:
-        """The API's URL; at an emulator, which serves none of AWS' host names, its own way to it."""
-        endpoint = str(client("apigateway").meta.endpoint_url)
-        if "amazonaws.com" in endpoint:
+        """The API's URL; at an emulator, which serves none of AWS' host names, its own path."""
+        if not self.is_emulated:
             return self.outputs["ApiUrl"]
+        endpoint = str(client("apigateway").meta.endpoint_url)
         return f"{endpoint}/restapis/{self.outputs['ApiId']}/v1/_user_request_"
 
     def path(self, *steps: str) -> str:
-        """The name of an SSM parameter of this stage."""
+        """Builds the name of an SSM parameter of this stage."""
         return "/".join(("", "session-relay", self.name, *steps))
 
     def read(self, *steps: str) -> str | None:
-        """A parameter's text in clear, None where there is none."""
+        """Reads a parameter's text in clear; None if there is none."""
         try:
             found = client("ssm").get_parameter(Name=self.path(*steps), WithDecryption=True)
         except ClientError as fault:
@@ -151,26 +184,26 @@ class Stage:
         return str(found["Parameter"]["Value"])
 
     def under(self, *steps: str) -> Iterator[tuple[str, str]]:
-        """Name and text in clear of each parameter under a path."""
+        """Yields name and text in clear of each parameter under a path."""
         pages = client("ssm").get_paginator("get_parameters_by_path")
         for page in pages.paginate(Path=self.path(*steps), WithDecryption=True):
             for found in page["Parameters"]:
                 yield found["Name"], found["Value"]
 
-    def store(self, document: object, *steps: str, anew: bool = False) -> str:
-        """Stores a document as a SecureString under the account's default key; its name.
+    def store(self, document: object, *steps: str, overwrite: bool = True) -> str:
+        """Stores a document as a SecureString under the account's default key, and returns the parameter's name.
 
         Raises:
-            Wrong: it was to be new, and is there.
+            CommandError: the parameter exists and must not be overwritten.
         """
         name = self.path(*steps)
         try:
             client("ssm").put_parameter(
-                Name=name, Value=json.dumps(document, ensure_ascii=False), Type="SecureString", Overwrite=not anew
+                Name=name, Value=json.dumps(document, ensure_ascii=False), Type="SecureString", Overwrite=overwrite
             )
         except ClientError as fault:
             if fault.response["Error"]["Code"] == "ParameterAlreadyExists":
-                raise Wrong(f"{name} is there already: choose another name, or change what is there.") from None
+                raise CommandError(f"{name} exists already: choose another name.") from None
             raise
         return name
 

@@ -1,70 +1,125 @@
-"""`relay status`: how each agent is, and whether everything that was accepted is being settled."""
+"""`relay status`: what is wrong, how each agent is, and how much of what was accepted is settled."""
 
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from math import floor
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ops import logs
+from ops import logs, releases
+from ops.errors import FAILED
+from ops.findings import Finding
+from ops.layout import Row, picture
 from ops.metrics import Metric, ours, totals
 from ops.queues import Depth
-from ops.show import Row, Show, ago, picture, table
-from ops.stage import Parts, Stage, client
+from ops.show import Show, ago
+from ops.stage import AgentStack, Stage, client
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)
 RETRIED, DELIVERED, UNCONFIRMED = "Retrying", "Delivered", "Unconfirmed"
-COLUMNS = {
-    "agent": "agent",
-    "queued": "queued",
-    "oldest": "oldest",
-    "waiting": "in flight",
-    "delivered": "delivered 1 h",
-    "retried": "retries 1 h",
-    "held": "holds 1 h",
-    "parked": "parked",
-    "circuit": "circuit",
-    "why": "why held",
-}
+COLUMNS = (
+    "agent",
+    "queued",
+    "oldest",
+    "inFlight",
+    "delivered",
+    "retries",
+    "holds",
+    "parked",
+    "circuit",
+    "whyHeld",
+)
 
 
 def status(
     stage: Stage,
     show: Show,
     *,
-    svg: Annotated[Path | None, typer.Option(help="Save what is shown as a picture, too.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Save what a terminal would show as a picture, too.")] = None,
+    columns: Annotated[int, typer.Option(min=40, help="The picture's columns.")] = 104,
 ) -> None:
-    """Shows each agent's queue, circuit and last hour, and the level of what is settled."""
-    found = of(stage)
-    rows, title = [{**row, "oldest": _age(row["oldest"])} for row in found["agents"]], f"Agents of {stage.name}"
+    """Shows what is wrong, then each agent's queue, circuit and last hour; ends with 1 if anything is wrong."""
+    document = status_of(stage)
     if svg:
-        svg.write_text(picture(table(rows, COLUMNS, title), _sentence(found), "relay status"), encoding="utf-8")
+        svg.write_text(
+            picture(
+                lambda console: _print(Show(console=console, stderr=console), stage, document), "relay status", columns
+            ),
+            encoding="utf-8",
+        )
     if show.as_json:
-        show.document(found)
-        return
-    show.rows(rows, COLUMNS, title)
-    show.say(_sentence(found))
+        show.document({**document, "releases": [one.document() for one in releases.of(stage)]})
+    else:
+        _print(show, stage, document)
+    if document["wrong"]:
+        raise typer.Exit(FAILED)
 
 
-def of(stage: Stage) -> dict[str, Any]:
-    """The stage's status as a document; times in seconds."""
+def _print(show: Show, stage: Stage, document: dict[str, Any]) -> None:
+    """Prints the findings first, so that nothing green stands above what is wrong."""
+    if document["findings"] and show.console.is_terminal:
+        show.findings(document["findings"], f"Wrong at {stage.name}")
+    rows = [{**row, "oldest": _age(row["oldest"])} for row in document["agents"]]
+    show.rows(rows, COLUMNS, f"Agents of {stage.name}: the queue now, the last hour, what is parked")
+    if document["findings"] and not show.console.is_terminal:
+        for one in document["findings"]:
+            show.say(f"wrong: {one['about']}: {one['finding']}", one["fix"])
+    show.say(_sentence(document))
+    show.say(releases.sentence(releases.of(stage)))
+
+
+def status_of(stage: Stage) -> dict[str, Any]:
+    """Collects the stage's status as a document; lengths of time are in seconds."""
     sums = totals(_metrics(stage), HOUR) | totals(map(_oldest, stage.agents.values()), MINUTES)
-    with ThreadPoolExecutor(max_workers=8) as beside:
-        agents = list(beside.map(partial(_agent, stage, sums), stage.agents.values()))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        agents = list(pool.map(partial(_agent, stage, sums), stage.agents.values()))
     accepted, settled = (int(sums[ours(name, stage.name)] or 0) for name in ("Accepted", "Settled"))
-    under_way = sum(row["queued"] + row["waiting"] for row in agents)
-    level = round(settled / (settled + under_way), 4) if settled + under_way else 1.0
+    in_flight = sum(row["queued"] + row["inFlight"] for row in agents)
+    parked = sum(row["parked"] for row in agents)
+    findings = [one.row() for one in _findings(stage, agents)]
     return {
         "stage": stage.name,
+        "wrong": len(findings),
+        "findings": findings,
         "lastHour": {"accepted": accepted, "settled": settled},
-        "underWay": under_way,
-        "level": level,
+        "unsettled": in_flight,
+        "parked": parked,
+        "settledShare": share(settled, in_flight + parked),
         "agents": agents,
     }
+
+
+def share(settled: int, open_: int) -> float:
+    """Returns the share of settled deliveries, rounded down: 1 only if nothing is open."""
+    return floor(settled / (settled + open_) * 10_000) / 10_000 if settled + open_ else 1.0
+
+
+def _findings(stage: Stage, agents: list[Row]) -> Iterator[Finding]:
+    """Yields what an operator has to act on."""
+    undelivered = Depth.of(stage.resources["UndeliveredQueue"]).all
+    if undelivered:
+        what = f"{undelivered} messages could not be delivered to an agent's queue"
+        yield Finding("undelivered", what, "wrong", stage.relay("doctor"))
+    for row in agents:
+        yield from agent_findings(stage, row)
+
+
+def agent_findings(stage: Stage, row: Row) -> Iterator[Finding]:
+    """Yields what is wrong with an agent by its row of the status."""
+    agent = str(row["agent"])
+    if row["parked"]:
+        yield Finding(agent, f"{row['parked']} parked", "wrong", stage.relay("parked", "list", agent))
+    if row["circuit"] != "closed":
+        what = f"circuit {row['circuit']}: the agent is failing"
+        yield Finding(agent, what, "wrong", stage.relay("tail", "--agent", agent))
+    elif row["whyHeld"]:
+        what = f"deliveries are held: {row['whyHeld']}"
+        yield Finding(agent, what, "wrong", stage.relay("agents", "check", agent))
 
 
 def _metrics(stage: Stage) -> Iterator[Metric]:
@@ -73,46 +128,46 @@ def _metrics(stage: Stage) -> Iterator[Metric]:
         yield from (ours(name, stage.name, agent.name) for name in (DELIVERED, UNCONFIRMED, RETRIED, "Held"))
 
 
-def _oldest(agent: Parts) -> Metric:
-    name = agent.part("Queue").rsplit("/", 1)[1]
+def _oldest(agent: AgentStack) -> Metric:
+    name = agent.resource("Queue").rsplit("/", 1)[1]
     return Metric("ApproximateAgeOfOldestMessage", (("QueueName", name),), "AWS/SQS", "Maximum")
 
 
-def _agent(stage: Stage, sums: dict[Metric, float | None], agent: Parts) -> Row:
-    depth = Depth.of(agent.part("Queue"))
+def _agent(stage: Stage, sums: dict[Metric, float | None], agent: AgentStack) -> Row:
+    depth = Depth.of(agent.resource("Queue"))
     hour = {
         name: int(sums[ours(name, stage.name, agent.name)] or 0) for name in (DELIVERED, UNCONFIRMED, RETRIED, "Held")
     }
-    waits = depth.queued + depth.hidden
+    waiting = depth.queued + depth.hidden
     return {
         "agent": agent.name,
         "queued": depth.queued,
-        "oldest": sums[_oldest(agent)] if waits else None,
-        "waiting": depth.hidden,
+        "oldest": sums[_oldest(agent)] if waiting else None,
+        "inFlight": depth.hidden,
         "delivered": hour[DELIVERED] + hour[UNCONFIRMED],
-        "retried": hour[RETRIED],
-        "held": hour["Held"],
-        "parked": Depth.of(agent.part("DeadLetterQueue")).all,
+        "retries": hour[RETRIED],
+        "holds": hour["Held"],
+        "parked": Depth.of(agent.resource("DeadLetterQueue")).all,
         "circuit": circuit(stage, agent.name),
-        # Nothing is held that is not in the queue.
-        "why": why_held(stage, agent) if waits else None,
+        # What is held is in the queue: with an empty queue the log need not be read.
+        "whyHeld": why_held(stage, agent) if waiting else None,
     }
 
 
 def circuit(stage: Stage, agent: str) -> str:
-    """The state of an agent's circuit, as Powertools keeps it in the ledger's table."""
+    """Reads the state of an agent's circuit, as Powertools keeps it in the ledger's table."""
     row = client("dynamodb").get_item(
         TableName=stage.resources["Receipts"], Key={"event": {"S": "circuit"}, "agent": {"S": agent}}
     )
     return str(row.get("Item", {}).get("state", {}).get("S", "closed")).lower()
 
 
-def why_held(stage: Stage, agent: Parts) -> str | None:
-    """The reason that the last held delivery had, if it was within the time for which one is held at a time."""
+def why_held(stage: Stage, agent: AgentStack) -> str | None:
+    """Returns the reason of the last held delivery, if the delivery may still be held."""
     hold = int(stage.parameters.get("HoldSeconds", "900"))
     pattern = '{ $.message = "held" }'
-    found = logs.lines(agent.part("LogGroup"), time.time() - hold - 300, pattern)
-    reasons = [str(line.get("reason", "")) for line in found if line["message"] == "held"]
+    lines = logs.lines(agent.resource("LogGroup"), time.time() - hold - 300, pattern)
+    reasons = [str(line.get("reason", "")) for line in lines if line["message"] == "held"]
     return reasons[-1] if reasons else None
 
 
@@ -120,9 +175,10 @@ def _age(seconds: float | None) -> str | None:
     return None if seconds is None else ago(seconds)
 
 
-def _sentence(found: dict[str, Any]) -> str:
-    hour = found["lastHour"]
+def _sentence(document: dict[str, Any]) -> str:
+    hour = document["lastHour"]
     return (
-        f"Last hour: {hour['accepted']} events accepted, {hour['settled']} deliveries settled; "
-        f"{found['underWay']} under way now. Settled: {found['level']:.1%}."
+        f"Last hour: {hour['accepted']} events accepted, {hour['settled']} deliveries settled. "
+        f"Now: {document['unsettled']} not settled, {document['parked']} parked. "
+        f"Settled: {document['settledShare']:.1%}, {document['wrong'] or 'nothing'} wrong."
     )

@@ -1,4 +1,4 @@
-"""`relay tail`: what happens to events, as it happens, from the functions' log groups."""
+"""`relay tail`: follows the functions' log groups, one line for each thing that happens to an event."""
 
 import time
 from datetime import UTC, datetime
@@ -7,26 +7,27 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ops.layout import COLOURS
 from ops.logs import Line, Tail
-from ops.show import COLOURS, Show
+from ops.show import Show
 from ops.stage import Stage
 
 LOOK_SECONDS = 2.0
-"""CloudWatch answers some ten such questions a second; there is one for each log group."""
+"""CloudWatch allows about ten FilterLogEvents calls a second; each look makes one for each log group."""
 
 
 def tail(
     stage: Stage,
     show: Show,
     *,
-    agent: Annotated[str | None, typer.Option(help="Only what this agent does.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only this agent's lines.")] = None,
     app: Annotated[str | None, typer.Option(help="Only this app's events.")] = None,
     event: Annotated[str | None, typer.Option(help="Only the event of this id.")] = None,
     since: Annotated[float, typer.Option(min=0, help="Seconds to look back to begin with.")] = 0,
     seconds: Annotated[float | None, typer.Option("--for", min=0, help="End after so many seconds.")] = None,
 ) -> None:
-    """Follows the life of events, a line each; Ctrl-C ends it."""
-    groups = [part.part("LogGroup") for part in stage.chosen(agent)]
+    """Follows events from acceptance to each agent, line by line; Ctrl-C ends it."""
+    groups = [part.resource("LogGroup") for part in stage.chosen(agent)]
     if agent is None:
         groups.insert(0, stage.resources["IngestLogGroup"])
     wanted = {"app": app, "event_id": event}
@@ -45,9 +46,9 @@ def tail(
 
 
 def _pattern(wanted: dict[str, str | None]) -> str:
-    """CloudWatch's own filter: lines on events, and only those that are asked for."""
-    asked = [f'$.{name} = "{value}"' for name, value in wanted.items() if value]
-    return "{ " + " && ".join(asked or ["$.event_id = *"]) + " }"
+    """Builds CloudWatch's filter pattern: lines about events, or about those that the options name."""
+    terms = [f'$.{name} = "{value}"' for name, value in wanted.items() if value]
+    return "{ " + " && ".join(terms or ["$.event_id = *"]) + " }"
 
 
 def _print(line: Line, show: Show) -> None:
@@ -72,9 +73,9 @@ def _print(line: Line, show: Show) -> None:
 
 
 def _more(line: Line) -> str:
-    said = [str(line["reason"])] if line.get("reason") else []
-    said += [f"attempt {line['attempt']}"] if line.get("attempt") else []
-    said += [f"again in {line['wait']} s"] if line.get("wait") is not None else []
-    said += [f"{line['ms']} ms"] if "ms" in line else []
-    said += [f"normalised or left out: {', '.join(line['warned'])}"] if line.get("warned") else []
-    return ", ".join(said)
+    parts = [str(line["reason"])] if line.get("reason") else []
+    parts += [f"attempt {line['attempt']}"] if line.get("attempt") else []
+    parts += [f"next attempt in {line['wait']} s"] if line.get("wait") is not None else []
+    parts += [f"{line['ms']} ms"] if "ms" in line else []
+    parts += [f"normalised or left out: {', '.join(line['warned'])}"] if line.get("warned") else []
+    return ", ".join(parts)

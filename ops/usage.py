@@ -1,4 +1,4 @@
-"""The usage plan, by which API Gateway limits each app's rate: every app has a key in it, which opens nothing."""
+"""The usage plan, by which API Gateway limits each app's rate: each app has a key in it, which opens nothing."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from relay.api.keys import usage_key
 
 @dataclass(frozen=True)
 class Usage:
-    """The usage plan of a stage."""
+    """A stage's usage plan."""
 
     stage: Stage
 
@@ -18,16 +18,18 @@ class Usage:
         return self.stage.outputs.get("UsagePlanId", "")
 
     def admit(self, app: str) -> None:
-        """Gives an app its key in the plan; nothing new where it has one."""
+        """Adds an app to the plan, if it is missing there."""
         if not self.plan or app in self.apps():
             return
         api, name = client("apigateway"), self._name(app)
-        made = next((key for key in api.get_api_keys(nameQuery=name)["items"] if key["name"] == name), None)
-        made = made or api.create_api_key(name=name, value=usage_key(self.stage.name, app), enabled=True)
-        api.create_usage_plan_key(usagePlanId=self.plan, keyId=made["id"], keyType="API_KEY")
+        # The query matches by prefix, so that the key may be on any page.
+        pages = api.get_paginator("get_api_keys").paginate(nameQuery=name)
+        key = next((one for page in pages for one in page["items"] if one["name"] == name), None)
+        key = key or api.create_api_key(name=name, value=usage_key(self.stage.name, app), enabled=True)
+        api.create_usage_plan_key(usagePlanId=self.plan, keyId=key["id"], keyType="API_KEY")
 
     def apps(self) -> set[str]:
-        """The apps that have a key in the plan."""
+        """Returns the apps in the plan."""
         if not self.plan:
             return set()
         pages = client("apigateway").get_paginator("get_usage_plan_keys").paginate(usagePlanId=self.plan)

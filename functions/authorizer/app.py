@@ -22,6 +22,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 
     Raises:
         Exception: with the text `Unauthorized`, which API Gateway turns into 401, for any key that is not valid.
+        SettingsUnavailable: the key could not be looked up; API Gateway answers 503, and caches nothing.
     """
     known = keys.authenticate(_key(event), apps_path())
     if known is None:

@@ -8,8 +8,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from relay.api.batch import typed
 from relay.api.body import Body
 from relay.api.body import read as read_body
@@ -71,7 +69,7 @@ def _shown(agent: DeployedAgent, event: Event) -> dict[str, Any]:
         return {"skipped": f"no use for {event.type}"}
     try:
         told = clients.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
-    except (BotoCoreError, ClientError) as fault:
+    except clients.AwsError as fault:
         return {"unavailable": type(fault).__name__}
     document = json.loads(told["Payload"].read())
     if "FunctionError" in told:

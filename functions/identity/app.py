@@ -48,7 +48,7 @@ class DirectCall(TokenCall):
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers an API Gateway proxy request, or a direct invocation with the answer's document alone.
 
-    A direct invocation is `{"appId", "uid", "expiresIn"}`; whoever may invoke the function may mint for every app.
+    A direct invocation is `{"appId", "uid", "expiresIn"}`; each of its callers may mint for every app.
     """
     over_http = "requestContext" in event
     if over_http and event["requestContext"]["authorizer"]["kind"] != "secret":
@@ -103,7 +103,7 @@ def _keys(name: str) -> IdentityKeys:
     try:
         return parameters.load(IdentityKeys, name)
     except SettingsUnavailable:
-        # A key that has been mended counts at once, not when the old text's five minutes are over.
+        # A corrected key counts at once, not when the old text's five minutes are over.
         return parameters.load(IdentityKeys, name, force_refresh=True)
 
 

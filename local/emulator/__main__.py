@@ -9,10 +9,11 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
 from ministack import app  # noqa: E402 - only now can the imports of the project be found
 
-from local.emulator import alarms, embedded, queries, queues, redrive, refusing, rollout, traffic, usage  # noqa: E402
+from local.emulator import alarms, archives, embedded, queries, queues, redrive, refusing, rollout, traffic, usage  # noqa: E402
 from local.emulator.clock import every  # noqa: E402
 
 if __name__ == "__main__":
+    archives.install()
     embedded.install()
     traffic.install()
     alarms.install()

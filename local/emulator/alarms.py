@@ -1,7 +1,7 @@
 """Alarms as CloudWatch evaluates them: by their dimensions, over their periods, with metric math and missing data.
 
-MiniStack 1.5.33 evaluates an alarm over every set of dimensions at once, when somebody puts metrics, and refuses metric
-math in a template. Source: CloudWatch user guide, "Using Amazon CloudWatch alarms". CloudWatch's periods
+MiniStack 1.5.33 evaluates an alarm over every set of dimensions at once, whenever a call puts metrics, and refuses
+metric math in a template. Source: CloudWatch user guide, "Using Amazon CloudWatch alarms". CloudWatch's periods
 begin at full minutes and hours; here the last one ends now, so that an alarm can be waited for.
 """
 
@@ -26,7 +26,7 @@ _BREACHES = {
 
 
 def install() -> None:
-    """Has MiniStack evaluate alarms this way, and take metric math from templates."""
+    """Makes MiniStack evaluate alarms this way, and accept metric math in templates."""
     record = provisioners._cw_metric_alarm_record  # noqa: SLF001 - there is no public way in
 
     def record_with_math(name: str, properties: dict[str, Any]) -> Alarm:
@@ -57,7 +57,7 @@ def look(now: float) -> None:
 
 
 def evaluate(alarm: Alarm, now: float | None = None) -> None:
-    """Gives an alarm the state that its metric has, and tells its actions when that is another."""
+    """Gives an alarm the state that its metric has, and calls its actions if the state has changed."""
     old, new = alarm["StateValue"], state(alarm, now or time.time())
     if new == old:
         return

@@ -52,6 +52,6 @@ def _start(data: dict[str, Any], _url_of_request: str) -> dict[str, Any]:
 
 
 def _list(data: dict[str, Any], _url_of_request: str) -> dict[str, Any]:
-    """The last tasks of a queue, newest first, as many as MaxResults says (one unless told)."""
+    """Returns the last tasks of a queue, newest first, as many as MaxResults says, else one."""
     own = [task for task in _tasks if task["SourceArn"] == data["SourceArn"]]
     return {"Results": own[: int(data.get("MaxResults", 1))]}

@@ -11,7 +11,7 @@ from local.sandbox.server import Sandbox
 
 
 def main() -> None:
-    """Serve all six agents on 127.0.0.1 until SIGTERM or SIGINT."""
+    """Serve all agents on 127.0.0.1 until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m local.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="the port to listen on")
     parser.add_argument("--settings", type=Path, required=True, help="JSON: the settings of each agent, by its name")

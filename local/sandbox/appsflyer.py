@@ -6,13 +6,13 @@ import re
 from local.sandbox.appsflyer_event import json_as_text, refused, swallowed
 from local.sandbox.exchange import (
     Answer,
+    CheckResult,
     EventLog,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 
@@ -25,17 +25,18 @@ class AppsFlyer:
     """Takes in-app events for one Android and one iOS app."""
 
     name = "appsflyer"
+    title = "AppsFlyer"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
         self.settings = settings
         self._events = EventLog()
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one in-app event."""
         match = PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
-            return misdirected(request)
+            return not_found(request)
         app_id = match[1]
         findings = Findings()
         self._check_caller(request, app_id, findings)
@@ -45,15 +46,19 @@ class AppsFlyer:
             ios = app_id.removeprefix("id").isdigit()
             findings.note(*swallowed(event, now, ios=ios))
             findings.refuse_each(refused(event), Answer.text(400, "Bad request"))
-        return findings.judgement(lambda: self._record(event or {}, app_id))
+        return findings.result(lambda: self._record(event or {}, app_id))
 
     def state(self) -> dict[str, Json]:
         """Show the events that were recorded."""
-        return self._events.shown()
+        return self._events.display()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return str(request.json()["eventName"])
 
     def _check_caller(self, request: Request, app_id: str, findings: Findings) -> None:
         key = request.headers.get("authentication")

@@ -76,7 +76,7 @@ def consent_data(value: Json) -> str:
         return "does not hold exactly one of tcf and manual"
     [(kind, consent)] = value.items()
     table = TCF if kind == "tcf" else MANUAL
-    # A person outside the GDPR is told by gdpr_applies alone.
+    # For a person outside the GDPR, gdpr_applies is enough.
     outside = kind == "manual" and isinstance(consent, dict) and consent.get("gdpr_applies") is False
     required = {"gdpr_applies"} if outside else set(table)
     found = [f"{where} {wrong}" for where, wrong in misfits(consent, kind, table, sorted(required))]

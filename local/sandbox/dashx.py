@@ -1,5 +1,6 @@
 """DashX as the sandbox plays it: GraphQL mutations on accounts, visitors and contacts, in the order of arrival."""
 
+import re
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,18 +11,21 @@ from local.sandbox.dashx_request import MUTATIONS, rule_faults, schema_faults, s
 from local.sandbox.exchange import (
     KEPT,
     Answer,
+    CheckResult,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 
 PATH = "/graphql"
 PROFILE = ("email", "phone", "name", "firstName", "lastName")
 PUSH_KINDS = {"ANDROID", "IOS", "WEB"}
+
+
+_OPERATION = re.compile(r"{\s*(\w+)")
 
 
 @dataclass
@@ -36,6 +40,7 @@ class DashX:
     """Keeps accounts, visitors and contacts; nothing protects it from a subscribe that comes too late."""
 
     name = "dashx"
+    title = "DashX"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no accounts."""
@@ -45,10 +50,10 @@ class DashX:
         self._contacts: dict[str, Contact] = {}
         self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one mutation."""
         if request.path != PATH or request.method != "POST":
-            return misdirected(request)
+            return not_found(request)
         findings = Findings()
         findings.note(*transport_faults(request))
         if not request.headers.get("user-agent"):
@@ -62,7 +67,7 @@ class DashX:
             environment = values.get("targetEnvironment", self.settings.get("target_environment"))
             if self.settings and environment != self.settings.get("target_environment"):
                 findings.note(f"input.targetEnvironment is {environment!r}, not the configured one")
-        return findings.judgement(lambda: self._run(operation, values))
+        return findings.result(lambda: self._run(operation, values))
 
     def state(self) -> dict[str, Json]:
         """Show accounts, visitors and contacts, and whose pushes each push token gets."""
@@ -80,6 +85,7 @@ class DashX:
             if contact.kind in PUSH_KINDS
         }
         return {
+            "devicesBy": "pushToken",
             "accounts": self._accounts,
             "visitors": self._visitors,
             "contacts": contacts,
@@ -87,12 +93,19 @@ class DashX:
             "events": list(self._events),
         }
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose accounts, visitors, contacts and events."""
         self._accounts.clear()
         self._visitors.clear()
         self._contacts.clear()
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        body = request.json()
+        operation = _OPERATION.search(body["query"])
+        names = [operation[1] if operation else "", body["variables"]["input"].get("event")]
+        return ": ".join(str(name) for name in names if name)
 
     def _check_caller(self, request: Request, values: dict[str, Json], now: float, findings: Findings) -> None:
         headers = request.headers

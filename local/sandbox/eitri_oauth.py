@@ -4,7 +4,7 @@ import secrets
 from urllib.parse import parse_qsl
 
 from local.sandbox.eitri_message import refusal
-from local.sandbox.exchange import Answer, Findings, Json, Judgement, Request, Settings
+from local.sandbox.exchange import Answer, CheckResult, Findings, Json, Request, Settings
 from local.sandbox.formats import misfits, text
 
 TOKEN_LIFE = 900
@@ -17,7 +17,7 @@ class TokenOffice:
         """Begin with no tokens."""
         self._tokens: dict[str, tuple[float, str]] = {}
 
-    def judge(self, request: Request, now: float, settings: Settings) -> Judgement:
+    def check(self, request: Request, now: float, settings: Settings) -> CheckResult:
         """Check one request for a token."""
         findings = Findings()
         oauth = settings.get("oauth") or {}
@@ -28,14 +28,14 @@ class TokenOffice:
         presented = f"{asked.get('client_id')}:{asked.get('client_secret')}"
         if settings and (not oauth or presented != _credentials(oauth)):
             findings.refuse("client_id and client_secret are not the store's", refusal(401, "invalid_client"))
-        return findings.judgement(lambda: self._issue(oauth, now))
+        return findings.result(lambda: self._issue(oauth, now))
 
     def honours(self, token: str, now: float, settings: Settings) -> bool:
         """Tell whether a token lives: rotation kills the old credentials' tokens at once, as revocation does."""
         expires, credentials = self._tokens.get(token, (0.0, ""))
         return expires > now and credentials == _credentials(settings.get("oauth") or {})
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose all tokens."""
         self._tokens.clear()
 

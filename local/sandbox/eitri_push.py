@@ -13,12 +13,12 @@ from local.sandbox.eitri_oauth import TokenOffice
 from local.sandbox.exchange import (
     KEPT,
     Answer,
+    CheckResult,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 
@@ -44,7 +44,7 @@ class Device:
         if sequence <= self.sequence and not ties:
             return False
         self.sequence, self.last_type = sequence, kind
-        # The newest message says all: whoever it names is on the device, and nobody after a logout.
+        # The newest message decides: its customer is on the device, or nobody after a logout.
         self.customer = None if kind == LOGOUT else message.get("customer", {}).get("id")
         if kind == PUSH_REMOVED:
             self.push_token = None
@@ -57,6 +57,7 @@ class EitriPush:
     """Binds devices to customers, in the order of their sequence numbers and not of their arrival."""
 
     name = "eitri_push"
+    title = "Eitri Push"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no devices, no tokens and no messages seen."""
@@ -66,13 +67,13 @@ class EitriPush:
         self._tokens = TokenOffice()
         self._counts = {"applied": 0, "superseded": 0, "alreadySeen": 0}
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one message or one request for a token."""
         if request.method == "POST" and request.path == HOOK:
-            return self._judge_message(request, now)
+            return self._check_message(request, now)
         if request.method == "POST" and request.path == TOKEN:
-            return self._tokens.judge(request, now, self.settings)
-        return misdirected(request)
+            return self._tokens.check(request, now, self.settings)
+        return not_found(request)
 
     def state(self) -> dict[str, Json]:
         """Show who is bound to each device and whose pushes it gets."""
@@ -88,14 +89,18 @@ class EitriPush:
         }
         return {"devices": devices, "messages": dict(self._counts)}
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose devices, tokens and the memory of messages."""
         self._devices.clear()
         self._seen.clear()
-        self._tokens.forget()
+        self._tokens.reset()
         self._counts = dict.fromkeys(self._counts, 0)
 
-    def _judge_message(self, request: Request, now: float) -> Judgement:
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return "a token" if request.path == TOKEN else str(request.json()["type"])
+
+    def _check_message(self, request: Request, now: float) -> CheckResult:
         findings = Findings()
         mode = self.settings.get("auth_mode", "hmac")
         if self.settings and "hmac" in mode:
@@ -116,7 +121,7 @@ class EitriPush:
         before = self._seen.get(message_id)
         if before is not None and before != _fingerprint(request):
             findings.note("webhook-id was used before for another body")
-        return findings.judgement(lambda: self._apply(message, request))
+        return findings.result(lambda: self._apply(message, request))
 
     def _check_signature(self, request: Request, now: float, findings: Findings) -> None:
         headers = request.headers

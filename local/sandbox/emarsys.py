@@ -8,12 +8,12 @@ from urllib.parse import unquote
 from local.sandbox.exchange import (
     KEPT,
     Answer,
+    CheckResult,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 from local.sandbox.formats import Check, misfits, one_of, personal_data, text, true_or_false, whole_number, within
@@ -104,6 +104,7 @@ class Emarsys:
     """Links devices to contacts; the last call to arrive wins, however late it is."""
 
     name = "emarsys"
+    title = "Emarsys"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no devices and no contacts."""
@@ -112,11 +113,11 @@ class Emarsys:
         self._contacts = 0
         self._events: deque[dict[str, Json]] = deque(maxlen=KEPT)
 
-    def judge(self, request: Request, now: float) -> Judgement:  # noqa: ARG002 - v2 carries no times
+    def check(self, request: Request, now: float) -> CheckResult:  # noqa: ARG002 - v2 carries no times
         """Check one login, logout or custom event."""
         event = EVENT.fullmatch(request.path)
         if request.method != "POST" or (request.path not in {LOGIN, LOGOUT} and event is None):
-            return misdirected(request)
+            return not_found(request)
         findings = Findings()
         application, code = self._check_caller(request, findings)
         findings.note(*transport_faults(request))
@@ -126,8 +127,8 @@ class Emarsys:
         self._check_agreement(body, application, code, findings)
         if event is not None:
             name = _event_name(event[1], findings)
-            return findings.judgement(lambda: self._record(body, name))
-        return findings.judgement(lambda: self._login(body) if request.path == LOGIN else self._logout(body))
+            return findings.result(lambda: self._record(body, name))
+        return findings.result(lambda: self._login(body) if request.path == LOGIN else self._logout(body))
 
     def state(self) -> dict[str, Json]:
         """Show who is linked to each device and whose pushes it gets."""
@@ -142,11 +143,15 @@ class Emarsys:
         }
         return {"devices": devices, "events": list(self._events)}
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose devices, contacts and events."""
         self._devices.clear()
         self._events.clear()
         self._contacts = 0
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return unquote("/".join(request.path.split("/")[-2:]))
 
     def _check_caller(self, request: Request, findings: Findings) -> tuple[str, str]:
         code, password = request.basic()

@@ -1,4 +1,4 @@
-"""What a sandboxed agent is handed, what it makes of it, and what it answers."""
+"""A request to a sandboxed agent, the result of its checks, and the agent's answer."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ KEPT = 50_000
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as it came; `path` is the vendor's own, still percent-encoded, header names are lower case."""
+    """One HTTP request as it arrived: `path` is the vendor's, still percent-encoded, header names are lower case."""
 
     method: str
     path: str
@@ -50,8 +50,8 @@ class Request:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token if scheme == "Bearer" else ""
 
-    def shown(self) -> Json:
-        """Give the body as people want to see it: parsed JSON if it is JSON, else text."""
+    def display(self) -> Json:
+        """Give the body for display: parsed JSON if it is JSON, else text."""
         try:
             return self.json()
         except ValueError:
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the vendor sends back."""
+    """The vendor's response."""
 
     status: int
     body: str = ""
@@ -78,10 +78,10 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is wrong with a request, and the work that it asks for.
+class CheckResult:
+    """The violations of a request, and the work that it requests.
 
-    `work` changes what the agent keeps and says the answer. It is separate so that a fault can come before it.
+    `work` changes the agent's state and returns the answer. It is separate so that a fault can come before it.
     """
 
     violations: Sequence[str]
@@ -90,13 +90,13 @@ class Judgement:
 
 @dataclass
 class Findings:
-    """What is wrong with one request, gathered: a vendor refuses some of it and silently swallows the rest."""
+    """The violations of one request: a vendor refuses some of them and silently accepts the others."""
 
     violations: list[str] = field(default_factory=list)
     refusal: Answer | None = None
 
     def note(self, *texts: str) -> None:
-        """Keep violations that the vendor does not answer to."""
+        """Keep violations that the vendor accepts silently."""
         self.violations.extend(texts)
 
     def refuse(self, text: str, answer: Answer) -> None:
@@ -105,7 +105,7 @@ class Findings:
         self.refusal = self.refusal or answer
 
     def refuse_each(self, faults: Iterable[tuple[str, str]], answer: Answer) -> None:
-        """Refuse every pair of a place and what is wrong there."""
+        """Refuse each pair of a place and its violation."""
         for where, wrong in faults:
             self.refuse(f"{where} {wrong}", answer)
 
@@ -121,10 +121,10 @@ class Findings:
             return None
         return parsed
 
-    def judgement(self, work: Callable[[], Answer]) -> Judgement:
-        """Conclude: the work is done unless something was refused."""
+    def result(self, work: Callable[[], Answer]) -> CheckResult:
+        """Conclude: the agent does the work unless it refuses the request."""
         refusal = self.refusal
-        return Judgement(self.violations, work if refusal is None else lambda: refusal)
+        return CheckResult(self.violations, work if refusal is None else lambda: refusal)
 
 
 class EventLog:
@@ -138,42 +138,46 @@ class EventLog:
         """Record an event."""
         self._events.append(event)
 
-    def shown(self) -> dict[str, Json]:
+    def display(self) -> dict[str, Json]:
         """Give the events, their number and how many there are of each name."""
         names = Counter(event["eventName"] for event in self._events)
         return {"count": len(self._events), "byName": dict(names), "events": list(self._events)}
 
     def clear(self) -> None:
-        """Lose the events."""
+        """Delete the events."""
         self._events.clear()
 
 
 class Agent(Protocol):
-    """One external system as the sandbox plays it."""
+    """One external system as the sandbox plays it; `title` is what people call it."""
 
     name: str
+    title: str
     settings: Settings
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check a request that came at `now` (Unix seconds) without changing anything."""
 
     def state(self) -> dict[str, Json]:
-        """Show what a real agent would keep."""
+        """Show what a real agent would keep: under `devices`, if it keeps them, who gets the pushes of each."""
 
-    def forget(self) -> None:
-        """Lose all of it."""
+    def reset(self) -> None:
+        """Delete the state."""
+
+    def subject(self, request: Request) -> str:
+        """Name what a request is about, in the vendor's own word; any exception means that it cannot be read."""
 
 
-def misdirected(request: Request) -> Judgement:
-    """Judge a request for a path or method that the vendor does not have."""
-    return Judgement(
+def not_found(request: Request) -> CheckResult:
+    """Refuse a request for a path or method that the vendor does not have."""
+    return CheckResult(
         [f"{request.method} {request.path} is not part of the contract"],
         lambda: Answer.json(404, {"error": "not found"}),
     )
 
 
 def transport_faults(request: Request) -> list[str]:
-    """Say what is wrong with the way a JSON body was sent."""
+    """List the violations of the headers of a JSON body."""
     faults = []
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json":

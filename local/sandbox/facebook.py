@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from local.sandbox.exchange import (
     Answer,
+    CheckResult,
     EventLog,
     Findings,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 from local.sandbox.facebook_event import check_event, error, invalid, trace
@@ -38,17 +38,18 @@ class Facebook:
     """Takes events for one dataset."""
 
     name = "facebook"
+    title = "Facebook"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
         self.settings = settings
         self._events = EventLog()
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one batch of events."""
         match = PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
-            return misdirected(request)
+            return not_found(request)
         findings = Findings()
         self._check_version(match["version"], now, findings)
         self._check_caller(request, match["dataset"], findings)
@@ -56,17 +57,21 @@ class Facebook:
         events = _parse(request, findings)
         for at, event in enumerate(events):
             check_event(event, f"data[{at}]", now, findings)
-        return findings.judgement(lambda: self._record(events))
+        return findings.result(lambda: self._record(events))
 
     def state(self) -> dict[str, Json]:
         """Show the events that were taken, and how many of them Meta would take for duplicates."""
-        shown = self._events.shown()
+        shown = self._events.display()
         pairs = {(event["eventName"], event["eventId"]) for event in shown["events"]}
         return {**shown, "duplicates": shown["count"] - len(pairs)}
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return ", ".join(str(event["event_name"]) for event in request.json()["data"])
 
     def _check_version(self, version: str, now: float, findings: Findings) -> None:
         today = datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -1,4 +1,4 @@
-"""How an agent is told to fail: which faults there are and to which requests they apply."""
+"""The faults that make an agent fail, and the requests to which each applies."""
 
 import random
 from dataclasses import dataclass, field
@@ -22,18 +22,18 @@ _NEED_STATUS = ("retryAfter", "body", "headers", "location")
 
 
 class BadFaultError(ValueError):
-    """A fault that makes no sense; the text says why."""
+    """A fault that contradicts itself; the text says why."""
 
 
 @dataclass
 class Fault:
-    """One way to fail, as asked for; `left` counts down the requests that it still applies to, None is no end."""
+    """One way to fail, as requested; `left` counts down the requests to which it still applies, None is no end."""
 
     asked: dict[str, Json]
     left: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        """Check what was asked for; raises BadFaultError."""
+        """Check the fault; raises BadFaultError."""
         _check(self.asked)
         self.left = self.asked.get("times")
 
@@ -44,12 +44,12 @@ class Fault:
 
     @property
     def after_work(self) -> bool:
-        """Tell whether the work is done before the failure."""
+        """Whether the work is done before the failure."""
         return bool(self.asked.get("afterWork", False))
 
     @property
     def reset(self) -> bool:
-        """Tell whether the connection is cut instead of answered."""
+        """Whether the connection is cut instead of answered."""
         return bool(self.asked.get("reset", False))
 
     def answer(self) -> Answer | None:
@@ -64,18 +64,18 @@ class Fault:
         return Answer(self.asked["status"], self.asked.get("body", ""), headers)
 
     def concerns(self, request: Request, drawn: float) -> bool:
-        """Tell whether it applies to a request, for which a number from 0 to 1 was drawn."""
+        """Whether it applies to a request, for which a number from 0 to 1 was drawn."""
         wanted = self.asked.get("match")
         named = wanted is None or wanted in request.path or wanted in request.body.decode(errors="replace")
         return self.left != 0 and named and drawn < self.asked.get("chance", 1)
 
-    def shown(self) -> dict[str, Json]:
-        """Give what was asked for, and how often it still applies."""
+    def display(self) -> dict[str, Json]:
+        """Give the fault, and how often it still applies."""
         return {**self.asked, "left": self.left}
 
 
 class Faults:
-    """The faults that are active: for each agent the one, or the several, that were asked for last."""
+    """The active faults: for each agent the one, or the list, that was requested last."""
 
     def __init__(self) -> None:
         """Begin with none; chance is drawn from one seed, so that two runs of the same requests fail alike."""
@@ -105,9 +105,9 @@ class Faults:
                 del self._active[agent]
         return fault
 
-    def shown(self) -> dict[str, Json]:
+    def display(self) -> dict[str, Json]:
         """Give all active faults by agent."""
-        shown = {agent: [fault.shown() for fault in several] for agent, several in self._active.items()}
+        shown = {agent: [fault.display() for fault in several] for agent, several in self._active.items()}
         return {agent: several[0] if len(several) == 1 else several for agent, several in shown.items()}
 
 

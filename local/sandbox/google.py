@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from local.sandbox.exchange import (
     Answer,
+    CheckResult,
     EventLog,
     Json,
-    Judgement,
     Request,
     Settings,
-    misdirected,
+    not_found,
     transport_faults,
 )
 from local.sandbox.google_body import STRICT, Message, check_body
@@ -29,31 +29,36 @@ class Google:
     """Takes events for one web stream and two app streams."""
 
     name = "google"
+    title = "Google Analytics"
 
     def __init__(self, settings: Settings) -> None:
         """Begin with no events."""
         self.settings = settings
         self._events = EventLog()
 
-    def judge(self, request: Request, now: float) -> Judgement:
+    def check(self, request: Request, now: float) -> CheckResult:
         """Check one request; /mp/collect answers 204 to all of them."""
         if request.path not in {COLLECT, DEBUG} or request.method != "POST":
-            return misdirected(request)
+            return not_found(request)
         outside = [*transport_faults(request), *self._caller_faults(request)]
         body, messages = _read(request, now)
         violations = [*outside, *(f"{message.path or 'body'}: {message.description}" for message in messages)]
         if request.path == DEBUG:
-            return Judgement(violations, lambda: _validation(messages, body))
+            return CheckResult(violations, lambda: _validation(messages, body))
         lost = bool(outside) or any(message.code and not message.enforced for message in messages)
-        return Judgement(violations, lambda: self._collect({} if lost else body))
+        return CheckResult(violations, lambda: self._collect({} if lost else body))
 
     def state(self) -> dict[str, Json]:
         """Show the events that were recorded."""
-        return self._events.shown()
+        return self._events.display()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Lose the events."""
         self._events.clear()
+
+    def subject(self, request: Request) -> str:
+        """Name the request in the vendor's own word."""
+        return ", ".join(str(event["name"]) for event in request.json()["events"])
 
     def _caller_faults(self, request: Request) -> Iterator[str]:
         query = request.query
@@ -114,5 +119,5 @@ def _read(request: Request, now: float) -> tuple[dict[str, Json], list[Message]]
 
 def _validation(messages: list[Message], body: dict[str, Json]) -> Answer:
     strict = body.get("validation_behavior") == STRICT
-    shown = [message.shown() for message in messages if message.code and (strict or not message.enforced)]
+    shown = [message.display() for message in messages if message.code and (strict or not message.enforced)]
     return Answer.json(200, {"validationMessages": shown})

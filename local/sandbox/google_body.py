@@ -91,7 +91,7 @@ class Message:
     code: str = ""
     enforced: bool = False
 
-    def shown(self) -> dict[str, str]:
+    def display(self) -> dict[str, str]:
         """Give the form that /debug answers with."""
         return {"fieldPath": self.path, "description": self.description, "validationCode": self.code}
 

@@ -1,4 +1,4 @@
-"""The sandbox' HTTP server: the agents' own paths, and the control API that watches and breaks them."""
+"""The sandbox' HTTP server: the agents' own paths, and the control API that watches them and makes them fail."""
 
 import asyncio
 import json
@@ -18,11 +18,11 @@ from starlette.types import Receive, Scope, Send
 
 from local.sandbox.appsflyer import AppsFlyer
 from local.sandbox.connection import ABORT
-from local.sandbox.console import Console, OwnPagesAlone
+from local.sandbox.console import Console, OwnPagesOnly
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
-from local.sandbox.exchange import Agent, Answer, Json, Judgement, Request, Settings
+from local.sandbox.exchange import Agent, Answer, CheckResult, Json, Request, Settings
 from local.sandbox.facebook import Facebook
 from local.sandbox.faults import BadFaultError, Fault, Faults
 from local.sandbox.google import Google
@@ -34,14 +34,14 @@ PAGE = Path(__file__).with_name("page")
 
 
 class Sandbox:
-    """The six agents, their faults and the journal of what they were sent, behind one ASGI application."""
+    """The agents, their faults and the journal of requests, behind one ASGI application."""
 
     def __init__(self, settings: Mapping[str, Settings]) -> None:
         """Set the agents up with the credentials that they accept."""
         self.agents: dict[str, Agent] = {kind.name: kind(settings.get(kind.name, {})) for kind in AGENTS}
         self.faults = Faults()
         self.journal = Journal()
-        self.console = Console()
+        self.console = Console(self.agents, self.journal)
         self._control = Starlette(
             routes=[
                 Route("/", self._page),
@@ -57,7 +57,7 @@ class Sandbox:
                 *self.console.routes(),
                 Mount("/console", StaticFiles(directory=PAGE)),
             ],
-            middleware=[Middleware(OwnPagesAlone)],
+            middleware=[Middleware(OwnPagesOnly)],
             exception_handlers={HTTPException: _problem},
         )
 
@@ -82,15 +82,16 @@ class Sandbox:
         )
         agent, now = self.agents[name], time.time()
         entry = self.journal.add(name, request, now)
+        entry.subject = _subject(agent, request)
         fault = self.faults.take(name, request)
         entry.fault = fault.asked if fault else None
-        judgement = _judge(agent, request, now)
-        entry.violations = judgement.violations
-        done = judgement.work() if fault is None or fault.after_work else None
+        result = _check(agent, request, now)
+        entry.violations = result.violations
+        done = result.work() if fault is None or fault.after_work else None
         if fault is not None and await _interrupted(fault, http):
             return
-        answer = (fault.answer() if fault else None) or done or judgement.work()
-        entry.status = answer.status
+        answer = (fault.answer() if fault else None) or done or result.work()
+        entry.respond(answer)
         await _send(answer, http, send)
 
     async def _page(self, _: HttpRequest) -> Response:
@@ -111,7 +112,7 @@ class Sandbox:
         if query.get("wrong", "true") != "true":
             raise HTTPException(400, "wrong is true or left out")
         after = _count(query.get("after", "0"))
-        return JSONResponse({"requests": self.journal.shown(agent, after, limit, wrong="wrong" in query)})
+        return JSONResponse({"requests": self.journal.display(agent, after, limit, wrong="wrong" in query)})
 
     async def _summary(self, _: HttpRequest) -> Response:
         return JSONResponse(self.journal.summary())
@@ -120,7 +121,7 @@ class Sandbox:
         if http.method == "DELETE":
             self.faults.clear()
             return Response(status_code=204)
-        return JSONResponse({"faults": self.faults.shown()})
+        return JSONResponse({"faults": self.faults.display()})
 
     async def _fault(self, http: HttpRequest) -> Response:
         name = self._name(http.path_params["agent"])
@@ -131,7 +132,7 @@ class Sandbox:
             self.faults.put(name, await _json(http))
         except BadFaultError as error:
             raise HTTPException(400, str(error)) from error
-        return JSONResponse(self.faults.shown()[name])
+        return JSONResponse(self.faults.display()[name])
 
     async def _credentials(self, http: HttpRequest) -> Response:
         name, settings = self._name(http.path_params["agent"]), await _json(http)
@@ -143,7 +144,7 @@ class Sandbox:
     async def _all_state(self, http: HttpRequest) -> Response:
         if http.method == "DELETE":
             for agent in self.agents.values():
-                agent.forget()
+                agent.reset()
             return Response(status_code=204)
         return JSONResponse({name: agent.state() for name, agent in self.agents.items()})
 
@@ -160,19 +161,25 @@ class Sandbox:
         return agent
 
 
-def _judge(agent: Agent, request: Request, now: float) -> Judgement:
+def _subject(agent: Agent, request: Request) -> str:
     try:
-        return agent.judge(request, now)
-    except Exception as error:  # noqa: BLE001 - a fault of ours must be seen, and not pass for one of the vendor's
+        return agent.subject(request)
+    except Exception:  # noqa: BLE001 - a request may be anything
+        return "unreadable"
+
+
+def _check(agent: Agent, request: Request, now: float) -> CheckResult:
+    try:
+        return agent.check(request, now)
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not look like a refusal of the vendor's
         text = f"the sandbox itself failed on this request: {error!r}"
-        return Judgement([text], lambda: Answer.text(500, text))
+        return CheckResult([text], lambda: Answer.text(500, text))
 
 
 async def _interrupted(fault: Fault, http: HttpRequest) -> bool:
-    """Wait and cut as a fault says; tell whether there is nobody left to answer.
+    """Wait and cut the connection as a fault says; whether the caller is gone.
 
-    A caller who hangs up during the delay is not worked for: work that should be done all the same is asked for
-    with `afterWork`.
+    If the caller hangs up during the delay, the work is not done; `afterWork` does it before.
     """
     if fault.delay:
         try:

@@ -1,7 +1,11 @@
-"""One local cloud for all end-to-end tests: the real template, deployed by the real SAM CLI, agents over HTTP."""
+"""A local cloud for the end-to-end tests: the real template, deployed by the real SAM CLI, agents over HTTP.
+
+Each process that runs tests (pytest-xdist) has a local cloud of its own: no test waits for another, or disturbs it.
+"""
 
 import hashlib
 import json
+import os
 import secrets
 import string
 import time
@@ -16,6 +20,8 @@ from local.cloud import Stack, running
 from local.deploy import STAGE, Cloud, wait_for
 
 PATIENCE_SECONDS = 60.0
+CLOUD = "-".join(["test", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
+"""The name of this process' local cloud, and of its folder in `.local/`."""
 SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
 
 
@@ -92,7 +98,7 @@ class Caller:
         return seen[-1]
 
     def settled(self, event_id: str) -> dict[str, dict[str, Any]]:
-        """The receipts of an event once it is settled at every agent that is told of it."""
+        """The receipts of an event once it is settled at every agent that receives it."""
         seen: list[dict[str, dict[str, Any]]] = [{}]
 
         def look() -> bool:
@@ -138,7 +144,7 @@ def told_meta(request: dict[str, Any], event_id: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The running local cloud."""
-    with running("test", lambda _line: None) as stack:
+    with running(CLOUD, lambda _line: None) as stack:
         yield stack
 
 
@@ -172,6 +178,14 @@ def store_app(stack: Stack, app_id: str, identity_keys: list[str] | None = None,
         )
     cloud.admit(app_id)
     return Caller(replace(stack, app_id=app_id, public_key=keys["public"], secret_key=keys["secret"]))
+
+
+def empty_dead_letters(stack: Stack) -> None:
+    """Drops what is parked at any agent, and what the topic could not hand to one."""
+    queues = Cloud(stack.aws_endpoint, stack.region).client("sqs")
+    for url in queues.list_queues()["QueueUrls"]:
+        if "DeadLetterQueue" in url or "UndeliveredQueue" in url:
+            queues.purge_queue(QueueUrl=url)
 
 
 @pytest.fixture

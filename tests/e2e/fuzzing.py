@@ -1,4 +1,4 @@
-"""What schemathesis is told beside docs/openapi.json, cases by chance, and a judge of every answer.
+"""What schemathesis needs beside docs/openapi.json, cases by chance, and a judge of every answer.
 
 The judge compares what the API took with what the document allows. Of a request that prefers strict handling nothing is
 taken which the schema forbids, and nothing refused which it allows. Of any other, what the schema allows is taken

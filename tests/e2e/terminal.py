@@ -24,11 +24,11 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Run:
-    """How a command ended: its exit code, what it answered, and what it said beside that."""
+    """How a command ended: its exit code, its standard output and its standard error."""
 
     code: int
     out: str
-    beside: str = ""
+    stderr: str = ""
 
     @property
     def json(self) -> Any:
@@ -96,13 +96,13 @@ class Terminal:
             "AWS_ENDPOINT_URL": self.stack.aws_endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": self.stack.region,
+            "AWS_REGION": self.stack.region,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        told = {**own, **aws, "RELAY_STAGE": STAGE, "RELAY_KEY": self.stack.secret_key, **more}
-        return {name: value for name, value in told.items() if value}
+        known = {**own, **aws, "RELAY_STAGE": STAGE, "RELAY_KEY": self.stack.secret_key, **more}
+        return {name: value for name, value in known.items() if value}
 
 
 def _read(person: int, until: str | None) -> str:

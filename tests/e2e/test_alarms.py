@@ -11,8 +11,8 @@ import pytest
 
 from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
-from local.story import CONTACT, PHONE
-from tests.e2e.conftest import PATIENCE_SECONDS, Caller
+from local.scenario import CONTACT, PHONE
+from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller, empty_dead_letters
 
 Unique = Callable[[], str]
 
@@ -66,22 +66,15 @@ def _beyond(values: list[float], alarm: dict[str, Any]) -> bool:
     return bool(value >= alarm["Threshold"] if at_least else value > alarm["Threshold"])
 
 
-def _empty_dead_letters(cloud: Cloud) -> None:
-    queues = cloud.client("sqs")
-    for url in queues.list_queues()["QueueUrls"]:
-        if "DeadLetterQueue" in url:
-            queues.purge_queue(QueueUrl=url)
-
-
 @pytest.fixture
 def watch(app: Caller) -> Iterator[Watch]:
     cloud = Cloud(app.stack.aws_endpoint, app.stack.region)
-    _empty_dead_letters(cloud)
+    empty_dead_letters(app.stack)
     # The queues are measured every second.
     time.sleep(2.5)
     yield Watch(cloud, datetime.now(UTC))
     app.mend()
-    _empty_dead_letters(cloud)
+    empty_dead_letters(app.stack)
 
 
 def _login(app: Caller, unique: Unique) -> str:
@@ -92,7 +85,7 @@ def _login(app: Caller, unique: Unique) -> str:
 
 def test_the_deployed_template_holds_the_alarms_the_dashboard_and_the_queries(watch: Watch) -> None:
     alarms = watch.alarms()
-    assert len(alarms) == 24
+    assert len(alarms) == 25
     topics = {arn for alarm in alarms.values() for arn in (*alarm["AlarmActions"], *alarm["OKActions"])}
     known = {topic["TopicArn"] for topic in watch.cloud.client("sns").list_topics()["Topics"]}
     assert len(topics) == 1
@@ -134,7 +127,7 @@ def test_a_parked_delivery_moves_the_alarm_of_its_agent_alone_until_it_is_gone(
     app.receipt(_login(app, unique), "facebook", "parked")
     assert watch.moves("FacebookParkedAlarm")
     assert watch.moved() == {"FacebookParkedAlarm"}
-    _empty_dead_letters(watch.cloud)
+    empty_dead_letters(app.stack)
     assert wait_for(lambda: not watch.rings("FacebookParkedAlarm"), PATIENCE_SECONDS)
 
 
@@ -150,18 +143,19 @@ def test_an_agent_that_does_not_answer_moves_the_alarm_of_the_circuit_alone(
         app.receipt(event_id, "google", "unconfirmed")
 
 
-def test_an_event_that_cannot_be_accepted_moves_the_alarm_of_ingest_alone(
+def test_an_event_that_cannot_be_accepted_moves_the_alarms_of_ingest_and_of_the_api_alone(
     app: Caller, unique: Unique, watch: Watch
 ) -> None:
-    told = HOME / "test" / REFUSING
+    told = HOME / CLOUD / REFUSING
     told.write_text("sns")
     try:
         answer = app.call("/login", {"customerId": unique(), **PHONE})
     finally:
         told.unlink()
     assert answer.status_code == 503
-    assert watch.moves("IngestErrorsAlarm")
-    assert watch.moved() == {"IngestErrorsAlarm"}
+    assert wait_for(lambda: watch.rings("IngestErrorsAlarm"), PATIENCE_SECONDS)
+    assert watch.moves("ApiErrorsAlarm")
+    assert watch.moved() == {"ApiErrorsAlarm"}
 
 
 def test_what_an_agents_deliveries_took_can_be_read_by_percentile(app: Caller, unique: Unique, watch: Watch) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from local.cloud import Stack
+from local.scenario import BROWSER, CONTACT, PHONE
 from local.settings import EITRI_SECRET, agents
-from local.story import BROWSER, CONTACT, PHONE
 from tests.e2e.conftest import Caller, store_app, told_meta
 
 pytestmark = pytest.mark.usefixtures("no_violations")

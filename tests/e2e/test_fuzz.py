@@ -25,6 +25,8 @@ from local.deploy import Cloud
 from tests.e2e import fuzzing
 from tests.e2e.conftest import Caller
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "0"))
 CONFIG = ROOT / "tests/e2e/schemathesis.toml"

@@ -13,8 +13,8 @@ import requests
 
 from local.cloud import Stack
 from local.deploy import Cloud
+from local.scenario import PHONE
 from local.settings import agents
-from local.story import PHONE
 from tests.e2e.conftest import Caller, store_app
 
 KEY = agents("")["dashx"]["private_key"]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from local.story import BROWSER, CONTACT, PHONE
+from local.scenario import BROWSER, CONTACT, PHONE
 from tests.e2e.conftest import Caller, told_meta
 
-# The digests of the address and number in local/story.py, taken with sha256sum: Meta has digits only, Google the plus.
+# Digests of the address and number in local/scenario.py, by sha256sum: Meta takes the digits only, Google the plus too.
 EMAIL_SHA256 = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"
 DIGITS_SHA256 = "622cf97dfa93b3c15782877a9180213b36c7da970c4964416690f48da14be179"
 E164_SHA256 = "7f8ac259c0062c73bd46a06615d19d4ab28898ee709300fcbd7f0aa9f467ec93"

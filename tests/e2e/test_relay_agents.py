@@ -27,8 +27,10 @@ def terminal(app: Caller) -> Iterator[Terminal]:
     """A terminal after which every agent has the settings again that it had."""
     used = Terminal(app.stack)
     yield used
+    ssm = Cloud(app.stack.aws_endpoint, app.stack.region).client("ssm")
     for agent, known in settings.agents(app.stack.sandbox_url).items():
-        used.well("agents", "set", agent, "--file", "-", given=json.dumps(known))
+        name = f"/session-relay/{STAGE}/agents/{agent}"
+        ssm.put_parameter(Name=name, Value=json.dumps(known), Type="SecureString", Overwrite=True)
 
 
 def test_every_agent_is_listed_with_how_its_settings_stand(terminal: Terminal) -> None:
@@ -59,11 +61,11 @@ def test_what_does_not_validate_is_not_stored_and_its_value_not_shown(app: Calle
     }
     for arguments, (code, words) in wrong.items():
         run = terminal.relay("agents", "set", "google", *arguments)
-        assert (run.code, words in run.beside, "bad-value" in run.beside) == (code, True, False), run
+        assert (run.code, words in run.stderr, "bad-value" in run.stderr) == (code, True, False), run
     unknown = terminal.relay(
         "agents", "set", "google", "--file", "-", given=json.dumps({**before, "more": "bad-value"})
     )
-    assert (unknown.code, "more: " in unknown.beside, "bad-value" in unknown.beside) == (1, True, False)
+    assert (unknown.code, "more: " in unknown.stderr, "bad-value" in unknown.stderr) == (1, True, False)
     assert terminal.relay("agents", "set", "nobody").code == 2
     assert _stored(app, "google") == before
 
@@ -75,11 +77,11 @@ def test_a_person_is_asked_for_each_field_told_what_it_is_and_sees_no_secret(app
         "set",
         "facebook",
         answers=[
-            ("access_token [as it is]", "A-NEW-TOKEN"),
+            ("access_token [unchanged]", "A-NEW-TOKEN"),
             ("dataset_id [1234567890123456]", "not-a-number"),
             ("dataset_id [1234567890123456]:", "42"),
-            ("api_version (usually v26.0) [v26.0]", ""),
-            ("base_url (usually https://graph.facebook.com)", ""),
+            ("api_version (default v26.0) [v26.0]", ""),
+            ("base_url (default https://graph.facebook.com)", ""),
             ("test_event_code (optional)", ""),
         ],
     )
@@ -118,8 +120,18 @@ def test_the_check_notices_wrong_credentials(terminal: Terminal, agent: str, fie
     run = terminal.relay("agents", "check", agent, "--json")
     (failed, *_) = [row for row in run.json if row["result"] == "failed"]
     assert run.code == 1
-    assert f"relay agents set {agent}" in failed["means"]
+    assert failed["meaning"] == "the agent refuses the credentials" or agent == "appsflyer"
     assert value not in run.out
+    assert f"relay agents set {agent} --stage {STAGE}" in terminal.relay("agents", "check", agent).stderr
+
+
+def test_the_checks_probes_count_as_no_violations(app: Caller, terminal: Terminal) -> None:
+    before = app.last_request()
+    terminal.well("agents", "check")
+    probes = [one for one in app.received_since(before) if one["probe"]]
+    assert {one["agent"] for one in probes} == settings.agents("").keys()
+    assert [one for one in probes if one["violations"]]
+    assert app.received_since(before, wrong="true") == []
 
 
 def test_the_check_says_of_google_what_it_cannot_prove(terminal: Terminal) -> None:
@@ -134,11 +146,11 @@ def test_the_check_sends_a_test_event_to_facebook_if_asked(app: Caller, terminal
     assert len(app.received("facebook", "TEST41207")) == 1
 
 
-def test_the_check_tells_an_agent_that_is_ill_from_settings_that_are_wrong(app: Caller, terminal: Terminal) -> None:
+def test_the_check_distinguishes_a_failing_agent_from_wrong_settings(app: Caller, terminal: Terminal) -> None:
     app.fault("dashx", status=503)
     run = terminal.relay("agents", "check", "dashx")
-    assert (run.code, "the agent is ill just now" in run.out) == (1, True)
+    assert (run.code, "the agent is failing now" in run.out) == (1, True)
     requests.delete(f"{app.stack.sandbox_url}/_faults", timeout=10)
     terminal.well("agents", "set", "dashx", "--set", "base_url=http://127.0.0.1:9")
     run = terminal.relay("agents", "check", "dashx")
-    assert (run.code, "the agent does not answer" in run.out) == (1, True)
+    assert (run.code, "the agent does not respond" in run.out) == (1, True)

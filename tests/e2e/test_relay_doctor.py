@@ -1,6 +1,7 @@
 """`relay doctor`, and what every command has in common: it finds what is broken, and says what to do."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -19,10 +20,10 @@ def _client(app: Caller, service: str) -> Any:
 
 
 def _wrong(terminal: Terminal, about: str) -> dict[str, str]:
-    """What is wrong with a thing, and the command that mends it."""
+    """What is wrong with a thing, and the command that fixes it."""
     run = terminal.relay("doctor", "--json")
     found = {
-        one["what"]: one["mend"] for one in run.json["findings"] if one["about"] == about and one["state"] == "wrong"
+        one["finding"]: one["fix"] for one in run.json["findings"] if one["about"] == about and one["state"] == "wrong"
     }
     assert (run.code == 1) == bool(run.json["wrong"])
     return found
@@ -45,7 +46,28 @@ def test_what_was_deployed_and_seeded_is_well(app: Caller) -> None:
     mine = {"stack", "clock", "undelivered", "alarms", f"app {app.stack.app_id}", *AGENTS}
     assert [one for one in findings if one["about"] in mine and one["state"] == "wrong"] == []
     assert {one["about"] for one in findings} >= mine - {"alarms"}
-    assert {one["about"] for one in findings if one["what"] == "not throttled"} >= {"IngestFunction", "EmarsysFunction"}
+    assert {one["about"] for one in findings if one["finding"] == "not throttled"} >= {
+        "IngestFunction",
+        "EmarsysFunction",
+    }
+
+
+def test_the_release_that_each_functions_alias_runs_is_named(app: Caller) -> None:
+    terminal = Terminal(app.stack)
+    found = {
+        one["about"]: one
+        for one in terminal.relay("doctor", "--json").json["findings"]
+        if "runs release" in one["finding"]
+    }
+    assert len(found) == len(AGENTS) + 5
+    assert {one["state"] for one in found.values()} == {"ok"}
+    (release,) = {re.findall(r"^runs release ([0-9a-f]{16}), version \d+$", one["finding"])[0] for one in found.values()}
+    sentence = f"All {len(found)} functions run release {release}."
+    for command in ("doctor", "status"):
+        run = terminal.relay(command)
+        assert sentence in " ".join(plain(run.out + run.stderr).split())
+    releases = terminal.relay("status", "--json").json["releases"]
+    assert {(one["release"], tuple(one["stale"])) for one in releases} == {(release, ())}
 
 
 def test_settings_that_are_missing_or_do_not_validate_are_found(app: Caller) -> None:
@@ -64,13 +86,15 @@ def test_settings_that_are_missing_or_do_not_validate_are_found(app: Caller) -> 
     assert not [what for what in _wrong(terminal, "google") if "settings" in what]
 
 
-def test_a_function_that_no_longer_reads_its_queue_is_found_with_the_command_that_mends_it(app: Caller) -> None:
+def test_a_function_that_no_longer_reads_its_queue_is_found_with_the_command_that_fixes_it(app: Caller) -> None:
     terminal, functions = Terminal(app.stack), _client(app, "lambda")
     mapping = _resource(app, "DashxFunctionDeliveries")
     try:
         functions.update_event_source_mapping(UUID=mapping, Enabled=False)
         found = _wrong(terminal, "dashx")
-        assert found["reading its queue is Disabled"].endswith(f"--enabled --uuid {mapping}")
+        assert found["polling its queue is Disabled"].endswith(
+            f"--enabled --uuid {mapping} --region {app.stack.region}"
+        )
     finally:
         functions.update_event_source_mapping(UUID=mapping, Enabled=True)
     assert "reading its queue is Disabled" not in _wrong(terminal, "dashx")
@@ -91,8 +115,8 @@ def test_a_queue_that_the_topic_cannot_reach_is_found(app: Caller) -> None:
         queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": '{"Statement": []}'})
         told_of('{"type": ["login"]}')
         assert _wrong(terminal, "emarsys").keys() >= {
-            "its queue does not admit the topic",
-            "its subscription lets other events through than the catalogue says",
+            "its queue does not accept the topic's messages",
+            "its subscription passes other events than the registry lists",
         }
     finally:
         queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
@@ -105,11 +129,12 @@ def test_an_app_that_nobody_could_use_is_found(app: Caller) -> None:
     try:
         ssm.put_parameter(Name=name, Value='{"keys": []}', Type="SecureString", Overwrite=True)
         found = _wrong(terminal, "app ops-broken")
-        assert found["it has no valid key"] == "relay apps rotate ops-broken"
-        assert found["it has no key in the usage plan, so API Gateway refuses it"] == "relay apps admit ops-broken"
-        assert "it has no identity key, so public keys can speak for no customer" in found
+        assert found["it has no valid key"] == f"relay apps rotate ops-broken --stage {STAGE}"
+        admit = f"relay apps admit ops-broken --stage {STAGE}"
+        assert found["it is not in the usage plan, so API Gateway refuses it"] == admit
+        assert "it has no identity key, so its public key can name no customer" in found
         terminal.well("apps", "admit", "ops-broken")
-        assert "relay apps admit ops-broken" not in _wrong(terminal, "app ops-broken").values()
+        assert admit not in _wrong(terminal, "app ops-broken").values()
         ssm.put_parameter(Name=name, Value='{"keys": 7}', Type="SecureString", Overwrite=True)
         assert "its record does not validate" in _wrong(terminal, "app ops-broken")
     finally:
@@ -121,37 +146,42 @@ def test_parked_deliveries_are_found(app: Caller) -> None:
     app.fault("eitri_push", status=400, match=event_id, times=1)
     app.accepted("/open", {"eventId": event_id, "device": {"id": event_id, "platform": "android"}})
     app.receipt(event_id, "eitri_push", "parked")
-    assert wait_for(lambda: "relay parked list eitri_push" in _wrong(terminal, "eitri_push").values(), PATIENCE_SECONDS)
+    listing = f"relay parked list eitri_push --stage {STAGE}"
+    assert wait_for(lambda: listing in _wrong(terminal, "eitri_push").values(), PATIENCE_SECONDS)
     terminal.well("parked", "drop", "eitri_push", "--yes")
-    assert "relay parked list eitri_push" not in _wrong(terminal, "eitri_push").values()
+    assert listing not in _wrong(terminal, "eitri_push").values()
 
 
 @pytest.mark.parametrize(
     ("environment", "code", "words"),
     [
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, 3, "AWS does not answer"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, 3, "AWS does not respond"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 3, "no usable AWS credentials"),
-        ({"AWS_DEFAULT_REGION": ""}, 3, "No AWS region is named"),
-        ({"AWS_PROFILE": "nobody"}, 3, "no profile"),
-        ({"RELAY_STAGE": "nowhere"}, 1, "make deploy STAGE=nowhere"),
-        ({"RELAY_STACK": "nowhere"}, 1, "No stack nowhere"),
+        ({"AWS_REGION": ""}, 3, "No AWS region is set"),
+        ({"AWS_PROFILE": "nobody"}, 3, "does not have the profile"),
+        ({"RELAY_STAGE": "nowhere"}, 1, "no stack session-relay-nowhere"),
+        ({"RELAY_STACK": "nowhere"}, 1, "no stack nowhere"),
     ],
 )
 def test_every_error_is_one_sentence_that_says_what_to_do_and_a_code(
     app: Caller, environment: dict[str, str], code: int, words: str
 ) -> None:
-    for command in (("status",), ("apps", "list"), ("doctor", "--json")):
+    for command in (("status",), ("apps", "list")):
         if command == ("apps", "list") and code == 1:
             continue
         run = Terminal(app.stack).relay(*command, **environment)
-        assert (run.code, run.out, words in run.beside, run.beside.count("\n")) == (code, "", True, 1), run
+        sentences = [line for line in run.stderr.splitlines() if not line.startswith("    ")]
+        assert (run.code, run.out, words in run.stderr, len(sentences)) == (code, "", True, 1), run
+        run = Terminal(app.stack).relay(*command, "--json", **environment)
+        error = run.json["error"]
+        assert (run.code, error["code"], words in error["message"], run.stderr) == (code, code, True, ""), run
 
 
 def test_help_lists_every_command_and_says_what_the_codes_mean(app: Caller) -> None:
     terminal = Terminal(app.stack)
     shown = " ".join(terminal.well("--help", COLUMNS="200").out.split())
     assert "Exit codes: 0 fine;" in shown
-    for name in ("apps", "agents", "status", "events", "send", "parked", "tail", "doctor"):
+    for name in ("apps", "agents", "status", "events", "send", "parked", "tail", "doctor", "forget"):
         assert f" {name} " in shown
     assert terminal.relay("nothing").code == 2
     assert terminal.relay("status", "--nothing").code == 2
@@ -161,6 +191,19 @@ def test_at_a_terminal_there_are_tables_and_colours_and_in_a_pipe_plain_text(app
     terminal = Terminal(app.stack)
     at_terminal, piped = terminal.typed("agents", "list"), terminal.well("agents", "list")
     assert "\x1b[" in at_terminal.out
-    assert "┃" in plain(at_terminal.out)
-    assert piped.out.splitlines()[0] == "agent\tdeployed\tsettings\tpurpose\tevents\tfaults"
+    assert "agent       deployed  settings" in plain(at_terminal.out)
+    assert piped.out.splitlines()[0] == "agent\tdeployed\tsettings\tpurpose\tevents\terrors"
     assert "\x1b" not in piped.out
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_at_any_width_names_and_commands_are_whole(app: Caller, columns: int) -> None:
+    terminal = Terminal(app.stack)
+    for command in (("status",), ("agents", "list"), ("apps", "list"), ("doctor",)):
+        lines = plain(terminal.typed(*command, columns=columns).out).replace("\r", "").splitlines()
+        text = "\n".join(lines)
+        if command[0] in {"status", "agents"}:
+            assert [name for name in AGENTS if name not in text] == []
+        commands = [line.strip() for line in lines if line.strip().startswith("relay ")]
+        assert [line for line in commands if not line.endswith(f"--stage {STAGE}")] == []
+        assert [line for line in lines if len(line.rstrip()) > columns and line.strip() not in commands] == []

@@ -1,20 +1,27 @@
-"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fall ill."""
+"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fail."""
 
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
+from typing import Any
 
 import requests
 
 from local import settings
-from local.deploy import wait_for
-from local.story import PHONE
+from local.deploy import STAGE, wait_for
+from local.scenario import PHONE
 from tests.e2e.conftest import PATIENCE_SECONDS, Caller
 from tests.e2e.terminal import RELAY, Terminal, plain
 
 Unique = Callable[[], str]
+
+
+def _status(terminal: Terminal) -> Any:
+    """The status; it ends with 1 exactly if it says that something is wrong."""
+    run = terminal.relay("status", "--json")
+    assert run.code == int(bool(run.json["wrong"])), run
+    return run.json
 
 
 def _sent(app: Caller, unique: Unique, *more: str) -> str:
@@ -57,11 +64,11 @@ def test_a_test_event_that_is_parked_or_refused_ends_with_1(app: Caller, unique:
     terminal, event_id = Terminal(app.stack), unique()
     app.fault("eitri_push", status=400, match=event_id, times=1)
     run = terminal.relay("send", "open", "--device", event_id, "--id", event_id, "--anonymous", unique(), "--wait")
-    assert (run.code, "Not settled well at eitri_push." in run.beside) == (1, True)
+    assert (run.code, "Not delivered at eitri_push." in run.stderr) == (1, True)
     refused = terminal.relay("send", "login")
-    assert (refused.code, "customerId is required" in refused.beside) == (1, True)
+    assert (refused.code, "customerId is required" in refused.stderr) == (1, True)
     wrong = terminal.relay("send", "login", "--customer", "1", RELAY_KEY="sk_demo_" + 32 * "x")
-    assert (wrong.code, "401" in wrong.beside) == (1, True)
+    assert (wrong.code, "401" in wrong.stderr) == (1, True)
     assert terminal.relay("send", "logout", "--property", "x").code == 2
     assert terminal.relay("send", "logout", "--api", "http://127.0.0.1:9").code == 3
     assert terminal.relay("send", "nothing").code == 2
@@ -73,15 +80,15 @@ def test_what_was_normalised_or_left_out_is_named_wherever_the_event_is_shown(ap
     given = json.dumps({"device": device, "email": "ana@example.com ", "phone": "no"})
     arguments = ("send", "login", "--customer", unique(), "--body", "-")
     refused = terminal.relay(*arguments, "--strict", given=given)
-    assert (refused.code, "#/phone" in refused.beside) == (1, True)
+    assert (refused.code, "#/phone" in refused.stderr) == (1, True)
     sent = terminal.well(*arguments, "--id", event_id, given=given)
-    assert "#/device/secret-name was left out" in sent.beside
+    assert "#/device/secret-name was left out" in sent.stderr
     shown = terminal.well("events", "show", event_id, "--app", app.stack.app_id)
     for pointer, became in {"/phone": "left out", "/email": "normalised", "/device/platform": "normalised"}.items():
-        assert f"#{pointer} was {became}" in sent.beside
-        assert f"#{pointer} was {became}" in shown.beside
-    assert "secret-name" not in shown.out + shown.beside
-    assert "#/device was left out" in shown.beside
+        assert f"#{pointer} was {became}" in sent.stderr
+        assert f"#{pointer} was {became}" in shown.stderr
+    assert "secret-name" not in shown.out + shown.stderr
+    assert "#/device was left out" in shown.stderr
     tailed = terminal.well("tail", "--event", event_id, "--since", "60", "--for", "4").out
     assert "accepted normalised or left out: " in tailed
     assert "secret-name" not in tailed
@@ -100,7 +107,7 @@ def test_receipts_are_a_timeline_in_the_words_of_the_api(app: Caller, unique: Un
     assert lines[0][:4] == ["at", "agent", "state", "reason"]
     assert [line[0] for line in lines[1:]] == sorted(line[0] for line in lines[1:])
     unknown = terminal.relay("events", "show", unique(), "--app", app.stack.app_id)
-    assert (unknown.code, unknown.out, "No event of this app" in unknown.beside) == (1, "", True)
+    assert (unknown.code, unknown.out, "No event of this app" in unknown.stderr) == (1, "", True)
 
 
 def test_the_tail_shows_an_event_come_in_and_settle_and_filters(app: Caller, unique: Unique) -> None:
@@ -122,10 +129,11 @@ def test_the_tail_shows_an_event_come_in_and_settle_and_filters(app: Caller, uni
     assert terminal.relay("tail", "--agent", "nobody", "--for", "0").code == 1
 
 
-def test_ctrl_c_ends_the_tail_cleanly(app: Caller) -> None:
+def test_ctrl_c_ends_the_tail_cleanly(app: Caller, unique: Unique) -> None:
+    app.settled(_sent(app, unique))
     environment = Terminal(app.stack)._environment({})  # noqa: SLF001 - the same as every command's
     tail = subprocess.Popen(  # noqa: S603 - our own command
-        [RELAY, "tail"],
+        [RELAY, "tail", "--since", "300"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -133,7 +141,8 @@ def test_ctrl_c_ends_the_tail_cleanly(app: Caller) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
-        time.sleep(4)
+        assert tail.stdout
+        assert tail.stdout.readline()
         tail.send_signal(signal.SIGINT)
         _, beside = tail.communicate(timeout=PATIENCE_SECONDS)
     finally:
@@ -141,7 +150,7 @@ def test_ctrl_c_ends_the_tail_cleanly(app: Caller) -> None:
     assert (tail.returncode, beside) == (0, b"")
 
 
-def test_the_status_says_which_agent_is_ill_and_why(app: Caller, unique: Unique) -> None:
+def test_the_status_says_which_agent_fails_and_why_and_ends_with_1(app: Caller, unique: Unique) -> None:
     terminal = Terminal(app.stack)
     known = settings.agents(app.stack.sandbox_url)["facebook"]
     credentials = f"{app.stack.sandbox_url}/_credentials/facebook"
@@ -149,10 +158,13 @@ def test_the_status_says_which_agent_is_ill_and_why(app: Caller, unique: Unique)
         requests.put(credentials, json={**known, "access_token": "ANOTHER-TOKEN"}, timeout=10).raise_for_status()
         event_id = _sent(app, unique)
         app.receipt(event_id, "facebook", "held")
-        rows = {row["agent"]: row for row in terminal.answered("status")["agents"]}
-        assert rows["facebook"]["queued"] + rows["facebook"]["waiting"] >= 1
-        assert rows["facebook"]["why"].startswith("HTTP 400, code 190")
-        assert terminal.answered("status")["level"] < 1
+        held = terminal.relay("status", "--json")
+        assert held.code == 1
+        assert f"relay agents check facebook --stage {STAGE}" in [one["fix"] for one in held.json["findings"]]
+        rows = {row["agent"]: row for row in held.json["agents"]}
+        assert rows["facebook"]["queued"] + rows["facebook"]["inFlight"] >= 1
+        assert rows["facebook"]["whyHeld"].startswith("HTTP 400, code 190")
+        assert _status(terminal)["settledShare"] < 1
         shown = plain(terminal.typed("status").out)
         assert "why held" in shown
         assert "code 190" in shown
@@ -160,9 +172,8 @@ def test_the_status_says_which_agent_is_ill_and_why(app: Caller, unique: Unique)
         requests.put(credentials, json=known, timeout=10).raise_for_status()
     app.receipt(event_id, "facebook", "delivered")
     app.settled(event_id)
-    assert wait_for(lambda: terminal.answered("status")["underWay"] == 0, PATIENCE_SECONDS)
-    calm = terminal.answered("status")
-    assert (calm["level"], {row["why"] for row in calm["agents"]}) == (1.0, {None})
+    assert wait_for(lambda: _status(terminal)["unsettled"] == 0, PATIENCE_SECONDS)
+    assert {row["whyHeld"] for row in _status(terminal)["agents"]} == {None}
 
 
 def test_the_status_shows_an_open_circuit(app: Caller, unique: Unique) -> None:
@@ -173,7 +184,7 @@ def test_the_status_shows_an_open_circuit(app: Caller, unique: Unique) -> None:
         app.accepted("/login", {"customerId": unique(), "device": {"id": unique(), "platform": "ios"}, "ids": ids})
 
     def circuit() -> str:
-        return str(next(row["circuit"] for row in terminal.answered("status")["agents"] if row["agent"] == "google"))
+        return str(next(row["circuit"] for row in _status(terminal)["agents"] if row["agent"] == "google"))
 
     assert wait_for(lambda: circuit() in {"open", "half_open"}, PATIENCE_SECONDS)
     app.mend()
@@ -185,7 +196,7 @@ def test_the_hours_numbers_are_those_of_the_metrics(app: Caller, unique: Unique)
     became = app.settled(event_id)
 
     def counted() -> bool:
-        found = terminal.answered("status")
+        found = _status(terminal)
         hour = {row["agent"]: row["delivered"] for row in found["agents"]}
         told = [agent for agent, receipt in became.items() if receipt["state"] == "delivered"]
         return (

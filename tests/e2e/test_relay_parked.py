@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.deploy import Cloud
-from local.story import CONTACT
-from tests.e2e.conftest import Caller
+from local.scenario import CONTACT
+from tests.e2e.conftest import Caller, empty_dead_letters
 from tests.e2e.terminal import Terminal, plain
 
 Unique = Callable[[], str]
@@ -16,13 +16,10 @@ Unique = Callable[[], str]
 
 @pytest.fixture
 def terminal(app: Caller) -> Iterator[Terminal]:
-    """A terminal to which nothing is parked at Emarsys and Google, and is not afterwards."""
-    used = Terminal(app.stack)
-    for _ in range(2):
-        for agent in ("emarsys", "google"):
-            used.relay("parked", "drop", agent, "--yes")
-        if _ == 0:
-            yield used
+    """A terminal to which nothing is parked at any agent, and is not afterwards."""
+    empty_dead_letters(app.stack)
+    yield Terminal(app.stack)
+    empty_dead_letters(app.stack)
 
 
 def _parked(app: Caller, unique: Unique, device: str | None = None, status: int = 400) -> str:
@@ -44,15 +41,20 @@ def test_what_is_parked_is_listed_by_agent_and_reason_without_the_persons_data(
     first, second = _parked(app, unique), _parked(app, unique, status=404)
     summary = [line.split("\t")[:3] for line in terminal.well("parked", "list", "emarsys").out.splitlines()]
     assert summary == [["agent", "reason", "messages"], ["emarsys", "HTTP 400", "1"], ["emarsys", "HTTP 404", "1"]]
-    rows = terminal.answered("parked", "list", "emarsys")
+    groups = terminal.answered("parked", "list", "emarsys")
+    assert [(row["agent"], row["reason"], row["messages"]) for row in groups] == [
+        ("emarsys", "HTTP 400", 1),
+        ("emarsys", "HTTP 404", 1),
+    ]
+    rows = terminal.answered("parked", "list", "emarsys", "--each")
     assert {row["event"]: (row["type"], row["status"], row["attempts"]) for row in rows} == {
         first: ("login", "400", 1),
         second: ("login", "404", 1),
     }
-    (only,) = terminal.answered("parked", "list", "--reason", "http 404")
+    (only,) = terminal.answered("parked", "list", "--each", "--reason", "http 404")
     assert only["event"] == second
     shown = terminal.well("parked", "show", first)
-    assert "told again" in shown.out
+    assert "sent again" in shown.out
     everything = shown.out + str(rows)
     assert not [text for text in (*CONTACT.values(), "customerId", "pushToken") if text in everything]
     assert terminal.relay("parked", "show", unique()).code == 1
@@ -61,7 +63,7 @@ def test_what_is_parked_is_listed_by_agent_and_reason_without_the_persons_data(
 def test_looking_takes_nothing_away(app: Caller, unique: Unique, terminal: Terminal) -> None:
     event_id = _parked(app, unique)
     for _ in range(3):
-        assert [row["event"] for row in terminal.answered("parked", "list", "emarsys")] == [event_id]
+        assert [row["event"] for row in terminal.answered("parked", "list", "emarsys", "--each")] == [event_id]
 
 
 def test_a_redrive_says_beforehand_what_would_become_of_the_messages(
@@ -72,16 +74,16 @@ def test_a_redrive_says_beforehand_what_would_become_of_the_messages(
     logout = app.accepted("/logout", {"device": {"id": device, "platform": "android"}})
     app.receipt(logout, "emarsys", "delivered")
     refused = terminal.relay("parked", "redrive", "emarsys", given="n\n")
-    assert (refused.code, "2 parked: 1 would be told again, 1 superseded." in refused.beside) == (1, True)
-    assert len(terminal.answered("parked", "list", "emarsys")) == 2
+    assert (refused.code, "2 parked: 1 will be sent again, 1 superseded." in refused.stderr) == (1, True)
+    assert len(terminal.answered("parked", "list", "emarsys", "--each")) == 2
     done = terminal.answered("parked", "redrive", "emarsys", "--yes")
-    assert done == {"agent": "emarsys", "moved": 2, "foreseen": {"told again": 1, "superseded": 1}}
+    assert done == {"agent": "emarsys", "moved": 2, "forecast": {"sent again": 1, "superseded": 1}}
     assert app.receipt(again, "emarsys", "delivered")["attempts"] == 2
     assert app.receipt(superseded, "emarsys", "skipped")["reason"] == "superseded"
     assert terminal.answered("parked", "list", "emarsys") == []
 
 
-def test_an_event_that_has_become_too_old_for_google_is_foreseen_as_expired(
+def test_an_event_that_has_become_too_old_for_google_is_forecast_as_expired(
     app: Caller, unique: Unique, terminal: Terminal
 ) -> None:
     young, old = unique(), unique()
@@ -98,9 +100,9 @@ def test_an_event_that_has_become_too_old_for_google_is_foreseen_as_expired(
     four_days_ago = (datetime.now(UTC) - timedelta(days=4)).isoformat()
     aged = {**json.loads(message["Body"]), "eventId": old, "occurredAt": four_days_ago}
     queues.send_message(QueueUrl=url, MessageBody=json.dumps(aged))
-    assert [row["redriven"] for row in terminal.answered("parked", "show", old)] == ["expired"]
-    foreseen = terminal.answered("parked", "redrive", "google", "--yes")["foreseen"]
-    assert foreseen == {"told again": 1, "expired": 1}
+    assert [row["forecast"] for row in terminal.answered("parked", "show", old)] == ["expired"]
+    forecast = terminal.answered("parked", "redrive", "google", "--yes")["forecast"]
+    assert forecast == {"sent again": 1, "expired": 1}
     app.receipt(young, "google", "unconfirmed")
     app.receipt(old, "google", "expired")
 
@@ -111,7 +113,7 @@ def test_some_are_redriven_and_the_others_stay(app: Caller, unique: Unique, term
     app.receipt(second, "emarsys", "delivered")
     assert terminal.answered("parked", "redrive", "emarsys", "--event", third, "--yes")["moved"] == 1
     app.receipt(third, "emarsys", "delivered")
-    assert [row["event"] for row in terminal.answered("parked", "list", "emarsys")] == [first]
+    assert [row["event"] for row in terminal.answered("parked", "list", "emarsys", "--each")] == [first]
     assert terminal.relay("parked", "redrive", "emarsys", "--event", unique(), "--yes").code == 1
 
 
@@ -126,8 +128,8 @@ def test_dropping_asks_and_leaves_the_receipts_parked(app: Caller, unique: Uniqu
     first, second = _parked(app, unique), _parked(app, unique)
     assert terminal.relay("parked", "drop", "emarsys").code == 1
     assert terminal.answered("parked", "drop", "emarsys", "--event", first, "--yes")["dropped"] == 1
-    assert [row["event"] for row in terminal.answered("parked", "list", "emarsys")] == [second]
+    assert [row["event"] for row in terminal.answered("parked", "list", "emarsys", "--each")] == [second]
     assert terminal.answered("parked", "drop", "emarsys", "--yes")["dropped"] == 1
     assert {app.receipts(one)["emarsys"]["state"] for one in (first, second)} == {"parked"}
     assert terminal.relay("parked", "drop", "emarsys", "--yes").code == 1
-    assert terminal.well("parked", "list", "emarsys").beside == "Nothing is parked.\n"
+    assert terminal.well("parked", "list", "emarsys").stderr == "Nothing is parked.\n"

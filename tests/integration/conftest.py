@@ -6,13 +6,30 @@ from typing import Any
 import boto3
 import pytest
 from botocore import xform_name
+from botocore.loaders import Loader, create_loader
 from moto import mock_aws
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
 from relay.api import keys
 from relay.aws import clients, environment, parameters
+from relay.delivery import refused
 from tests.integration import partiql
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_loader() -> Iterator[None]:
+    """Reads botocore's descriptions of AWS once: each session would parse them again, most of a test's time."""
+    loader: Loader = create_loader()
+
+    def shared(_data_path: str | None = None) -> Loader:
+        # boto3 adds the folder of its own descriptions for each of its sessions.
+        loader.search_paths[:] = dict.fromkeys(loader.search_paths)
+        return loader
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", shared)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +90,4 @@ def forget() -> None:
                 cached.cache_clear()
     environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
     parameters._last_good.clear()  # noqa: SLF001
+    refused.forget()

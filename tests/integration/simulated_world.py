@@ -1,7 +1,7 @@
 """Everything around the three ordered agents as values in this process: clock, topic, FIFO queues, vendors, faults."""
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -126,10 +126,12 @@ class SimulatedQueue(Queue):
         """Acknowledges messages."""
         self.waiting[:] = [message for message in self.waiting if message.id not in message_ids]
 
-    def delay(self, record: QueueMessage, seconds: int) -> None:
+    def delay(self, messages: Sequence[tuple[QueueMessage, int]]) -> None:
+        seconds = {record.receipt_handle: hidden for record, hidden in messages}
         for message in self.waiting:
-            if message.receipt == record.receipt_handle:
-                message.visible_at = self.clock.now + timedelta(seconds=min(max(seconds, 0), MAX_DELAY_SECONDS))
+            if message.receipt in seconds:
+                hidden = min(max(seconds[message.receipt], 0), MAX_DELAY_SECONDS)
+                message.visible_at = self.clock.now + timedelta(seconds=hidden)
 
     def dead_letter(self, record: QueueMessage, notes: Any) -> None:
         assert notes["reason"]
@@ -151,15 +153,18 @@ class SimulatedQueue(Queue):
 class Switch(Circuit):
     """A circuit that is open while `troubles` says so."""
 
-    agent: str = ""
+    name: str = ""
     table: str = "receipts"
     seconds: int = 30
     troubles: set[Trouble] = field(default_factory=set)
 
     def call(self, exchange: Callable[[], Verdict]) -> Verdict:
+        self.check()
+        return exchange()
+
+    def check(self) -> None:
         if "circuit" in self.troubles:
             raise CircuitOpen("circuit open")
-        return exchange()
 
 
 @dataclass
@@ -197,12 +202,13 @@ class Vendor:
             ENVIRONMENT,
             self.queue,
             Ledger("receipts", name, ENVIRONMENT.claim),
-            Switch(troubles=self.troubles),
+            lambda _scope: Switch(troubles=self.troubles),
             self._load,
             Report(name),
             send=self._send,
             now=lambda: clock.now,
             jitter=lambda _low, high: high,
+            pause=lambda _seconds: None,
         )
 
     def work(self, limit: int = 10, *, left: int = 30_000, acknowledged: bool = True) -> bool:
@@ -246,7 +252,7 @@ class Vendor:
             raise Crash
         if fault in {"503", "429", "400"}:
             return Response(int(fault), headers={"retry-after": "77"} if fault == "429" else {})
-        judgement = self.sandbox.judge(_arriving(request, self.name), self.clock.now.timestamp())
+        judgement = self.sandbox.check(_arriving(request, self.name), self.clock.now.timestamp())
         assert "credentials" in self.troubles or not judgement.violations, judgement.violations
         answer = judgement.work()
         if fault == "answer lost":

@@ -36,7 +36,7 @@ class Exchange:
 @pytest.fixture
 def agent(table: str, request: pytest.FixtureRequest) -> Iterator[Circuit]:
     """A circuit that no other test has used; its state is read from the table each time."""
-    yield Circuit(request.node.name, table, seconds=1)
+    yield Circuit(request.node.name, table, seconds=60)
     breaker._guarded.cache_clear()  # noqa: SLF001
     circuit._failing.clear()  # noqa: SLF001
     circuit._healthy_until.clear()  # noqa: SLF001
@@ -75,14 +75,14 @@ def test_an_agent_that_asks_to_slow_down_is_not_ill(agent: Circuit) -> None:
 
 def test_after_a_while_one_success_closes_it(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail(agent, FAILURES_THAT_OPEN)
-    _later(monkeypatch, 2)
+    _later(monkeypatch, 61)
     assert agent.call(Exchange(WELL)) == WELL
     assert agent.call(Exchange(WELL)) == WELL
 
 
 def test_after_a_while_one_failure_keeps_it_open(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail(agent, FAILURES_THAT_OPEN)
-    _later(monkeypatch, 2)
+    _later(monkeypatch, 61)
     assert agent.call(Exchange(DOWN)) == DOWN
     with pytest.raises(CircuitOpen):
         agent.call(Exchange(WELL))
@@ -111,3 +111,65 @@ def test_who_cannot_ask_for_the_state_goes_on(agent: Circuit, monkeypatch: pytes
 
     monkeypatch.setattr(clients.dynamodb(), "get_item", throttled)
     assert agent.call(Exchange(WELL)) == WELL
+
+
+def test_silence_at_an_agent_that_must_not_be_told_twice_opens_it(agent: Circuit) -> None:
+    _fail(agent, FAILURES_THAT_OPEN, Verdict(VerdictKind.UNCONFIRMED, "in doubt: no answer: ReadTimeout"))
+    with pytest.raises(CircuitOpen):
+        agent.call(Exchange(WELL))
+
+
+def test_a_probe_that_hangs_keeps_it_open(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail(agent, FAILURES_THAT_OPEN)
+    _later(monkeypatch, 61)
+    silent = Verdict(VerdictKind.UNCONFIRMED, "in doubt: no answer: ReadTimeout")
+    assert agent.call(Exchange(silent)) == silent
+    with pytest.raises(CircuitOpen):
+        agent.call(Exchange(WELL))
+
+
+def test_it_knows_since_when_it_is_open_however_often_a_probe_fails(
+    agent: Circuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "time", lambda: 1_000_000.0)
+    _fail(agent, FAILURES_THAT_OPEN)
+    monkeypatch.setattr(breaker, "time", lambda: 1_090_000.0)
+    _later(monkeypatch, 61)
+    assert agent.call(Exchange(DOWN)) == DOWN
+    monkeypatch.setattr(circuit, "time", lambda: 1_100_000.0)
+    with pytest.raises(CircuitOpen) as held:
+        agent.call(Exchange(WELL))
+    assert held.value.down_for == 100_000
+    _later(monkeypatch, 200)
+    assert agent.call(Exchange(WELL)) == WELL
+    monkeypatch.setattr(circuit, "time", lambda: 1_200_000.0)
+    monkeypatch.setattr(breaker, "time", lambda: 1_200_000.0)
+    _fail(agent, FAILURES_THAT_OPEN)
+    with pytest.raises(CircuitOpen) as again:
+        agent.call(Exchange(WELL))
+    assert again.value.down_for == 0
+
+
+def test_it_says_without_a_request_whether_one_would_be_sent(agent: Circuit, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent.check()
+    _fail(agent, FAILURES_THAT_OPEN)
+    with pytest.raises(CircuitOpen):
+        agent.check()
+    later = datetime.now().astimezone() + timedelta(seconds=61)
+    monkeypatch.setattr(circuit, "time", later.timestamp)
+    agent.check()
+
+
+def test_a_probe_that_dynamodb_does_not_let_begin_sends_nothing(
+    agent: Circuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "PutItem")
+
+    _fail(agent, FAILURES_THAT_OPEN)
+    _later(monkeypatch, 61)
+    monkeypatch.setattr(clients.dynamodb(), "put_item", throttled)
+    exchange = Exchange(WELL)
+    with pytest.raises(CircuitOpen):
+        agent.call(exchange)
+    assert exchange.made == []

@@ -77,7 +77,7 @@ NAMES_NOBODY: list[Any] = [
 
 
 class Topic:
-    """SNS as a list of what it was told."""
+    """SNS as a list of what was published."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
@@ -93,7 +93,7 @@ class Topic:
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every event that the topic is told; two apps have identity keys."""
+    """Every event that is published; two apps have identity keys."""
     sns, ssm = Topic(), boto3.client("ssm")
     monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
     monkeypatch.setenv("TABLE", "receipts")
@@ -553,11 +553,11 @@ def test_a_browser_is_told_beforehand_what_it_may_send() -> None:
         "statusCode": 204,
         "headers": {
             "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, Prefer, X-Identity-Token",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Prefer, X-Identity-Token, X-Retry-Count",
             "Access-Control-Max-Age": "7200",
             "Vary": "Origin",
             "Access-Control-Allow-Origin": ORIGIN,
-            "Access-Control-Expose-Headers": "Preference-Applied, Retry-After",
+            "Access-Control-Expose-Headers": "Date, Retry-After, Preference-Applied",
         },
         "body": "",
     }

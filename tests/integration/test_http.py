@@ -4,6 +4,7 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -148,6 +149,27 @@ def test_a_connection_is_used_again_for_the_next_request() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         assert [send_unrestricted(Request(url, b"{}")).body for _ in range(2)] == [b"ok", b"ok"]
         server.join(5)
+
+
+def test_a_connection_that_was_idle_for_too_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests to a server that cuts a connection without a word when it is used a second time."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with closing(connection):
+                    _asked(connection)
+                    connection.sendall(answer)
+                    connection.recv(1)
+
+        threading.Thread(target=run, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert send_unrestricted(Request(url, b"{}")).body == b"ok"
+        later = time.time() + transport.MAX_IDLE_SECONDS + 1
+        monkeypatch.setattr("relay.delivery.transport.time.time", lambda: later)
+        assert send_unrestricted(Request(url, b"{}")).body == b"ok"
 
 
 def _compressed(encoding: bytes, body: bytes) -> bytes:
@@ -414,6 +436,33 @@ def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
 ) -> None:
     heard: list[bytes] = []
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certifi.where())
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as unreachable:
         send(Request(serve_tls(lambda connection: heard.append(connection.recv(10))), b"{}"))
     assert heard == []
+    assert not unreachable.value.sent
+
+
+@pytest.mark.parametrize("hello", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_fails_before_tls_is_complete_was_never_sent(hello: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "is_public", lambda _address: True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            connection, _ = listener.accept()
+            with closing(connection):
+                connection.recv(10)
+                connection.sendall(hello)
+
+        threading.Thread(target=run, daemon=True).start()
+        with pytest.raises(Unreachable) as unreachable:
+            send(Request(f"https://127.0.0.1:{listener.getsockname()[1]}/hook", b"{}"))
+    assert not unreachable.value.sent
+
+
+def test_a_handshake_that_takes_too_long_was_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "is_public", lambda _address: True)
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(Unreachable) as unreachable:
+        send(Request(f"https://127.0.0.1:{listener.getsockname()[1]}/hook", b"{}"))
+    assert not unreachable.value.sent

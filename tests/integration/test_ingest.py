@@ -19,7 +19,7 @@ KEY = "an-identity-key-of-at-least-32-bytes"
 
 @pytest.fixture
 def queue_url(monkeypatch: pytest.MonkeyPatch, table: str) -> str:  # noqa: ARG001 - ingest writes there as well
-    """A queue that hears everything that the topic is told."""
+    """A queue that receives everything that is published."""
     sns, sqs = boto3.client("sns"), boto3.client("sqs")
     topic = sns.create_topic(Name="events.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
     url = sqs.create_queue(QueueName="all.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]

@@ -18,6 +18,9 @@ from relay.api import registry
 from relay.aws import clients
 from relay.event.model import Event
 from relay.ledger.ledger import Ledger
+from tests.examples import examples
+
+pytestmark = pytest.mark.slow
 
 DEVICE = {"id": "d", "pushToken": "t", "screen": {"density": 2}}
 LEAST: dict[str, dict[str, Any]] = {
@@ -63,7 +66,7 @@ PROPERTIES = st.dictionaries(NAME, WORDS | st.booleans() | WHOLE | st.floats(-(2
 
 
 class Topic:
-    """SNS as a list of what it was told."""
+    """SNS as a list of what was published."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
@@ -113,7 +116,7 @@ def _is_problem(document: Any) -> bool:
 
 
 @pytest.mark.parametrize("path", [*(f"/{call}" for call in CALLS), "/batch"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(body=BODIES, headers=HEADERS)
 @example(body=b"", headers={})
 @example(body=b"\x1f\x8b\x08", headers={"Content-Encoding": "gzip"})
@@ -136,7 +139,7 @@ def test_any_bytes_are_taken_or_a_problem(path: str, body: bytes, headers: dict[
         assert heard == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(body=BODIES, headers=HEADERS)
 def test_any_bytes_are_a_dry_run_or_a_problem(body: bytes, headers: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -145,14 +148,14 @@ def test_any_bytes_are_a_dry_run_or_a_problem(body: bytes, headers: dict[str, st
     assert answer["statusCode"] == 200 or _is_problem(json.loads(answer["body"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(body=BODIES, headers=HEADERS)
 def test_any_bytes_are_no_token(body: bytes, headers: dict[str, str]) -> None:
     assert _is_problem(json.loads(mint(_request("/identity-tokens", body, headers=headers), None)["body"]))
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     properties=PROPERTIES,
     loose=st.dictionaries(NAME, WORDS, max_size=3),

@@ -6,12 +6,13 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from relay.aws import clients
 from relay.errors import LedgerUnavailable
 from relay.event.model import Device, Event
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
+from relay.ledger.rows import BACKOFF_SECONDS
 from relay.ledger.states import DeliveryState
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
@@ -41,7 +42,7 @@ def _event(event_id: str = "evt_1", event_type: Any = "login", sequence: int = 5
 
 def test_a_claim_is_ours_alone_until_it_is_settled(ledger: Ledger) -> None:
     claim = _claimed(ledger, _event())
-    assert claim == Claim(ClaimStatus.ACQUIRED)
+    assert claim._replace(by="") == Claim(ClaimStatus.ACQUIRED)
     busy = _claimed(ledger, _event(), NOW + timedelta(seconds=10))
     assert (busy.status, busy.wait) == (ClaimStatus.IN_PROGRESS, 51)
 
@@ -51,7 +52,7 @@ def test_a_claim_whose_answer_was_lost_is_still_ours(ledger: Ledger, monkeypatch
     insert = client.batch_execute_statement
     # botocore asks again when an answer is lost, and the row is there by then.
     monkeypatch.setattr(client, "batch_execute_statement", lambda **named: [insert(**named), insert(**named)][1])
-    assert _claimed(ledger, _event()) == Claim(ClaimStatus.ACQUIRED)
+    assert _claimed(ledger, _event())._replace(by="") == Claim(ClaimStatus.ACQUIRED)
 
 
 def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
@@ -100,7 +101,7 @@ def test_what_is_settled_stays_settled(ledger: Ledger, state: str) -> None:
 def test_what_waits_can_be_claimed_again_with_what_is_known_of_it(ledger: Ledger, state: str) -> None:
     _claimed(ledger, _event())
     _settle(ledger, _event(), state, attempts=3, done=1)
-    assert _claimed(ledger, _event()) == Claim(ClaimStatus.ACQUIRED, attempts=3, done=1)
+    assert _claimed(ledger, _event())._replace(by="") == Claim(ClaimStatus.ACQUIRED, attempts=3, done=1)
 
 
 def test_a_claim_that_ran_out_leaves_its_delivery_in_doubt(ledger: Ledger) -> None:
@@ -180,20 +181,58 @@ def test_many_are_looked_at_in_their_order_repeated_or_not(ledger: Ledger) -> No
 
 @pytest.mark.parametrize("state", ["delivered", "unconfirmed", "skipped", "expired"])
 def test_without_a_claim_nothing_settled_is_written_over(ledger: Ledger, state: str) -> None:
-    assert ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState(state), {}))
-    assert not ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState.HELD, {}))
+    assert ledger.settle_unclaimed([ReceiptUpdate(_event(), DeliveryState(state), {})]) == [True]
+    assert ledger.settle_unclaimed([ReceiptUpdate(_event(), DeliveryState.HELD, {})]) == [False]
     assert ledger.receipts("shop", "evt_1")["emarsys"]["state"] == state
 
 
 def test_without_a_claim_nothing_is_written_over_that_another_is_making(ledger: Ledger) -> None:
     _claimed(ledger, _event())
-    assert not ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState.SKIPPED, {}))
+    assert ledger.settle_unclaimed([ReceiptUpdate(_event(), DeliveryState.SKIPPED, {})]) == [False]
 
 
 def test_a_note_keeps_what_was_known_of_earlier_attempts(ledger: Ledger) -> None:
     _settle(ledger, _event(), "retrying", attempts=2, done=1)
-    assert ledger.settle_unclaimed(ReceiptUpdate(_event(), DeliveryState.HELD, {"reason": "no settings"}))
-    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, attempts=2, done=1)]
+    assert ledger.settle_unclaimed([ReceiptUpdate(_event(), DeliveryState.HELD, {"reason": "no settings"})]) == [True]
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, attempts=2, done=1, held="no settings")]
+
+
+def test_a_claim_that_certainly_sent_nothing_is_taken_over_without_doubt(ledger: Ledger) -> None:
+    lost = _claimed(ledger, _event())
+    (again,) = ledger.claim([_event()], NOW + timedelta(seconds=10), [lost.by])
+    assert isinstance(again, Claim)
+    assert (again.status, again.in_doubt) == (ClaimStatus.ACQUIRED, False)
+    (other,) = ledger.claim([_event()], NOW + timedelta(seconds=10), [lost.by])
+    assert isinstance(other, Claim)
+    assert other.status is ClaimStatus.IN_PROGRESS
+
+
+def test_a_claim_that_was_written_though_the_call_failed_is_read_back(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = clients.dynamodb()
+    insert = client.batch_execute_statement
+
+    def lost(**named: Any) -> Any:
+        insert(**named)
+        raise ConnectTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+
+    monkeypatch.setattr(client, "batch_execute_statement", lost)
+    claim = _claimed(ledger, _event())
+    assert (claim.status, claim.in_doubt) == (ClaimStatus.ACQUIRED, False)
+
+
+def test_a_claim_that_may_have_been_written_has_a_name(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = clients.dynamodb()
+
+    def silent(**_named: Any) -> Any:
+        raise ConnectTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+
+    monkeypatch.setattr(client, "batch_execute_statement", silent)
+    monkeypatch.setattr(client, "batch_get_item", silent)
+    (fault,) = ledger.claim([_event()], NOW)
+    assert isinstance(fault, LedgerUnavailable)
+    assert fault.claim != ""
 
 
 def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> None:
@@ -242,7 +281,7 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
         assert [type(answer) for answer in answers] == [LedgerUnavailable] * 2
 
 
-def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
+def test_what_dynamodb_leaves_unprocessed_is_asked_for_again_after_waits_that_grow(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = clients.dynamodb()
@@ -261,6 +300,9 @@ def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
         answer = read(RequestItems={"receipts": {"Keys": keys[:2], "ConsistentRead": True}})
         return {**answer, "UnprocessedKeys": {"receipts": {"Keys": keys[2:]}} if keys[2:] else {}}
 
+    pauses: list[float] = []
+    monkeypatch.setattr("relay.ledger.rows.time.sleep", pauses.append)
+    monkeypatch.setattr("relay.ledger.rows.random.uniform", lambda _low, high: high)
     monkeypatch.setattr(client, "batch_write_item", write_all_but_one)
     monkeypatch.setattr(client, "batch_get_item", read_half)
     four = [_event(f"evt_{number}") for number in range(4)]
@@ -277,8 +319,11 @@ def test_what_dynamodb_leaves_undone_is_asked_for_once_more_and_then_told(
         ClaimStatus.ALREADY_SETTLED,
         ClaimStatus.ACQUIRED,
     ]
-    assert told == ["write", "write", "read", "read"]
-    assert [type(claim) for claim in ledger.read_claims([*four, _event("evt_5")])] == [LedgerUnavailable] * 5
+    tries = 1 + len(BACKOFF_SECONDS)
+    assert told == ["write"] * tries + ["read", "read"]
+    assert pauses == [*BACKOFF_SECONDS, BACKOFF_SECONDS[0]]
+    many = [_event(f"evt_{number}") for number in range(2 * tries + 1)]
+    assert {type(claim) for claim in ledger.read_claims(many)} == {LedgerUnavailable}
 
 
 def test_what_has_moved_since_it_was_looked_at_is_looked_at_again(ledger: Ledger) -> None:

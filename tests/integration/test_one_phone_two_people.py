@@ -17,7 +17,6 @@ One thing is known not to hold, and is excused here and nowhere else:
 """
 
 import json
-import os
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -30,15 +29,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from local import story
+from local import scenario
 from relay.aws import clients
 from relay.event.model import Event, EventInput, EventType
+from tests.examples import examples
 from tests.integration.simulated_dynamodb import Fault as LedgerFault
 from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
 
-EXAMPLES = int(os.environ.get("RELAY_PROPERTY_EXAMPLES", "120"))
 STEPS = 30
-PEOPLE = (story.FIRST, story.SECOND)
+PEOPLE = (scenario.FIRST, scenario.SECOND)
 
 Way = Literal["straight", "held up", "twice"]
 
@@ -145,7 +144,7 @@ class Phone:
     def device(self) -> dict[str, Any]:
         """The phone as its app describes it."""
         before = {"previousPushToken": self.kept} if self.kept else {}
-        return {**story.PHONE["device"], "pushToken": self.token, **before}
+        return {**scenario.PHONE["device"], "pushToken": self.token, **before}
 
 
 @dataclass
@@ -377,7 +376,7 @@ def _receivers(vendor: Vendor, phone: Phone) -> set[str]:
     if vendor.name == "dashx":
         device = devices.get(phone.token, {})
     else:
-        device = devices.get(story.DEVICE, {})
+        device = devices.get(scenario.DEVICE, {})
         assert not device or device["pushToken"] in {None, *_tokens(phone)}
     got = device.get("pushesGoTo")
     reached = device.get("pushToken") == phone.token or not phone.token
@@ -392,11 +391,13 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 def test_nobodys_pushes_reach_the_other_persons_phone() -> None:
     run_state_machine_as_test(
         OnePhoneTwoPeople,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples(120),
             stateful_step_count=STEPS,
             deadline=None,
             derandomize=True,

@@ -1,6 +1,7 @@
 """The benchmarks run, and say something of every part; what they say is for people to judge, not for a test."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,11 @@ from bench.cost import WRITES
 from bench.measure import Extent
 from relay.delivery.batch import MAX_CHUNKS_IN_FLIGHT
 
+pytestmark = pytest.mark.slow
+
 PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(["layers/runtime", "."])}
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +26,36 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a quick run writes: every part but the one that needs a local cloud."""
     output = tmp_path_factory.mktemp("bench") / "bench.json"
     ran = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-m", "bench", "--quick", "--output", str(output)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "bench", "--quick", "--output", str(output)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     document: dict[str, Any] = json.loads(output.read_text())
     return document
+
+
+def test_two_commits_take_turns_and_each_row_says_their_ratio(tmp_path: Path) -> None:
+    output = tmp_path / "against.json"
+    command = [sys.executable, "-m", "bench", "--quick", "--against", "HEAD", "--output", str(output)]
+    ran = subprocess.run([*command, "cold", "mapping"], capture_output=True, text=True, check=False, env=ENVIRONMENT)  # noqa: S603 - our own code
+    assert ran.returncode == 0, ran.stderr
+    parts = json.loads(output.read_text())["parts"]
+    assert parts.keys() == {"starts against", "mapping against"}
+    for row in (row for rows in parts.values() for row in rows):
+        assert row["ratio"] == pytest.approx(row["value"] / row["more"]["theirs"])
+        assert row["more"]["revision"]
+        assert row["reference"].endswith(row["more"]["revision"])
+    assert not list(Path(".local/bench").glob("against-*"))
+
+
+def test_a_commit_that_git_does_not_know_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--against", "no-such-commit", "--output", str(tmp_path / "none.json")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)  # noqa: S603 - our own code
+    assert ran.returncode == 2
+    assert "git knows no commit 'no-such-commit' here" in ran.stderr
 
 
 def test_every_part_is_there_with_the_machine_and_the_time(told: dict[str, Any]) -> None:
@@ -56,7 +86,7 @@ def test_a_delivery_among_others_logs_four_hundred_bytes_at_most(told: dict[str,
 
 
 def test_a_delivery_makes_no_call_to_ssm_while_its_settings_are_warm(told: dict[str, Any]) -> None:
-    # Each crew of the first of the two batches reads them.
+    # Each chunk of the first of the two batches reads them.
     for row in told["parts"]["delivery"]:
         assert round(row["more"]["calls"]["ssm.GetParameter"] * row["more"]["batch"] * 2) <= MAX_CHUNKS_IN_FLIGHT
 

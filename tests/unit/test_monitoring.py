@@ -27,7 +27,6 @@ OF_AWS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", ("QueueName",)),
     ("AWS/Lambda", "Errors", ("FunctionName",)),
-    ("AWS/Lambda", "Throttles", ("FunctionName",)),
     ("AWS/ApiGateway", "5XXError", ("ApiName", "Stage")),
     ("AWS/ApiGateway", "Count", ("ApiName", "Stage")),
     ("AWS/SNS", "NumberOfNotificationsDelivered", ("TopicName",)),
@@ -69,7 +68,7 @@ def _description(alarm: dict[str, Any]) -> str:
 
 def _anchors() -> set[str]:
     """The anchors that GitHub makes of the headings of the runbook, and those that are written out."""
-    text = Path("docs/operations.md").read_text()
+    text = Path("docs/runbook.md").read_text()
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     return made | set(re.findall(r'<a id="([\w-]+)">', text))
@@ -84,12 +83,12 @@ def test_an_alarm_tells_somebody_when_it_begins_and_when_it_is_over(name: str) -
 
 @every_alarm
 def test_an_alarm_names_a_page_of_the_runbook_that_is_there(name: str) -> None:
-    (anchor,) = re.findall(r"See docs/operations\.md#([a-z-]+)$", _description(ALARMS[name]))
+    (anchor,) = re.findall(r"See docs/runbook\.md#([a-z-]+)$", _description(ALARMS[name]))
     assert anchor in _anchors()
 
 
 def _page(anchor: str) -> str:
-    text = Path("docs/operations.md").read_text()
+    text = Path("docs/runbook.md").read_text()
     found = re.search(rf"^### {anchor}$(.*?)(?=^##? |^### |\Z)", text, re.MULTILINE | re.DOTALL | re.IGNORECASE)
     assert found, anchor
     return found[1]
@@ -148,7 +147,7 @@ def test_each_agent_has_an_alarm_of_its_queue_its_dead_letter_queue_and_its_func
 def test_the_alarms_cost_what_an_idle_deployment_may_cost() -> None:
     metrics = sum(len(list(_metrics(alarm))) for alarm in ALARMS.values())
     dollars = (metrics - FREE_ALARM_METRICS) * ALARM_DOLLARS
-    assert metrics == 26
+    assert metrics == 27
     assert round(dollars + POLLING_DOLLARS, 2) <= IDLE_DOLLARS
 
 
@@ -172,13 +171,25 @@ def test_what_is_not_settled_is_a_share_of_what_queues_were_handed(
     assert _math("UnsettledAlarm", handed=handed, settled=settled) == percent
 
 
+@pytest.mark.parametrize(("calls", "share"), [(60_000, 1), (45_000, 0.75), (None, 0)])
+def test_the_load_is_the_share_of_the_stages_rate(calls: Number, share: float) -> None:
+    assert _math("ThrottleAlarm", calls=calls) == share
+
+
 @pytest.mark.parametrize(
-    ("calls", "throttled", "share"), [(60_000, None, 1), (45_000, 0, 0.75), (None, None, 0), (60, 1, 1), (None, 2, 1)]
+    ("errors", "unavailable", "share"), [(None, None, 0), (0, 0.02, 0.02), (1, 0, 1), (3, None, 1), (None, 0, 0)]
 )
-def test_the_load_is_the_share_of_the_stages_rate_or_one_when_lambda_throttles(
-    calls: Number, throttled: Number, share: float
+def test_ingests_own_failures_are_its_errors_and_the_share_of_events_that_it_did_not_accept(
+    errors: Number, unavailable: Number, share: float
 ) -> None:
-    assert _math("ThrottleAlarm", calls=calls, throttled=throttled) == share
+    assert _math("IngestErrorsAlarm", errors=errors, unavailable=unavailable) == share
+
+
+def test_callers_without_a_key_cannot_roll_back_a_canary() -> None:
+    namespaces = {metric["Namespace"] for metric in _metrics(ALARMS["IngestErrorsAlarm"])}
+    assert namespaces == {"AWS/Lambda", "session-relay"}
+    (errors,) = (one for one in _metrics(ALARMS["IngestErrorsAlarm"]) if one["Namespace"] == "AWS/Lambda")
+    assert errors["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "IngestFunction"}}]
 
 
 def test_the_rate_that_the_load_is_a_share_of_is_the_stages() -> None:

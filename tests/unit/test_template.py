@@ -117,13 +117,25 @@ def test_only_the_topic_may_write_to_a_queue(agent: str) -> None:
 
 @every_agent
 def test_a_batch_reports_its_failures_and_leaves_room_for_others(agent: str) -> None:
-    source = _properties(f"{agent}Function")["Events"]["Deliveries"]["Properties"]
+    source = _properties(f"{agent}FunctionDeliveries")
+    assert source["FunctionName"] == {"Ref": f"{agent}FunctionAliaslive"}
+    assert source["EventSourceArn"] == {"Fn::GetAtt": [f"{agent}Queue", "Arn"]}
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"]["MaximumConcurrency"] >= 2
     if agent in ORDERED:
         # SQS allows a FIFO source ten messages and no window.
         assert source["BatchSize"] <= 10
         assert "MaximumBatchingWindowInSeconds" not in source
+    elif source["BatchSize"] > 10:
+        # Lambda refuses a batch of more than ten without a window; the linter does not know.
+        assert source["MaximumBatchingWindowInSeconds"] >= 1
+
+
+def test_no_number_of_a_mapping_is_where_sam_checks_its_type() -> None:
+    # A mapping's values may be texts once AWS has expanded the loop; SAM refuses a BatchSize that is one.
+    for name in _of_type("AWS::Serverless::Function"):
+        events = _properties(name).get("Events", {}).values()
+        assert {event["Type"] for event in events} <= {"Api"}
 
 
 @every_agent
@@ -182,8 +194,8 @@ def test_queues_and_topics_refuse_whoever_comes_without_tls(name: str) -> None:
         for statement in _properties(policy)["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Deny"
     ]
-    assert [refusal["Condition"] for refusal in refusals] == [{"Bool": {"aws:SecureTransport": "false"}}]
-    assert refusals[0]["Principal"] == "*"
+    assert {"Bool": {"aws:SecureTransport": "false"}} in [refusal["Condition"] for refusal in refusals]
+    assert {refusal["Principal"] for refusal in refusals} == {"*"}
 
 
 def test_only_ingest_may_publish_to_the_topic() -> None:
@@ -191,6 +203,44 @@ def test_only_ingest_may_publish_to_the_topic() -> None:
         one for one in _properties("EventTopicPolicy")["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"
     ]
     assert [one["Principal"] for one in allowed] == [{"AWS": {"Fn::GetAtt": ["IngestRole", "Arn"]}}]
+
+
+def test_a_role_that_may_publish_to_every_topic_may_not_publish_to_this_one() -> None:
+    statements = _properties("EventTopicPolicy")["PolicyDocument"]["Statement"]
+    (refused,) = (one for one in statements if "ArnNotEquals" in one.get("Condition", {}))
+    assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "sns:Publish")
+    assert refused["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["IngestRole", "Arn"]}}}
+
+
+def test_the_ledger_is_encrypted_with_a_key_that_costs_nothing_unless_the_stack_has_its_own() -> None:
+    encryption = _properties("Receipts")["SSESpecification"]
+    own = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": {"Ref": "Key"}}
+    assert encryption == {"Fn::If": ["HasOwnKey", own, {"Ref": "AWS::NoValue"}]}
+
+
+def test_sns_may_write_its_traces_where_tracing_is_on() -> None:
+    policy = _template()["Resources"]["TopicTracePolicy"]
+    assert (policy["Type"], policy["Condition"]) == ("AWS::XRay::ResourcePolicy", "IsTraced")
+    text = policy["Properties"]["PolicyDocument"]["Fn::Sub"]
+    (statement,) = json.loads(text)["Statement"]
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert "xray:PutTraceSegments" in statement["Action"]
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "${AWS::AccountId}"}
+
+
+PERSONAL = ("identity", "path}", "requestOverride", "querystring", "header", "body", "authorizer.principalId", "apiKey")
+"""What of an access log's variables may say who called."""
+
+
+def test_the_access_log_is_off_by_default_and_says_nothing_of_the_person() -> None:
+    on, log, off = _properties("Api")["AccessLogSetting"]["Fn::If"]
+    assert (on, off) == ("HasAccessLog", {"Ref": "AWS::NoValue"})
+    assert _template()["Parameters"]["AccessLog"]["Default"] == "false"
+    line = json.loads(log["Format"])
+    assert not [value for value in line.values() if any(word in value for word in PERSONAL)]
+    # The path that was called may name an event; the resource's pattern names nothing.
+    assert "$context.path" not in line.values()
+    assert "$context.requestId" in line.values()
 
 
 @pytest.mark.parametrize("queue", _of_type("AWS::SQS::Queue"))
@@ -222,9 +272,35 @@ def test_each_app_and_the_stage_have_a_rate() -> None:
     assert _properties("Api")["Auth"]["ApiKeyRequired"] is True
 
 
-def test_every_fault_of_the_gateway_is_a_problem() -> None:
-    for response in _properties("Api")["GatewayResponses"].values():
-        assert response["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+GATEWAY_RESPONSES = _properties("Api")["GatewayResponses"]
+every_gateway_response = pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+
+
+@every_gateway_response
+def test_every_fault_of_the_gateway_is_a_problem(kind: str) -> None:
+    headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
+    assert headers["Content-Type"] == "'application/problem+json'"
+
+
+@every_gateway_response
+def test_a_page_can_read_every_fault_of_the_gateway_where_pages_may_call(kind: str) -> None:
+    headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
+    no_value = {"Ref": "AWS::NoValue"}
+    assert headers["Access-Control-Allow-Origin"] == {"Fn::If": ["HasAllowedOrigins", "'*'", no_value]}
+    exposed = "'Date,Retry-After,Preference-Applied'"
+    assert headers["Access-Control-Expose-Headers"] == {"Fn::If": ["HasAllowedOrigins", exposed, no_value]}
+    assert "Access-Control-Allow-Credentials" not in headers
+
+
+def test_all_faults_of_the_gateway_are_covered() -> None:
+    assert GATEWAY_RESPONSES.keys() >= {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED", "REQUEST_TOO_LARGE"}
+
+
+def test_a_key_that_cannot_be_looked_up_is_to_be_sent_again() -> None:
+    failure = GATEWAY_RESPONSES["AUTHORIZER_FAILURE"]
+    assert failure["StatusCode"] == "503"
+    assert failure["ResponseParameters"]["Headers"]["Retry-After"] == "'5'"
+    assert json.loads(failure["ResponseTemplates"]["application/json"])["status"] == 503
 
 
 def test_a_new_version_takes_over_bit_by_bit_and_goes_back_when_it_fails() -> None:
@@ -241,9 +317,9 @@ def test_the_ledger_outlives_the_stack() -> None:
     assert _template()["Resources"]["Receipts"]["DeletionPolicy"] == "Retain"
 
 
-def test_production_sends_by_https_alone() -> None:
-    rule = _template()["Rules"]["NoInsecureProduction"]
-    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}
+def test_only_the_stage_named_local_sends_without_tls() -> None:
+    rule = _template()["Rules"]["InsecureAgentsAreLocal"]
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
     assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "AllowInsecureAgents"}, "false"]}
 
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from relay.agent.definition import Agent, BatchSpec
-from relay.agent.http import Request, Response, json_request
+from relay.agent.http import Request, Response, bounded, json_request, read_json
 from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
 from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
-from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode, sha256
 from relay.errors import Skip
@@ -266,10 +266,12 @@ def _without_error(response: Response, document: object, number: int) -> Verdict
 def _regain_seconds(response: Response) -> int | None:
     """The longest `estimated_time_to_regain_access` (minutes) of X-Business-Use-Case-Usage, in seconds."""
     try:
-        usage = json.loads(response.headers.get("x-business-use-case-usage", ""))
-        return 60 * max(int(row["estimated_time_to_regain_access"]) for rows in usage.values() for row in rows)
-    except (AttributeError, KeyError, TypeError, ValueError):
+        usage = read_json(response.headers.get("x-business-use-case-usage", ""))
+        minutes = [row["estimated_time_to_regain_access"] for rows in usage.values() for row in rows]
+    except (AttributeError, KeyError, TypeError):
         return None
+    waits = [wait for wait in (bounded(each, MAX_WAIT_SECONDS // 60) for each in minutes) if wait is not None]
+    return 60 * max(waits) if waits else None
 
 
 MOST_EVENTS = 1000

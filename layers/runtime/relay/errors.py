@@ -11,7 +11,9 @@ RelayError
 ├── SettingsUnavailable an agent's settings cannot be read or do not validate: the delivery is held
 │   └── AddressRefused  they lead to an address that nothing may be sent to: held as well, nothing was sent
 ├── CircuitOpen         the agent is known to be down: the delivery is held, unsent
+├── OutOfTime           the function is about to end: nothing was sent, and the delivery is tried again
 ├── LedgerUnavailable   DynamoDB does not answer: the delivery waits, unsent
+├── QueueUnavailable    SQS does not take a message: the delivery stays in its queue
 ├── CredentialsRefused  a token could not be had for our credentials: read as a CREDENTIALS answer
 └── Unreachable         no answer from an agent: connection, TLS or time-out
 """
@@ -76,7 +78,7 @@ class TopicUnavailable(RelayError):
 
 
 class Skip(RelayError):
-    """The event has nothing for this agent, or may not be told to it; the reason is one of a few fixed sentences."""
+    """The event has nothing for this agent, or may not be sent to it; the reason is one of a few fixed sentences."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -96,11 +98,27 @@ class AddressRefused(SettingsUnavailable):
 
 
 class CircuitOpen(RelayError):
-    """The agent has failed again and again just now; nothing was sent to it."""
+    """The agent has failed again and again just now; nothing was sent to it. `down_for` is in seconds."""
+
+    def __init__(self, reason: str, *, down_for: int = 0) -> None:
+        self.down_for = down_for
+        super().__init__(reason)
+
+
+class OutOfTime(RelayError):
+    """The function is about to end, so that no request could end before it; nothing was sent."""
 
 
 class LedgerUnavailable(RelayError):
-    """DynamoDB does not answer; the text is its error code."""
+    """DynamoDB does not answer; the text is its error code. `claim` names a claim that may have been written."""
+
+    def __init__(self, reason: str, *, claim: str = "") -> None:
+        self.claim = claim
+        super().__init__(reason)
+
+
+class QueueUnavailable(RelayError):
+    """SQS does not take a message; the text is its error code."""
 
 
 class Unreachable(RelayError):

@@ -74,7 +74,7 @@ def _violations(event: Event) -> dict[str, list[str]]:
             continue
         received = (_received(sandbox.name, request) for request in requests)
         vendor = sandbox(SETTINGS[sandbox.name])
-        wrong = [text for one in received for text in vendor.judge(one, NOW.timestamp()).violations]
+        wrong = [text for one in received for text in vendor.check(one, NOW.timestamp()).violations]
         if wrong:
             found[sandbox.name] = wrong
     return found

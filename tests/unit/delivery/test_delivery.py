@@ -56,15 +56,20 @@ class FakeQueue(Queue):
     dead_letter_url: str = "dead"
     postponed: dict[str, int] = field(default_factory=dict)
     parked: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    requeued: list[tuple[str, int, str]] = field(default_factory=list)
 
-    def delay(self, record: Message, seconds: int) -> None:
-        self.postponed[record.message_id] = seconds
+    def delay(self, messages: Sequence[tuple[Message, int]]) -> None:
+        self.postponed.update({message.message_id: seconds for message, seconds in messages})
+
+    def requeue(self, message: Message, seconds: int, claim: str) -> bool:
+        self.requeued.append((message.message_id, seconds, claim))
+        return True
 
     def dead_letter(self, record: Message, attributes: Mapping[str, str]) -> None:
         self.parked[record.message_id] = attributes
 
 
-@dataclass(frozen=True)
+@dataclass
 class FakeLedger(Ledger):
     """Keeps deliveries in memory; `down` names what DynamoDB refuses."""
 
@@ -77,6 +82,7 @@ class FakeLedger(Ledger):
     down: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
+    unsent: list[str] = field(default_factory=list)
 
     def read_claims(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
         if devices:
@@ -87,9 +93,17 @@ class FakeLedger(Ledger):
         row = self.rows.get(event.event_id, {})
         if row.get("state") in NOT_REDRIVABLE:
             return Claim(ClaimStatus.ALREADY_SETTLED)
-        return Claim(ClaimStatus.ACQUIRED, row.get("attempts", 0), row.get("done", 0))
+        held = row.get("reason", "") if row.get("state") == "held" else ""
+        claim = Claim(ClaimStatus.ACQUIRED, row.get("attempts", 0), row.get("done", 0), held=held, by="claim-1")
+        return claim._replace(failing_since=row.get("failing", 0))
 
-    def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:  # noqa: ARG002 - leases are the real ledger's tests
+    def claim(
+        self,
+        events: Sequence[Event],
+        now: datetime,  # noqa: ARG002 - leases are the real ledger's tests
+        unsent: Sequence[str] = (),
+    ) -> list[Claim | LedgerUnavailable]:
+        self.unsent = list(unsent)
         return [self._unless_refused("claim", self._claimed, event) for event in events]
 
     def _claimed(self, event: Event) -> Claim:
@@ -104,8 +118,11 @@ class FakeLedger(Ledger):
         self.rows.update({one.event.event_id: {**one.attributes, "state": one.state} for one in settlements})
         return [one.event.event_id not in self.unwritten for one in settlements]
 
-    def settle_unclaimed(self, settlement: ReceiptUpdate) -> bool:
+    def settle_unclaimed(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
         self._refuse("note")
+        return [self._settle_unclaimed(one) for one in settlements]
+
+    def _settle_unclaimed(self, settlement: ReceiptUpdate) -> bool:
         row = self.rows.get(settlement.event.event_id, {})
         if row.get("state") in {*NOT_REDRIVABLE, "busy", "sending"}:
             return False
@@ -143,17 +160,21 @@ class FakeLedger(Ledger):
 class FakeCircuit(Circuit):
     """Closed, unless it is open; `opens_after` exchanges it opens."""
 
-    agent: str = "example"
+    name: str = "example"
     table: str = "receipts"
     seconds: int = 30
     opens_after: int = 1_000
+    down_for: int = 0
     made: list[Verdict] = field(default_factory=list)
 
     def call(self, exchange: Callable[[], Verdict]) -> Verdict:
-        if len(self.made) >= self.opens_after:
-            raise CircuitOpen("circuit open: example does not answer")
+        self.check()
         self.made.append(exchange())
         return self.made[-1]
+
+    def check(self) -> None:
+        if len(self.made) >= self.opens_after:
+            raise CircuitOpen("circuit open: the agent does not answer", down_for=self.down_for)
 
 
 @dataclass
@@ -222,12 +243,13 @@ class World:
             ENVIRONMENT,
             self.queue,
             self.ledger,
-            self.circuit,
+            lambda _scope: self.circuit,
             self._load,
             Report("example"),
             send=self._send,
             now=lambda: self.now,
             jitter=lambda _low, high: high,
+            pause=lambda _seconds: None,
         )
         kept = process_batch(runtime, records, context or Time())
         self.states = dict(runtime.report.states)
@@ -307,7 +329,9 @@ def test_a_rejected_record_is_parked_with_the_reason_and_acknowledged() -> None:
 
 
 def test_a_record_that_still_fails_after_the_horizon_is_parked() -> None:
-    world = World({"m1": [Response(500)]}, now=NOW + timedelta(seconds=86401))
+    world = World({"m1": [Response(500)]})
+    assert world.deliver(_record()) == ["m1"]
+    world.now = NOW + timedelta(seconds=86401)
     assert world.deliver(_record()) == []
     assert world.queue.parked["m1"]["reason"] == "still failing after the horizon: HTTP 500"
 

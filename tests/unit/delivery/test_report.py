@@ -1,4 +1,4 @@
-"""The report of a batch: lines that CloudWatch reads as metrics, and none that tells who somebody is."""
+"""The report of a batch: lines that CloudWatch reads as metrics, and none that tells who a person is."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
+from relay.aws import log
 from relay.aws.log import emit_metric
-from relay.delivery import report
 from relay.delivery.outcome import Outcome
 from relay.delivery.report import Report
 from relay.event.model import Event
@@ -21,7 +21,7 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """What a report writes."""
     stream = StringIO()
     own = Logger(request.node.name, location=None, use_rfc3339=True, stream=stream)
-    monkeypatch.setattr(report, "logger", lambda: own)
+    monkeypatch.setattr(log, "logger", lambda: own)
     return stream
 
 

@@ -54,12 +54,13 @@ class World:
             ENVIRONMENT,
             self.queue,
             self.ledger,
-            self.circuit,
+            lambda _scope: self.circuit,
             self.load,
             Report("example"),
             send=self._send,
             now=lambda: NOW,
             jitter=lambda _low, high: high,
+            pause=lambda _seconds: None,
         )
         return process_batch(runtime, records, time or Time())
 

@@ -6,9 +6,9 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 from pydantic import BaseModel, Field, SecretStr
 
-from ops import product
+from ops import agent_modules
+from ops.errors import CommandError, UsageError, sentence
 from ops.events import timeline
-from ops.faults import Misused, Wrong, sentence
 from ops.fields import Document, field_errors, fields_of, held, put
 from ops.probes import TRIALS
 from ops.show import ago
@@ -48,7 +48,7 @@ def test_the_fields_of_parts_are_fields_too() -> None:
     assert list(FIELDS) == ["token", "number", *inner, "secrets", "allowed", "debug", "note"]
     assert [path for path, field in FIELDS.items() if field.required] == ["token", "number"]
     assert [path for path, field in FIELDS.items() if field.secret] == ["token", inner[1], inner[3], "secrets"]
-    assert [path for path, field in FIELDS.items() if field.unasked] == ["allowed", "debug"]
+    assert [path for path, field in FIELDS.items() if field.optional] == ["allowed", "debug"]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_typed_text_stands_for_what_the_field_admits(path: str, text: str, val
     ("path", "text"), [("number", "0"), ("number", "secret-text"), ("secrets", "a,b,c"), ("debug", "x-")]
 )
 def test_a_text_that_fits_in_no_way_is_refused_without_quoting_it(path: str, text: str) -> None:
-    with pytest.raises(Wrong, match=f"^{path}: ") as refused:
+    with pytest.raises(CommandError, match=f"^{path}: ") as refused:
         FIELDS[path].value(text)
     assert "secret-text" not in str(refused.value)
 
@@ -94,21 +94,21 @@ def test_faults_name_the_field_and_never_its_value() -> None:
     assert not any("secret-text" in fault for fault in faults)
 
 
-@pytest.mark.parametrize("name", product.agent_names())
+@pytest.mark.parametrize("name", agent_modules.agent_names())
 def test_every_field_of_every_agent_that_is_asked_for_is_explained_by_its_readme(name: str) -> None:
-    told = product.facts(name)
-    asked = [field.path for field in fields_of(product.agent(name).settings) if not field.unasked]
+    told = agent_modules.facts(name)
+    asked = [field.path for field in fields_of(agent_modules.agent(name).settings) if not field.optional]
     assert [path for path in asked if not any(path.startswith(known) for known in told)] == []
 
 
-@pytest.mark.parametrize("name", product.agent_names())
+@pytest.mark.parametrize("name", agent_modules.agent_names())
 def test_every_agent_can_be_tried_and_says_what_stays_unproven(name: str) -> None:
     assert TRIALS[name].unproven
 
 
 def test_an_agent_that_does_not_exist_is_the_callers_mistake() -> None:
-    with pytest.raises(Misused, match="There is no agent 'nobody'; there are appsflyer, "):
-        product.agent("nobody")
+    with pytest.raises(UsageError, match="There is no agent 'nobody'; there are appsflyer, "):
+        agent_modules.agent("nobody")
 
 
 def test_a_timeline_is_in_order_and_ends_with_what_nobody_has_looked_at() -> None:
@@ -131,14 +131,14 @@ def _refused(code: str) -> ClientError:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (_refused("AccessDeniedException"), "may not do GetParameter"),
+        (_refused("AccessDeniedException"), "may not call GetParameter"),
         (_refused("ExpiredTokenException"), "does not accept these credentials"),
         (_refused("ThrottlingException"), "try again in a minute"),
         (_refused("SomethingElse"), "refused GetParameter"),
         (NoCredentialsError(), "aws sso login"),
         (NoRegionError(), "AWS_REGION"),
         (EndpointConnectionError(endpoint_url="https://example.com"), "AWS_ENDPOINT_URL"),
-        (BotoCoreError(), "AWS cannot be asked"),
+        (BotoCoreError(), "AWS cannot be called"),
     ],
 )
 def test_what_aws_says_becomes_one_sentence_that_says_what_to_do(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.sandbox.appsflyer import AppsFlyer
-from local.sandbox.exchange import Answer, Judgement, Request
+from local.sandbox.exchange import Answer, CheckResult, Request
 
 SETTINGS = {"s2s_key": "S2S-KEY-PLACEHOLDER", "android_app_id": "com.example.shop", "ios_app_id": "id1234567890"}
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC).timestamp()
@@ -70,9 +70,9 @@ def post(body: Any, app_id: str = "com.example.shop", **headers: str) -> Request
     return Request("POST", f"/inappevent/{app_id}", {}, HEADERS | headers, raw)
 
 
-def judged(request: Request) -> tuple[Judgement, Answer]:
-    judgement = AppsFlyer(SETTINGS).judge(request, NOW)
-    return judgement, judgement.work()
+def checked(request: Request) -> tuple[CheckResult, Answer]:
+    result = AppsFlyer(SETTINGS).check(request, NOW)
+    return result, result.work()
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def judged(request: Request) -> tuple[Judgement, Answer]:
     ],
 )
 def test_takes_the_examples_of_the_contract(event: dict[str, Any], app_id: str) -> None:
-    judgement, answer = judged(post(event, app_id))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(event, app_id))
+    assert list(result.violations) == []
     assert (answer.status, answer.body) == (200, "OK")
 
 
@@ -123,8 +123,8 @@ def test_takes_the_examples_of_the_contract(event: dict[str, Any], app_id: str) 
     ],
 )
 def test_swallows_what_the_vendor_swallows_and_tells_us(change: dict[str, Any], complaint: str) -> None:
-    judgement, answer = judged(post(LOGIN | change))
-    assert any(complaint in violation for violation in judgement.violations)
+    result, answer = checked(post(LOGIN | change))
+    assert any(complaint in violation for violation in result.violations)
     assert (answer.status, answer.body) == (200, "OK")
 
 
@@ -144,48 +144,48 @@ def test_swallows_what_the_vendor_swallows_and_tells_us(change: dict[str, Any], 
     ],
 )
 def test_refuses_what_fails_the_vendors_validation(change: dict[str, Any]) -> None:
-    judgement, answer = judged(post(LOGIN | change))
-    assert judgement.violations
+    result, answer = checked(post(LOGIN | change))
+    assert result.violations
     assert (answer.status, answer.body) == (400, "Bad request")
 
 
 @pytest.mark.parametrize("change", [{"idfa": LOGOUT["idfa"].lower()}, {"att": 4}, {"att": True}])
 def test_refuses_wrong_apple_fields(change: dict[str, Any]) -> None:
-    assert judged(post(LOGOUT | change, "id1234567890"))[1].body == "Bad request"
+    assert checked(post(LOGOUT | change, "id1234567890"))[1].body == "Bad request"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", json.dumps([LOGIN]).encode(), b'{"a":1,"a":2}', b'{"a":NaN}'])
 def test_takes_one_json_object_and_nothing_else(body: bytes) -> None:
-    assert judged(post(body))[1].body == "Payload is missing or failed to parse"
+    assert checked(post(body))[1].body == "Payload is missing or failed to parse"
 
 
 def test_needs_an_appsflyer_id() -> None:
     without = {key: value for key, value in LOGIN.items() if key != "appsflyer_id"}
-    assert judged(post(without))[1].body == "appsflyer_id is a mandatory field"
+    assert checked(post(without))[1].body == "appsflyer_id is a mandatory field"
 
 
 def test_knows_its_key_by_the_header_authentication_only() -> None:
-    missing = judged(post(LOGIN, authentication="", authorization="Bearer S2S-KEY-PLACEHOLDER"))
+    missing = checked(post(LOGIN, authentication="", authorization="Bearer S2S-KEY-PLACEHOLDER"))
     assert (missing[1].status, missing[1].body) == (400, "Failed to Authenticate")
     assert any(violation.startswith("authorization") for violation in missing[0].violations)
-    wrong = judged(post(LOGIN, authentication="DEV-KEY"))[1]
+    wrong = checked(post(LOGIN, authentication="DEV-KEY"))[1]
     assert (wrong.status, wrong.body) == (401, "Unauthorized")
-    assert judged(post(LOGIN, "com.example.other"))[1].status == 400
+    assert checked(post(LOGIN, "com.example.other"))[1].status == 400
 
 
 def test_an_ios_app_id_without_prefix_is_answered_ok_and_thrown_away() -> None:
     agent = AppsFlyer(SETTINGS)
-    judgement = agent.judge(post(LOGOUT, "1234567890"), NOW)
-    assert judgement.work().body == "OK"
-    assert any("no leading id" in violation for violation in judgement.violations)
+    result = agent.check(post(LOGOUT, "1234567890"), NOW)
+    assert result.work().body == "OK"
+    assert any("no leading id" in violation for violation in result.violations)
     assert agent.state()["count"] == 0
 
 
 def test_keeps_the_events_it_took() -> None:
     agent = AppsFlyer(SETTINGS)
-    agent.judge(post(LOGIN), NOW).work()
+    agent.check(post(LOGIN), NOW).work()
     [event] = agent.state()["events"]
     assert event["customerUserId"] == "usr_7f3a9c21"
     assert event["eventId"] == "3f0c6d0e-8a53-4d0e-9f2d-6d7a3f4c1b20"
-    agent.forget()
+    agent.reset()
     assert agent.state()["count"] == 0

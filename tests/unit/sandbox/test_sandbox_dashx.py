@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from local.sandbox.dashx import DashX
-from local.sandbox.exchange import Answer, Judgement, Request
+from local.sandbox.exchange import Answer, CheckResult, Request
 
 SETTINGS = {"public_key": "pub_example", "private_key": "prv_example", "target_environment": "staging"}
 NOW = 1_795_168_100.0
@@ -59,11 +59,11 @@ def post(query: str, values: Any, **headers: str) -> Request:
     return Request("POST", "/graphql", {}, sent, body)
 
 
-def judged(request: Request) -> tuple[Judgement, Answer]:
-    judgement = DashX(SETTINGS).judge(request, NOW)
-    answer = judgement.work()
+def checked(request: Request) -> tuple[CheckResult, Answer]:
+    result = DashX(SETTINGS).check(request, NOW)
+    answer = result.work()
     assert answer.status == 200
-    return judgement, answer
+    return result, answer
 
 
 def error(answer: Answer) -> Any:
@@ -82,17 +82,17 @@ def error(answer: Answer) -> Any:
     ],
 )
 def test_takes_the_examples_of_the_contract(query: str, values: dict[str, Any], data: dict[str, Any]) -> None:
-    judgement, answer = judged(post(query, values))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(query, values))
+    assert list(result.violations) == []
     assert json.loads(answer.body) == {"data": data}
 
 
 def test_takes_identify_and_subscribe_and_answers_what_was_selected() -> None:
-    judgement, answer = judged(post(IDENTIFY, ANA))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(IDENTIFY, ANA))
+    assert list(result.violations) == []
     assert set(json.loads(answer.body)["data"]["identifyAccount"]) == {"id"}
-    judgement, answer = judged(post(SUBSCRIBE, PUSH))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(SUBSCRIBE, PUSH))
+    assert list(result.violations) == []
     assert json.loads(answer.body)["data"]["subscribeContact"]["value"] == "fcm-example-token"
 
 
@@ -102,7 +102,7 @@ def test_reads_the_operations_however_they_are_laid_out() -> None:
         subscribeContact(input: $input) { value }
       }
     """
-    assert json.loads(judged(post(query, PUSH))[1].body) == {
+    assert json.loads(checked(post(query, PUSH))[1].body) == {
         "data": {"subscribeContact": {"value": "fcm-example-token"}}
     }
 
@@ -130,8 +130,8 @@ def test_reads_the_operations_however_they_are_laid_out() -> None:
     ],
 )
 def test_answers_validation_errors_without_a_code(query: str, values: Any, words: str) -> None:
-    judgement, answer = judged(post(query, values))
-    assert judgement.violations
+    result, answer = checked(post(query, values))
+    assert result.violations
     fault = error(answer)
     assert words in fault["message"]
     assert "extensions" not in fault
@@ -150,16 +150,16 @@ def test_answers_validation_errors_without_a_code(query: str, values: Any, words
     ],
 )
 def test_answers_unprocessable_to_what_makes_no_sense(query: str, values: Any) -> None:
-    judgement, answer = judged(post(query, values))
-    assert judgement.violations
+    result, answer = checked(post(query, values))
+    assert result.violations
     assert error(answer)["extensions"]["code"] == "UNPROCESSABLE_ENTITY"
 
 
 def test_takes_a_visitor_in_capitals() -> None:
     agent = DashX(SETTINGS)
-    judgement = agent.judge(post(IDENTIFY, ANA | {"anonymousUid": VISITOR.upper()}), NOW)
-    judgement.work()
-    assert list(judgement.violations) == []
+    result = agent.check(post(IDENTIFY, ANA | {"anonymousUid": VISITOR.upper()}), NOW)
+    result.work()
+    assert list(result.violations) == []
     assert agent.state()["visitors"] == {VISITOR: ["cus_778"]}
 
 
@@ -179,8 +179,8 @@ def test_takes_a_visitor_in_capitals() -> None:
     ],
 )
 def test_swallows_what_the_vendor_swallows_and_tells_us(query: str, values: Any, complaint: str) -> None:
-    judgement, answer = judged(post(query, values))
-    assert any(complaint in violation for violation in judgement.violations)
+    result, answer = checked(post(query, values))
+    assert any(complaint in violation for violation in result.violations)
     assert json.loads(answer.body)["data"]
 
 
@@ -194,8 +194,8 @@ def test_swallows_what_the_vendor_swallows_and_tells_us(query: str, values: Any,
     ],
 )
 def test_refuses_wrong_keys(headers: dict[str, str], message: str, code: str) -> None:
-    judgement, answer = judged(post(TRACK, OPENED, **headers))
-    assert judgement.violations
+    result, answer = checked(post(TRACK, OPENED, **headers))
+    assert result.violations
     assert error(answer) == {"message": message, "extensions": {"code": code}}
 
 
@@ -219,15 +219,15 @@ def token(key: str = "prv_example", algorithm: str = "HS256", **claims: Any) -> 
 )
 def test_reads_identity_tokens(identity: Any, message: str) -> None:
     good = post(IDENTIFY, ANA, **{"x-private-key": "", "x-identity-token": token()})
-    assert list(judged(good)[0].violations) == []
+    assert list(checked(good)[0].violations) == []
     bad = post(IDENTIFY, ANA, **{"x-private-key": "", "x-identity-token": identity()})
-    assert error(judged(bad)[1])["message"] == message
+    assert error(checked(bad)[1])["message"] == message
 
 
 def state_after(*calls: tuple[str, dict[str, Any]]) -> Any:
     agent = DashX(SETTINGS)
     for query, values in calls:
-        agent.judge(post(query, values), NOW).work()
+        agent.check(post(query, values), NOW).work()
     return agent.state()
 
 

@@ -11,7 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from local.sandbox.eitri_push import EitriPush
-from local.sandbox.exchange import Answer, Judgement, Request
+from local.sandbox.exchange import Answer, CheckResult, Request
 
 SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="
 STORE = {"account": "examplestore", "environment": "production"}
@@ -55,22 +55,22 @@ def message(kind: str, sequence: int, **more: Any) -> dict[str, Any]:
     return same | {"type": kind, "id": f"{kind}-{sequence}", "sequence": sequence, "device": device} | more
 
 
-def judged(request: Request, settings: dict[str, Any] = SETTINGS) -> tuple[Judgement, Answer]:
-    judgement = EitriPush(settings).judge(request, NOW)
-    return judgement, judgement.work()
+def checked(request: Request, settings: dict[str, Any] = SETTINGS) -> tuple[CheckResult, Answer]:
+    result = EitriPush(settings).check(request, NOW)
+    return result, result.work()
 
 
 def test_takes_the_login_of_the_contract_with_its_very_signature() -> None:
     assert sign("evt_01JD8Z5T3N", "1763748001", EXAMPLE) == EXAMPLE_SIGNATURE
-    judgement, answer = judged(post(EXAMPLE, **{"webhook-signature": EXAMPLE_SIGNATURE}))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(EXAMPLE, **{"webhook-signature": EXAMPLE_SIGNATURE}))
+    assert list(result.violations) == []
     assert (answer.status, json.loads(answer.body)["accepted"]) == (202, True)
 
 
 def test_takes_what_the_ready_made_library_signs() -> None:
     signature = Webhook(SECRET).sign("evt_01JD8Z5T3N", datetime.fromtimestamp(NOW, UTC), EXAMPLE.decode())
     assert signature == EXAMPLE_SIGNATURE
-    assert list(judged(post(EXAMPLE, **{"webhook-signature": signature}))[0].violations) == []
+    assert list(checked(post(EXAMPLE, **{"webhook-signature": signature}))[0].violations) == []
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_takes_what_the_ready_made_library_signs() -> None:
     ],
 )
 def test_takes_the_other_examples(example: dict[str, Any]) -> None:
-    judgement, answer = judged(post(example))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(example))
+    assert list(result.violations) == []
     assert answer.status == 202
 
 
@@ -122,14 +122,14 @@ def test_takes_the_other_examples(example: dict[str, Any]) -> None:
     ],
 )
 def test_refuses_a_body_that_breaks_the_schema(change: dict[str, Any]) -> None:
-    judgement, answer = judged(post(LOGIN | change))
-    assert judgement.violations
+    result, answer = checked(post(LOGIN | change))
+    assert result.violations
     assert answer.status == 400
 
 
 def test_needs_a_customer_a_token_and_properties_where_the_type_says_so() -> None:
     for kind in ("session.login", "identity.updated", "device.push_token", "event.track"):
-        assert judged(post(message(kind, 1)))[1].status == 400
+        assert checked(post(message(kind, 1)))[1].status == 400
 
 
 @pytest.mark.parametrize(
@@ -143,43 +143,43 @@ def test_needs_a_customer_a_token_and_properties_where_the_type_says_so() -> Non
     ],
 )
 def test_refuses_what_is_not_signed_properly(headers: dict[str, str]) -> None:
-    assert judged(post(LOGIN, **headers))[1].status == 401
+    assert checked(post(LOGIN, **headers))[1].status == 401
 
 
 @pytest.mark.parametrize("stamp", ["1763747700", "1763748302"])
 def test_refuses_a_signature_of_another_time(stamp: str) -> None:
-    judgement, answer = judged(post(LOGIN, stamp=stamp))
-    assert len(judgement.violations) == 1
+    result, answer = checked(post(LOGIN, stamp=stamp))
+    assert len(result.violations) == 1
     assert answer.status == 401
 
 
 def test_accepts_either_secret_while_they_rotate() -> None:
     other = "whsec_" + base64.b64encode(b"another-signing-key-of-32-bytes!").decode()
     both = SETTINGS | {"signing_secrets": [other, SECRET]}
-    assert judged(post(LOGIN), both)[1].status == 202
+    assert checked(post(LOGIN), both)[1].status == 202
     wrong = sign("evt_01JD8Z5T3N", "1763748001", EXAMPLE, other)
     two = {"webhook-signature": f"{wrong} {EXAMPLE_SIGNATURE}"}
-    assert list(judged(post(EXAMPLE, **two))[0].violations) == []
-    assert judged(post(LOGIN), SETTINGS | {"signing_secrets": [other]})[1].status == 401
+    assert list(checked(post(EXAMPLE, **two))[0].violations) == []
+    assert checked(post(LOGIN), SETTINGS | {"signing_secrets": [other]})[1].status == 401
 
 
 def test_refuses_another_store_another_id_and_a_body_too_large() -> None:
-    assert judged(post(LOGIN | {"store": STORE | {"environment": "staging"}}))[1].status == 404
-    assert judged(post(LOGIN, **{"webhook-id": "evt_2"}))[1].status == 401
+    assert checked(post(LOGIN | {"store": STORE | {"environment": "staging"}}))[1].status == 404
+    assert checked(post(LOGIN, **{"webhook-id": "evt_2"}))[1].status == 401
     large = message("event.track", 1, properties={"name": "n" * 16_384})
-    assert judged(post(large))[1].status == 413
+    assert checked(post(large))[1].status == 413
 
 
 @pytest.mark.parametrize("agent", ["", "python-requests/2.34.2", "relay"])
 def test_wants_to_know_who_calls(agent: str) -> None:
-    judgement, answer = judged(post(LOGIN, **{"user-agent": agent}))
-    assert (len(judgement.violations), answer.status) == (1, 202)
+    result, answer = checked(post(LOGIN, **{"user-agent": agent}))
+    assert (len(result.violations), answer.status) == (1, 202)
 
 
 def state_after(*messages: dict[str, Any]) -> Any:
     agent = EitriPush(SETTINGS)
     for one in messages:
-        agent.judge(post(one), NOW).work()
+        agent.check(post(one), NOW).work()
     return agent.state()["devices"][DEVICE]
 
 
@@ -219,10 +219,10 @@ def test_the_token_belongs_to_the_device_whoever_is_bound() -> None:
 
 def test_answers_409_to_a_message_that_was_done_before() -> None:
     agent = EitriPush(SETTINGS)
-    assert agent.judge(post(LOGIN), NOW).work().status == 202
-    again = agent.judge(post(LOGIN), NOW)
+    assert agent.check(post(LOGIN), NOW).work().status == 202
+    again = agent.check(post(LOGIN), NOW)
     assert (list(again.violations), again.work().status) == ([], 409)
-    changed = agent.judge(post(LOGIN | {"sequence": 1}), NOW)
+    changed = agent.check(post(LOGIN | {"sequence": 1}), NOW)
     assert any("another body" in violation for violation in changed.violations)
 
 
@@ -240,15 +240,15 @@ def ask(body: Any, **headers: str) -> Request:
 
 def test_a_token_opens_the_hook_until_it_expires_or_the_secret_changes() -> None:
     agent = EitriPush(OAUTH)
-    token = json.loads(agent.judge(ask(ASKED), NOW).work().body)
+    token = json.loads(agent.check(ask(ASKED), NOW).work().body)
     assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 900, "push:send")
     request = post(LOGIN, authorization=f"Bearer {token['access_token']}")
-    assert agent.judge(request, NOW).work().status == 202
-    assert agent.judge(post(LOGIN), NOW).work().status == 401
+    assert agent.check(request, NOW).work().status == 202
+    assert agent.check(post(LOGIN), NOW).work().status == 401
     agent.settings = OAUTH | {"oauth": OAUTH["oauth"] | {"client_secret": "rotated"}}
-    assert agent.judge(request, NOW).work().status == 401
+    assert agent.check(request, NOW).work().status == 401
     agent.settings = OAUTH | {"auth_mode": "oauth2"}
-    assert agent.judge(request, NOW + 901).work().status == 401
+    assert agent.check(request, NOW + 901).work().status == 401
 
 
 @pytest.mark.parametrize(
@@ -261,12 +261,12 @@ def test_a_token_opens_the_hook_until_it_expires_or_the_secret_changes() -> None
     ],
 )
 def test_refuses_to_issue_a_token(body: Any, status: int, name: str) -> None:
-    answer = judged(ask(body), OAUTH)[1]
+    answer = checked(ask(body), OAUTH)[1]
     assert (answer.status, json.loads(answer.body)["name"]) == (status, name)
 
 
 def test_issues_no_token_where_there_are_no_credentials() -> None:
-    assert judged(ask({"grant_type": "client_credentials"}), SETTINGS)[1].status == 401
+    assert checked(ask({"grant_type": "client_credentials"}), SETTINGS)[1].status == 401
 
 
 def test_takes_credentials_in_each_style() -> None:
@@ -281,12 +281,12 @@ def test_takes_credentials_in_each_style() -> None:
     }
     for style in by_style:
         settings = OAUTH | {"oauth": OAUTH["oauth"] | {"style": style}}
-        statuses = {name: judged(request, settings)[1].status for name, request in by_style.items()}
+        statuses = {name: checked(request, settings)[1].status for name, request in by_style.items()}
         assert statuses.pop(style) == 200
         assert 200 not in statuses.values()
 
 
 def test_checks_the_static_header() -> None:
     settings = {"auth_mode": "static_header", "static_header": {"name": "X-Api-Key", "value": "k"}}
-    assert judged(post(LOGIN, **{"x-api-key": "k"}), settings)[1].status == 202
-    assert judged(post(LOGIN), settings)[1].status == 401
+    assert checked(post(LOGIN, **{"x-api-key": "k"}), settings)[1].status == 202
+    assert checked(post(LOGIN), settings)[1].status == 401

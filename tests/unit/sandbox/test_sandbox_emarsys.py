@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.sandbox.emarsys import Emarsys
-from local.sandbox.exchange import Answer, Judgement, Request
+from local.sandbox.exchange import Answer, CheckResult, Request
 
 SETTINGS = {
     "applications": {
@@ -45,9 +45,9 @@ def post(path: str, body: Any, authorization: str = BASIC) -> Request:
     return Request("POST", f"/api/mobileengage/v2/{path}", {}, headers, raw)
 
 
-def judged(request: Request) -> tuple[Judgement, Answer]:
-    judgement = Emarsys(SETTINGS).judge(request, 0)
-    return judgement, judgement.work()
+def checked(request: Request) -> tuple[CheckResult, Answer]:
+    result = Emarsys(SETTINGS).check(request, 0)
+    return result, result.work()
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def judged(request: Request) -> tuple[Judgement, Answer]:
     ],
 )
 def test_takes_the_examples_of_the_contract(path: str, body: dict[str, Any]) -> None:
-    judgement, answer = judged(post(path, body))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(path, body))
+    assert list(result.violations) == []
     assert answer.status == 202
 
 
 def test_answers_an_anonymous_login_with_the_contact() -> None:
-    assert set(json.loads(judged(post("users/login", OPEN))[1].body)) == {"api_me_id", "me_id_signature", "contact_id"}
-    assert judged(post("users/login", LOGIN))[1].body == ""
+    assert set(json.loads(checked(post("users/login", OPEN))[1].body)) == {"api_me_id", "me_id_signature", "contact_id"}
+    assert checked(post("users/login", LOGIN))[1].body == ""
 
 
 @pytest.mark.parametrize(
@@ -113,15 +113,15 @@ def test_answers_an_anonymous_login_with_the_contact() -> None:
     ],
 )
 def test_refuses_a_login_with_a_bad_parameter(change: dict[str, Any]) -> None:
-    judgement, answer = judged(post("users/login", LOGIN | change))
-    assert judgement.violations
+    result, answer = checked(post("users/login", LOGIN | change))
+    assert result.violations
     assert answer.status == 400
 
 
 @pytest.mark.parametrize("missing", sorted(set(LOGIN)))
 def test_refuses_a_login_without_a_required_parameter(missing: str) -> None:
     body = {key: value for key, value in LOGIN.items() if key != missing}
-    assert judged(post("users/login", body))[1].status == 400
+    assert checked(post("users/login", body))[1].status == 400
 
 
 @pytest.mark.parametrize(
@@ -138,15 +138,15 @@ def test_refuses_a_login_without_a_required_parameter(missing: str) -> None:
     ],
 )
 def test_refuses_other_calls_with_a_bad_parameter(path: str, body: Any) -> None:
-    assert judged(post(path, body))[1].status == 400
+    assert checked(post(path, body))[1].status == 400
 
 
 @pytest.mark.parametrize(
     "authorization", ["", "Bearer x", "Basic ?", "Basic " + base64.b64encode(b"4F7AC-90B1D:old").decode()]
 )
 def test_refuses_a_wrong_basic_header(authorization: str) -> None:
-    judgement, answer = judged(post("users/login", LOGIN, authorization))
-    assert any(violation.startswith("authorization") for violation in judgement.violations)
+    result, answer = checked(post("users/login", LOGIN, authorization))
+    assert any(violation.startswith("authorization") for violation in result.violations)
     assert answer.status == 401
 
 
@@ -161,20 +161,20 @@ def test_refuses_a_wrong_basic_header(authorization: str) -> None:
     ],
 )
 def test_swallows_what_the_vendor_swallows_and_tells_us(path: str, body: dict[str, Any], complaint: str) -> None:
-    judgement, answer = judged(post(path, body))
-    assert any(complaint in violation for violation in judgement.violations)
+    result, answer = checked(post(path, body))
+    assert any(complaint in violation for violation in result.violations)
     assert answer.status == 202
 
 
 def test_there_are_no_other_paths() -> None:
-    judgement, answer = judged(post("events/a/b", EVENT))
-    assert (len(judgement.violations), answer.status) == (1, 404)
+    result, answer = checked(post("events/a/b", EVENT))
+    assert (len(result.violations), answer.status) == (1, 404)
 
 
 def state_after(*calls: tuple[str, dict[str, Any]]) -> Any:
     agent = Emarsys(SETTINGS)
     for path, body in calls:
-        agent.judge(post(path, body), 0).work()
+        agent.check(post(path, body), 0).work()
     return agent.state()["devices"][DEVICE]
 
 
@@ -205,8 +205,8 @@ def test_an_anonymous_login_makes_one_contact_for_the_device() -> None:
 
 def test_keeps_events_with_their_decoded_names() -> None:
     agent = Emarsys(SETTINGS)
-    agent.judge(post("events/Checkout%20Started", EVENT), 0).work()
+    agent.check(post("events/Checkout%20Started", EVENT), 0).work()
     [event] = agent.state()["events"]
     assert (event["name"], event["customer"], event["attributes"]) == ("Checkout Started", ANA, {"method": "otp"})
-    agent.forget()
+    agent.reset()
     assert agent.state() == {"devices": {}, "events": []}

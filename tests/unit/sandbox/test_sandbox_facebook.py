@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.sandbox.exchange import Answer, Judgement, Request
+from local.sandbox.exchange import Answer, CheckResult, Request
 from local.sandbox.facebook import Facebook
 
 SETTINGS = {"access_token": "TOKEN-PLACEHOLDER", "dataset_id": "1234567890123456", "api_version": "v26.0"}
@@ -91,9 +91,9 @@ def post(*events: Any, path: str = PATH, query: dict[str, str] | None = None, **
     return Request("POST", path, query or {}, HEADERS | headers, json.dumps({"data": events}).encode())
 
 
-def judged(request: Request) -> tuple[Judgement, Answer]:
-    judgement = Facebook(SETTINGS).judge(request, NOW)
-    return judgement, judgement.work()
+def checked(request: Request) -> tuple[CheckResult, Answer]:
+    result = Facebook(SETTINGS).check(request, NOW)
+    return result, result.work()
 
 
 def fault(answer: Answer) -> tuple[int, int | None]:
@@ -113,16 +113,16 @@ def app(**app_data: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("event", [LOGIN, LOGOUT, OPEN, LIMITED_LOGIN])
 def test_takes_the_examples_of_the_contract(event: dict[str, Any]) -> None:
-    judgement, answer = judged(post(event))
-    assert list(judgement.violations) == []
+    result, answer = checked(post(event))
+    assert list(result.violations) == []
     assert answer.status == 200
     assert json.loads(answer.body)["events_received"] == 1
 
 
 def test_takes_a_test_code() -> None:
     body = json.dumps({"data": [LIMITED_LOGIN], "test_event_code": "TEST41207"}).encode()
-    judgement, answer = judged(Request("POST", PATH, {}, HEADERS, body))
-    assert (list(judgement.violations), answer.status) == ([], 200)
+    result, answer = checked(Request("POST", PATH, {}, HEADERS, body))
+    assert (list(result.violations), answer.status) == ([], 200)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_takes_a_test_code() -> None:
     ],
 )
 def test_refuses_with_metas_code(event: Any, expected: tuple[int, int | None]) -> None:
-    judgement, answer = judged(post(event))
-    assert judgement.violations
+    result, answer = checked(post(event))
+    assert result.violations
     assert fault(answer) == expected
 
 
@@ -178,36 +178,36 @@ def test_refuses_with_metas_code(event: Any, expected: tuple[int, int | None]) -
     ],
 )
 def test_swallows_what_the_vendor_swallows_and_tells_us(event: dict[str, Any], complaint: str) -> None:
-    judgement, answer = judged(post(event))
-    assert any(complaint in violation for violation in judgement.violations)
+    result, answer = checked(post(event))
+    assert any(complaint in violation for violation in result.violations)
     assert answer.status == 200
 
 
 def test_one_bad_event_loses_the_whole_batch() -> None:
     agent = Facebook(SETTINGS)
-    assert fault(agent.judge(post(LOGIN, LOGOUT | {"event_name": ""}), NOW).work()) == (100, None)
+    assert fault(agent.check(post(LOGIN, LOGOUT | {"event_name": ""}), NOW).work()) == (100, None)
     assert agent.state()["count"] == 0
 
 
 @pytest.mark.parametrize("count", [0, 1001])
 def test_takes_1_to_1000_events(count: int) -> None:
-    assert fault(judged(post(*[LOGIN] * count))[1]) == (100, None)
+    assert fault(checked(post(*[LOGIN] * count))[1]) == (100, None)
 
 
 def test_refuses_a_wrong_caller_path_and_version() -> None:
-    assert fault(judged(post(LOGIN, authorization="Bearer old"))[1]) == (190, 463)
-    assert fault(judged(post(LOGIN, path="/v26.0/999/events"))[1]) == (100, 33)
-    assert fault(judged(post(LOGIN, path="/v20.0/1234567890123456/events"))[1]) == (2635, None)
-    in_url = judged(post(LOGIN, query={"access_token": "TOKEN-PLACEHOLDER"}))[0]
+    assert fault(checked(post(LOGIN, authorization="Bearer old"))[1]) == (190, 463)
+    assert fault(checked(post(LOGIN, path="/v26.0/999/events"))[1]) == (100, 33)
+    assert fault(checked(post(LOGIN, path="/v20.0/1234567890123456/events"))[1]) == (2635, None)
+    in_url = checked(post(LOGIN, query={"access_token": "TOKEN-PLACEHOLDER"}))[0]
     assert any("must not be in a URL" in violation for violation in in_url.violations)
-    other = judged(post(LOGIN, path="/v25.0/1234567890123456/events"))
+    other = checked(post(LOGIN, path="/v25.0/1234567890123456/events"))
     assert (other[1].status, len(other[0].violations)) == (200, 1)
 
 
 def test_counts_what_meta_would_take_for_duplicates() -> None:
     agent = Facebook(SETTINGS)
     for event in (LOGIN, LOGIN, LOGOUT):
-        agent.judge(post(event), NOW).work()
+        agent.check(post(event), NOW).work()
     state = agent.state()
     assert (state["count"], state["duplicates"]) == (3, 1)
     assert state["byName"] == {"Login": 2, "Logout": 1}

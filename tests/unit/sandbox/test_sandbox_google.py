@@ -68,9 +68,9 @@ def event(name: Any = "login", **params: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(("body", "query"), [(LOGIN, APP), (LOGOUT, WEB), (OPEN, APP)])
 def test_takes_the_examples_of_the_contract(body: dict[str, Any], query: dict[str, str]) -> None:
     agent = Google(SETTINGS)
-    judgement = agent.judge(post(body, query), NOW)
-    assert list(judgement.violations) == []
-    answer = judgement.work()
+    result = agent.check(post(body, query), NOW)
+    assert list(result.violations) == []
+    answer = result.work()
     assert (answer.status, answer.body) == (204, "")
     assert agent.state()["count"] == 1
 
@@ -124,9 +124,9 @@ def test_takes_the_examples_of_the_contract(body: dict[str, Any], query: dict[st
     ],
 )
 def test_answers_204_whatever_is_wrong_and_tells_us(change: dict[str, Any], complaint: str) -> None:
-    judgement = Google(SETTINGS).judge(post(LOGIN | change, APP), NOW)
-    assert any(complaint in violation for violation in judgement.violations), judgement.violations
-    assert judgement.work().status == 204
+    result = Google(SETTINGS).check(post(LOGIN | change, APP), NOW)
+    assert any(complaint in violation for violation in result.violations), result.violations
+    assert result.work().status == 204
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_answers_204_whatever_is_wrong_and_tells_us(change: dict[str, Any], comp
 )
 def test_a_wrong_query_is_answered_204_and_records_nothing(query: dict[str, str]) -> None:
     agent = Google(SETTINGS)
-    judgement = agent.judge(post(LOGIN, query), NOW)
-    assert judgement.violations
-    assert judgement.work().status == 204
+    result = agent.check(post(LOGIN, query), NOW)
+    assert result.violations
+    assert result.work().status == 204
     assert agent.state()["count"] == 0
 
 
@@ -152,9 +152,9 @@ def test_a_wrong_query_is_answered_204_and_records_nothing(query: dict[str, str]
     "body", [b"", b"{", b"[]", b'{"events":[{"name":"login","params":{"v":NaN}}]}', b" " * 130_000]
 )
 def test_answers_204_even_to_what_it_cannot_read(body: bytes) -> None:
-    judgement = Google(SETTINGS).judge(post(body, APP), NOW)
-    assert judgement.violations
-    assert judgement.work().status == 204
+    result = Google(SETTINGS).check(post(body, APP), NOW)
+    assert result.violations
+    assert result.work().status == 204
 
 
 OWN_SECRETS = SETTINGS | {"api_secret_ios": "IOS-SECRET", "api_secret_android": "ANDROID-SECRET"}
@@ -176,15 +176,15 @@ def test_an_app_stream_may_have_a_secret_of_its_own(
     settings: dict[str, str], query: dict[str, str], recorded: int
 ) -> None:
     agent = Google(settings)
-    judgement = agent.judge(post(LOGIN, query), NOW)
-    judgement.work()
+    result = agent.check(post(LOGIN, query), NOW)
+    result.work()
     assert agent.state()["count"] == recorded
-    assert ("query: api_secret is wrong" in judgement.violations) == (not recorded)
+    assert ("query: api_secret is wrong" in result.violations) == (not recorded)
 
 
 def test_the_web_stream_knows_no_secret_of_an_app() -> None:
-    assert list(Google(OWN_SECRETS).judge(post(LOGOUT, WEB), NOW).violations) == []
-    assert list(Google(OWN_SECRETS).judge(post(LOGOUT, WEB | {"api_secret": "IOS-SECRET"}), NOW).violations) == [
+    assert list(Google(OWN_SECRETS).check(post(LOGOUT, WEB), NOW).violations) == []
+    assert list(Google(OWN_SECRETS).check(post(LOGOUT, WEB | {"api_secret": "IOS-SECRET"}), NOW).violations) == [
         "query: api_secret is wrong"
     ]
 
@@ -194,22 +194,22 @@ def test_takes_any_client_id_and_remarks_on_it_at_the_strict_debug_endpoint(clie
     agent = Google(SETTINGS)
     body = LOGOUT | {"client_id": client_id}
     for path in ("/mp/collect", "/debug/mp/collect"):
-        judgement = agent.judge(post(body, WEB, path), NOW)
-        judgement.work()
-        assert list(judgement.violations) == []
+        result = agent.check(post(body, WEB, path), NOW)
+        result.work()
+        assert list(result.violations) == []
     assert [event["clientId"] for event in agent.state()["events"]] == [client_id]
     strict = body | {"validation_behavior": "ENFORCE_RECOMMENDATIONS"}
-    [remark] = agent.judge(post(strict, WEB, "/debug/mp/collect"), NOW).violations
+    [remark] = agent.check(post(strict, WEB, "/debug/mp/collect"), NOW).violations
     assert "should be in <number>.<number> format" in remark
 
 
 @pytest.mark.parametrize("client_id", ["", " ", None, 7, "undefined"])
 def test_a_client_id_that_says_nothing_is_wrong(client_id: Any) -> None:
-    assert Google(SETTINGS).judge(post(LOGOUT | {"client_id": client_id}, WEB), NOW).violations
+    assert Google(SETTINGS).check(post(LOGOUT | {"client_id": client_id}, WEB), NOW).violations
 
 
 def messages(body: Any, query: dict[str, str]) -> Any:
-    answer = Google(SETTINGS).judge(post(body, query, "/debug/mp/collect"), NOW).work()
+    answer = Google(SETTINGS).check(post(body, query, "/debug/mp/collect"), NOW).work()
     assert answer.status == 200
     return json.loads(answer.body)["validationMessages"]
 
@@ -244,7 +244,7 @@ def test_debug_says_what_is_wrong_in_googles_words() -> None:
 
 def test_debug_checks_no_secret_and_records_nothing() -> None:
     agent = Google(SETTINGS)
-    answer = agent.judge(post(LOGIN, APP | {"api_secret": "old"}, "/debug/mp/collect"), NOW).work()
+    answer = agent.check(post(LOGIN, APP | {"api_secret": "old"}, "/debug/mp/collect"), NOW).work()
     assert json.loads(answer.body) == {"validationMessages": []}
     assert agent.state()["count"] == 0
 

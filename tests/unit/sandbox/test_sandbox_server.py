@@ -68,7 +68,9 @@ def test_is_healthy_and_shows_a_page(sandbox: Sandbox) -> None:
     assert status == 200
     assert "<title>" in page
     files = [page, *(file.read_text() for file in Path("local/sandbox/page").glob("*.[jc]s*"))]
-    assert all(f"{name}: " in "".join(files) for name in sandbox.agents)
+    about = call(sandbox, "GET", "/_console")[1]
+    assert [agent["name"] for agent in about["agents"]] == list(sandbox.agents)
+    assert (about["ready"], about["curl"]) == (False, "")
     # Nothing is fetched from elsewhere.
     assert not any(re.search(r"https?://(?!www\.w3\.org/2000/svg)", file) for file in files)
 
@@ -196,7 +198,7 @@ def test_the_journal_keeps_the_newest_only() -> None:
     journal = Journal(kept=2)
     for path in ("/1", "/2", "/3"):
         journal.add("google", Request("POST", path, {}, {}, b""), 0)
-    assert [entry["path"] for entry in journal.shown()] == ["/2", "/3"]
-    assert [entry["number"] for entry in journal.shown(after=2)] == [3]
-    assert [entry["number"] for entry in journal.shown(limit=1)] == [3]
-    assert journal.shown(limit=0) == []
+    assert [entry["path"] for entry in journal.display()] == ["/2", "/3"]
+    assert [entry["number"] for entry in journal.display(after=2)] == [3]
+    assert [entry["number"] for entry in journal.display(limit=1)] == [3]
+    assert journal.display(limit=0) == []

@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, SecretStr
 from standardwebhooks import Webhook
 
-from relay.agent.http import Request, Response, Value, json_request
+from relay.agent.http import Request, Response, Value, bounded, json_request
 from relay.agent.verdict import VerdictKind, by_status
 from relay.encoding import sha256
 from relay.errors import CredentialsRefused, Unreachable
 
 Send = Callable[[Request], Response]
 
+MAX_TOKEN_SECONDS = 86_400
 TOKEN_MARGIN = timedelta(seconds=60)
 """A token is renewed this long before it ends."""
 
@@ -104,6 +105,8 @@ def _granted(response: Response) -> tuple[SecretStr, timedelta]:
     if kind is VerdictKind.RETRY:
         raise Unreachable(f"token endpoint: HTTP {response.status}")
     document = response.json() if response.ok else None
-    if not isinstance(document, dict) or not document.get("access_token"):
+    granted = document if isinstance(document, dict) else {}
+    token = granted.get("access_token")
+    if not isinstance(token, str) or not token:
         raise CredentialsRefused(f"token endpoint: HTTP {response.status} without a token")
-    return SecretStr(document["access_token"]), timedelta(seconds=int(document.get("expires_in", 0)))
+    return SecretStr(token), timedelta(seconds=bounded(granted.get("expires_in"), MAX_TOKEN_SECONDS) or 0)

@@ -1,6 +1,7 @@
 """Requests to agents, and their answers, as values; relay/delivery/transport.py sends them."""
 
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -52,10 +53,33 @@ class Response(NamedTuple):
 
     def json(self) -> Any:  # noqa: ANN401
         """The body as JSON, or None where it is not JSON."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
+        return read_json(self.body)
+
+
+def read_json(text: str | bytes) -> Any:  # noqa: ANN401
+    """A vendor's JSON, or None where it is none, too deep to read, or has a number that is not finite."""
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(digits)
+    return number
+
+
+def bounded(value: object, limit: int) -> int | None:
+    """A vendor's number, or its digits, as a whole number from 0 to the limit; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        # Python reads no number of more than 4,300 digits.
+        return min(int(value[:20]), limit) if len(value) <= 20 else limit  # noqa: PLR2004
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    is_finite = isinstance(value, int) or math.isfinite(value)
+    return int(min(max(value, 0), limit)) if is_finite else None
 
 
 def json_request(

@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from relay.agent.http import Response
+from relay.agent.http import Response, bounded
 
 
 class VerdictKind(StrEnum):
@@ -31,8 +31,13 @@ class Verdict(NamedTuple):
 
 
 def is_outage(verdict: Verdict) -> bool:
-    """Whether an answer, or silence, says that the agent is down; being told to slow down is a healthy one's answer."""
-    return verdict.kind is VerdictKind.RETRY and (verdict.status is None or verdict.status >= 500)  # noqa: PLR2004
+    """Whether a response, or silence, shows that the agent is down; a healthy agent may ask to slow down.
+
+    Silence counts whatever becomes of the delivery: one that must not be sent twice is unconfirmed after it.
+    """
+    if verdict.status is None:
+        return verdict.kind in {VerdictKind.RETRY, VerdictKind.UNCONFIRMED}
+    return verdict.kind is VerdictKind.RETRY and verdict.status >= 500  # noqa: PLR2004
 
 
 _TRANSIENT = {408, 425, 429}
@@ -51,17 +56,21 @@ def by_status(response: Response) -> Verdict:
     return Verdict(VerdictKind.REJECTED, reason)
 
 
+MAX_WAIT_SECONDS = 43_200
+"""Twelve hours: SQS hides a message no longer."""
+
+
 def retry_after(response: Response) -> int | None:
-    """Seconds to wait by the answer's Retry-After: seconds, or an HTTP date counted from the answer's own Date."""
+    """Seconds to wait by Retry-After, 43,200 at most: digits, or an HTTP date, counted from the response's own Date."""
     value = response.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return int(value)
+        return bounded(value, MAX_WAIT_SECONDS)
     try:
         until = parsedate_to_datetime(value)
         since = parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
+        return bounded((_aware(until) - _aware(since)).total_seconds(), MAX_WAIT_SECONDS)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return max(0, int((_aware(until) - _aware(since)).total_seconds()))
 
 
 def _aware(moment: datetime) -> datetime:

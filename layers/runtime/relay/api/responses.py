@@ -35,7 +35,7 @@ _STATUSES: dict[type[RelayError], HTTPStatus] = {
     TopicUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 HANDLED_ERRORS = tuple(_STATUSES)
-"""What a caller is told as a problem."""
+"""The errors that a caller gets as a problem."""
 
 _HEADERS: dict[HTTPStatus, dict[str, str]] = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: {"Accept": "application/json", "Accept-Encoding": "identity"},

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from relay.aws import clients
 from relay.aws.environment import topic_arn
 from relay.aws.log import logger
@@ -29,7 +27,7 @@ def publish(events: list[Event]) -> set[str]:
 def _publish_one(event: Event) -> set[str]:
     try:
         clients.sns().publish(TopicArn=topic_arn(), **_message(event))
-    except (BotoCoreError, ClientError) as fault:
+    except clients.AwsError as fault:
         logger().error("sns", extra={"kind": type(fault).__name__})
         return {event.event_id}
     return set()
@@ -39,7 +37,7 @@ def _publish_batch(events: list[Event]) -> set[str]:
     entries: Any = [{"Id": str(position), **_message(event)} for position, event in enumerate(events)]
     try:
         told = clients.sns().publish_batch(TopicArn=topic_arn(), PublishBatchRequestEntries=entries)
-    except (BotoCoreError, ClientError) as fault:
+    except clients.AwsError as fault:
         logger().error("sns", extra={"kind": type(fault).__name__})
         return {event.event_id for event in events}
     return {events[int(entry["Id"])].event_id for entry in told.get("Failed", [])}

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from relay import __version__
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+
+AwsError = (BotoCoreError, ClientError)
+"""What a call to AWS raises: no answer or an unusable one, or an error that the service answers."""
+
+
+def error_code(fault: Exception) -> str:
+    """The service's error code (`ParameterNotFound`), or the kind of fault where the service did not answer."""
+    return str(fault.response["Error"]["Code"]) if isinstance(fault, ClientError) else type(fault).__name__
+
 
 # A name of our own: botocore's, which it puts together again for each request, is a fifth of what a call costs.
 _NAME = f"session-relay/{__version__}"

@@ -1,11 +1,10 @@
-"""Settings and secrets from SSM: cached, read afresh on demand, and the last good value when SSM does not answer."""
+"""Settings and secrets from SSM: cached, read again on demand, and the last good value when SSM does not answer."""
 
 from collections.abc import Callable
 from functools import lru_cache
 from time import monotonic
 from typing import TypeVar, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from relay.aws import clients
@@ -31,7 +30,7 @@ def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
 
 
 def read(name: str, *, force_refresh: bool = False) -> str:
-    """The decrypted text of a parameter, at most five minutes old; afresh if asked; else the last good one.
+    """The decrypted text of a parameter, at most five minutes old; the last good one if SSM does not answer.
 
     Raises:
         SettingsUnavailable: the parameter has never been read and cannot be read now.
@@ -64,9 +63,9 @@ def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> 
         return kept
     try:
         found, lasts = ask(), MAX_AGE_SECONDS
-    except (BotoCoreError, ClientError) as fault:
-        # That there is no such parameter is an answer: whoever deletes a key means it.
-        missing = isinstance(fault, ClientError) and fault.response["Error"]["Code"] == "ParameterNotFound"
+    except clients.AwsError as fault:
+        # That there is no such parameter is an answer: a deleted key must not go on working.
+        missing = clients.error_code(fault) == "ParameterNotFound"
         if kept is None or missing:
             _last_good.pop(name, None)
             reason = "does not exist" if missing else "cannot be read"

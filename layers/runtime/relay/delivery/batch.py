@@ -1,16 +1,16 @@
 """A batch of an agent's queue: devices in parallel, the messages of one device in order."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, partial
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from relay.agent.verdict import Verdict, VerdictKind
+from relay.delivery.parallel import in_parallel
 from relay.delivery.pipeline import DeliveryPipeline, Item
+from relay.delivery.plan import Plan
 from relay.delivery.queue import Message
-from relay.errors import SettingsUnavailable
 from relay.ledger.rows import MAX_WRITES
 
 MAX_WORKERS = 16
@@ -31,7 +31,6 @@ MIN_REMAINING_MS = 8_000
 
 S = TypeVar("S", bound=BaseModel)
 In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 class LambdaContext(Protocol):
@@ -49,10 +48,12 @@ def process_batch(pipeline: DeliveryPipeline[Any], messages: Iterable[Message], 
     """
     groups = _group(messages)
     size = len(groups) if pipeline.agent.repeatable else CHUNK_SIZE
-    process = partial(process_chunk, pipeline, partial(_has_time, context))
-    retained = _in_parallel("chunk", MAX_CHUNKS_IN_FLIGHT, process, _split_evenly(groups, size))
+    process = partial(process_chunk, pipeline._replace(has_time=partial(_has_time, context)))
+    retained = in_parallel("chunk", MAX_CHUNKS_IN_FLIGHT, process, _split_evenly(groups, size))
     pipeline.report.close()
-    return [message_id for chunk in retained for message_id in chunk]
+    delays = [delay for chunk in retained for delay in chunk]
+    pipeline.queue.delay(delays)
+    return [message.message_id for message, _ in delays]
 
 
 def _group(messages: Iterable[Message]) -> list[list[Message]]:
@@ -72,100 +73,94 @@ def _split_evenly(items: Sequence[In], size: int) -> list[Sequence[In]]:
     return [items[first::number] for first in range(number)]
 
 
-def _in_parallel(kind: str, workers: int, function: Callable[[In], Out], items: Sequence[In]) -> list[Out]:
-    """A function's result for each item, by so many threads; all have ended before the error of one is raised."""
-    if len(items) < 2:  # noqa: PLR2004 - one needs no thread
-        return [function(item) for item in items]
-    futures = [_threads(kind, workers).submit(function, item) for item in items]
-    wait(futures)
-    return [future.result() for future in futures]
+def process_chunk(pipeline: DeliveryPipeline[S], groups: Sequence[Sequence[Message]]) -> list[tuple[Message, int]]:
+    """Delivers the first message of each group, then the second of those whose first succeeded, and so on.
 
-
-@cache
-def _threads(kind: str, workers: int) -> ThreadPoolExecutor:
-    # Kept for the life of the function: to start sixteen threads costs what delivering to two agents does.
-    return ThreadPoolExecutor(workers, kind)
-
-
-def process_chunk(
-    pipeline: DeliveryPipeline[S], has_time: Callable[[], bool], groups: Sequence[Sequence[Message]]
-) -> list[str]:
-    """Delivers the first message of each group, then the second of those whose first succeeded, and so on."""
-    retained: list[str] = []
+    The messages that stay in the queue, and for how many seconds. The rest of a device's messages come back together
+    with the one that failed, and SQS keeps their order.
+    """
+    retained: list[tuple[Message, int]] = []
     while groups:
-        if not has_time():
-            return retained + [message_id for group in groups for message_id in _retain(pipeline, group, 0)]
-        items = deliver_heads(pipeline, has_time, [group[0] for group in groups])
+        if not pipeline.has_time():
+            return retained + [(message, 0) for group in groups for message in group]
+        items = deliver_heads(pipeline, [group[0] for group in groups])
         rest: list[Sequence[Message]] = []
         for group, item in zip(groups, items, strict=True):
-            if item.outcome and item.outcome.wait is not None:
-                retained += _retain(pipeline, group, item.outcome.wait)
+            wait = item.outcome.wait if item.outcome else 0
+            if wait is not None:
+                retained += [(message, wait) for message in group]
             elif len(group) > 1:
                 rest.append(group[1:])
         groups = rest
     return retained
 
 
-def _retain(pipeline: DeliveryPipeline[S], messages: Sequence[Message], seconds: int) -> list[str]:
-    # The rest of a device's messages come back together with the one that failed, and SQS keeps their order.
-    for message in messages:
-        pipeline.queue.delay(message, seconds)
-    return [message.message_id for message in messages]
-
-
-def deliver_heads(
-    pipeline: DeliveryPipeline[S], has_time: Callable[[], bool], messages: Sequence[Message]
-) -> list[Item[S]]:
+def deliver_heads(pipeline: DeliveryPipeline[S], messages: Sequence[Message]) -> list[Item[S]]:
     """Takes messages that do not depend on each other through the whole pipeline."""
     items = pipeline.prepare(messages)
+    pipeline.hold_unsendable(items)
     pipeline.claim(items)
     pipeline.apply_order(_undecided(items))
     if pipeline.agent.batching:
-        _send_batches(pipeline, _undecided(items), has_time)
+        _send_joined(pipeline, _undecided(items), pipeline.agent.batching.max_events)
     else:
-        _in_parallel("sender", MAX_WORKERS, partial(pipeline.attempt, has_time=has_time), _undecided(items))
-    decided = [item for item in items if not item.is_closed]
-    slices = [decided[start : start + MAX_WRITES] for start in range(0, len(decided), MAX_WRITES)]
-    _in_parallel("sender", MAX_WORKERS, pipeline.settle, slices)
+        in_parallel("sender", MAX_WORKERS, pipeline.attempt, _undecided(items))
+    _settle(pipeline, [item for item in items if not item.is_closed])
     return items
+
+
+def _settle(pipeline: DeliveryPipeline[S], items: Sequence[Item[S]]) -> None:
+    slices = [items[start : start + MAX_WRITES] for start in range(0, len(items), MAX_WRITES)]
+    in_parallel("settler", MAX_WORKERS, pipeline.settle, slices)
 
 
 def _undecided(items: Sequence[Item[S]]) -> list[Item[S]]:
     return [item for item in items if item.outcome is None]
 
 
-def _send_batches(pipeline: DeliveryPipeline[S], items: Sequence[Item[S]], has_time: Callable[[], bool]) -> None:
-    """Sends as many events by one request as the agent takes."""
-    for batch in _alike(items, pipeline.agent.batching.max_events if pipeline.agent.batching else 1):
-        try:
-            _send_batch(pipeline, batch, has_time)
-        except SettingsUnavailable as fault:
-            for item in batch:
-                item.outcome = pipeline.hold(item, str(fault))
+def _send_joined(pipeline: DeliveryPipeline[S], items: Sequence[Item[S]], max_events: int) -> None:
+    """Sends as many events by one request as the agent takes, and halves what it rejects, down to the rejected event.
+
+    The requests of one round run in parallel, and their outcomes are written before the next round begins.
+    """
+    groups = _alike(items, max_events)
+    while groups:
+        parts = in_parallel("sender", MAX_WORKERS, partial(_send_group, pipeline), groups)
+        groups = [part for part_of_group in parts for part in part_of_group]
+        _settle(pipeline, [item for item in items if item.outcome and not item.is_closed])
 
 
-def _alike(items: Sequence[Item[S]], max_events: int) -> Iterator[list[Item[S]]]:
-    """Items whose requests go to the same URL with the same headers, so many at a time."""
+def _alike(items: Sequence[Item[S]], max_events: int) -> list[list[Item[S]]]:
+    """Items whose requests go to the same URL with the same headers, by the same settings, so many at a time."""
     alike: dict[object, list[Item[S]]] = {}
     for item in items:
         request = item.requests[0]
-        key = (request.url, *request.headers.items(), *request.query.items())
+        scope = item.plan.scope if isinstance(item.plan, Plan) else ""
+        key = (scope, request.url, *request.headers.items(), *request.query.items())
         alike.setdefault(key, []).append(item)
-    for group in alike.values():
-        for start in range(0, len(group), max_events):
-            yield group[start : start + max_events]
+    return [group[start : start + max_events] for group in alike.values() for start in range(0, len(group), max_events)]
 
 
-def _send_batch(pipeline: DeliveryPipeline[S], items: Sequence[Item[S]], has_time: Callable[[], bool]) -> None:
-    results = pipeline.client(items[0]).send_batch([item.requests[0] for item in items], has_time)
-    if all(isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED for result in results):
+def _send_group(pipeline: DeliveryPipeline[S], group: list[Item[S]]) -> list[list[Item[S]]]:
+    """Sends one request for many events, and sets their outcomes; or returns the groups that are to be sent next."""
+    try:
+        return _apply_result(pipeline, group)
+    except Exception as fault:  # noqa: BLE001 - what goes wrong with one request costs its own events alone
+        pipeline.fail(group, fault)
+        return []
+
+
+def _apply_result(pipeline: DeliveryPipeline[S], group: list[Item[S]]) -> list[list[Item[S]]]:
+    result = pipeline.client(group[0]).send_joined([item.requests[0] for item in group])
+    kind = result.kind if isinstance(result, Verdict) else None
+    if kind is VerdictKind.REJECTED and len(group) > 1:
+        middle = len(group) // 2
+        return [group[:middle], group[middle:]]
+    if kind is VerdictKind.UNAUTHORIZED and not group[0].is_refreshed:
         # The first reads the stored settings again; the others find what it has read.
-        for item in items:
-            pipeline.plan_again(item, force_refresh=item is items[0])
-        items = _undecided(items)
-        if not items:
-            return
-        client = pipeline.client(items[0], force_refresh=True)
-        results = client.send_batch([item.requests[0] for item in items], has_time)
-    for item, result in zip(items, results, strict=True):
-        item.outcome = pipeline.retry_policy.decide(item.message, result, item.previous)
+        for item in group:
+            pipeline.plan_again(item, force_refresh=item is group[0])
+        return _alike(_undecided(group), len(group))
+    for item in group:
+        item.outcome = pipeline.decide(item, result)
+    return []

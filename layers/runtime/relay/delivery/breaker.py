@@ -1,7 +1,8 @@
-"""Powertools' circuit breaker over the ledger's table; loaded once an agent has been ill, as loading takes 20 ms."""
+"""Powertools' circuit breaker over the ledger's table; loaded at the first failure of an agent, as that takes 20 ms."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from time import time
 
 from aws_lambda_powertools.utilities.circuit_breaker import (
     CircuitBreakerConfig,
@@ -15,28 +16,35 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitB
 from relay.agent.verdict import Verdict, is_outage
 from relay.aws import clients
 from relay.aws.log import emit_metric, logger
+from relay.delivery.circuit import down_key, key
 from relay.errors import CircuitOpen
 
 FAILURES_THAT_OPEN = 5
 """In a row, as one function instance sees them."""
 
+KEPT_SECONDS = 25 * 86_400
+"""A circuit is open for no longer than a delivery can be held."""
 
-def call(agent: str, table: str, seconds: int, exchange: Callable[[], Verdict]) -> Verdict:
-    """Makes an exchange unless the agent's circuit is open, and counts what it shows of the agent's health.
+
+def call(name: str, table: str, seconds: int, exchange: Callable[[], Verdict]) -> Verdict:
+    """Makes an exchange unless the circuit is open, and counts what it shows of the agent's health.
 
     Raises:
         CircuitOpen: nothing was sent.
     """
     try:
-        return _guarded(agent, table, seconds)(exchange)
-    except _IllError as ill:
-        return ill.verdict
+        return _guarded(name, table, seconds)(exchange)
+    except _OutageError as outage:
+        return outage.verdict
     except CircuitBreakerOpenError:
-        raise CircuitOpen(f"circuit open: {agent} does not answer") from None
+        raise CircuitOpen("the circuit is open") from None
+    except clients.AwsError as fault:
+        # DynamoDB refused to say who probes: nothing was sent, and the next look asks again.
+        raise CircuitOpen(f"circuit: {clients.error_code(fault)}") from None
 
 
-class _IllError(Exception):
-    """The agent's answer, or its silence, says that it is down."""
+class _OutageError(Exception):
+    """The agent's response, or its silence, shows that it is down."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -46,12 +54,12 @@ class _IllError(Exception):
 def _healthy(exchange: Callable[[], Verdict]) -> Verdict:
     verdict = exchange()
     if is_outage(verdict):
-        raise _IllError(verdict)
+        raise _OutageError(verdict)
     return verdict
 
 
 @cache
-def _guarded(agent: str, table: str, seconds: int) -> Callable[[Callable[[], Verdict]], Verdict]:
+def _guarded(name: str, table: str, seconds: int) -> Callable[[Callable[[], Verdict]], Verdict]:
     store = CircuitBreakerDynamoDBPersistence(
         table_name=table,
         key_attr="event",
@@ -65,16 +73,39 @@ def _guarded(agent: str, table: str, seconds: int) -> Callable[[Callable[[], Ver
         recovery_timeout=seconds,
         # A probe belongs to one thread, and ours end with their batch: one success must do.
         success_threshold=1,
-        handled_exceptions=_IllError,
+        handled_exceptions=_OutageError,
         local_cache_max_age=min(5, seconds),
     )
     guarded: Callable[[Callable[[], Verdict]], Verdict] = circuit_breaker(
-        name=agent, persistence_store=store, config=config, on_transition=_noted
+        name=name, persistence_store=store, config=config, on_transition=partial(_changed, table)
     )(_healthy)
     return guarded
 
 
-def _noted(change: CircuitTransition) -> None:
-    logger().warning("circuit", extra={"agent": change.circuit_name, "from": change.from_state, "to": change.to_state})
+def _changed(table: str, change: CircuitTransition) -> None:
+    name = change.circuit_name
+    logger().warning("circuit", extra={"agent": name, "from": change.from_state, "to": change.to_state})
     if change.to_state == CircuitState.OPEN:
-        emit_metric("CircuitOpen", agent=change.circuit_name)
+        emit_metric("CircuitOpen", agent=name.partition("#")[0])
+    try:
+        _remember(table, name, change.to_state)
+    except clients.AwsError as fault:
+        logger().warning("circuit not noted", extra={"agent": name, "kind": clients.error_code(fault)})
+
+
+def _remember(table: str, name: str, state: CircuitState) -> None:
+    """Writes since when the agent is down: from its first failure on, however often a probe fails after it."""
+    if state == CircuitState.HALF_OPEN:
+        return
+    now, is_open = int(time()), state == CircuitState.OPEN
+    since = ", #since = if_not_exists(#since, :now)" if is_open else " REMOVE #since"
+    clients.dynamodb().update_item(
+        TableName=table,
+        Key=key(down_key(name)),
+        UpdateExpression=f"SET #expires = :expires{since}",
+        ExpressionAttributeNames={"#since": "since", "#expires": "expires"},
+        ExpressionAttributeValues={
+            ":expires": {"N": str(now + KEPT_SECONDS)},
+            **({":now": {"N": str(now)}} if is_open else {}),
+        },
+    )

@@ -9,15 +9,15 @@ from pydantic import BaseModel
 
 from relay.agent.auth import Attempt, Send
 from relay.agent.definition import Agent
-from relay.agent.http import Request
+from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.delivery.circuit import Circuit
-from relay.errors import CircuitOpen, CredentialsRefused, Unreachable
+from relay.errors import CircuitOpen, CredentialsRefused, OutOfTime, Unreachable
 
 S = TypeVar("S", bound=BaseModel)
 
-Result = Verdict | CircuitOpen
-"""The verdict on an agent's response, or that nothing was sent."""
+Result = Verdict | CircuitOpen | OutOfTime
+"""The verdict on an agent's response, or why nothing was sent."""
 
 _SENT = {VerdictKind.DELIVERED, VerdictKind.UNCONFIRMED}
 
@@ -25,13 +25,15 @@ _SENT = {VerdictKind.DELIVERED, VerdictKind.UNCONFIRMED}
 class AgentClient(NamedTuple, Generic[S]):
     """The client of one agent by the settings that its requests were built with.
 
-    `force_refresh` is True if these were just read again because the agent refused the ones before.
+    `has_time` says whether a request can end before the function does. `force_refresh` is True if the settings were
+    just read again because the agent refused the ones before.
     """
 
     agent: Agent[S]
     circuit: Circuit
     send: Send
     now: Callable[[], datetime]
+    has_time: Callable[[], bool]
     settings: S
     force_refresh: bool = False
 
@@ -43,26 +45,19 @@ class AgentClient(NamedTuple, Generic[S]):
         result: Result = Verdict(VerdictKind.DELIVERED, "nothing was left to send")
         for position, request in enumerate(requests[done:], done):
             result = self._send(request, 1)
-            if isinstance(result, CircuitOpen) or result.kind not in _SENT:
+            if not isinstance(result, Verdict) or result.kind not in _SENT:
                 return result, position
         return result, len(requests)
 
-    def send_batch(self, requests: Sequence[Request], has_time: Callable[[], bool]) -> list[Result]:
-        """Sends one request for many events; if the agent rejects it, sends each half, down to the rejected event.
-
-        Events for which no time is left are retried.
-        """
+    def send_joined(self, requests: Sequence[Request]) -> Result:
+        """Sends one request that stands for the requests of many events."""
         if self.agent.batching is None:
             raise TypeError(f"{self.agent.name} takes one event a request")
-        if not has_time():
-            return [Verdict(VerdictKind.RETRY, OUT_OF_TIME)] * len(requests)
-        result = self._send(self.agent.batching.merge(requests), len(requests))
-        if len(requests) == 1 or isinstance(result, CircuitOpen) or result.kind is not VerdictKind.REJECTED:
-            return [result] * len(requests)
-        middle = len(requests) // 2
-        return self.send_batch(requests[:middle], has_time) + self.send_batch(requests[middle:], has_time)
+        return self._send(self.agent.batching.merge(requests), len(requests))
 
     def _send(self, request: Request, number: int) -> Result:
+        if not self.has_time():
+            return OutOfTime("no time left")
         try:
             return self.circuit.call(partial(self._verdict, request, number))
         except CircuitOpen as circuit_open:
@@ -80,9 +75,13 @@ class AgentClient(NamedTuple, Generic[S]):
             return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
         except CredentialsRefused as fault:
             return Verdict(VerdictKind.UNAUTHORIZED, str(fault))
-        verdict = agent.batching.classify(response, number) if agent.batching else agent.classify(response)
-        return verdict._replace(status=response.status)
+        return self._classify(response, number)._replace(status=response.status)
 
-
-OUT_OF_TIME = "no time left"
-"""Why a delivery is tried again whose function was about to end."""
+    def _classify(self, response: Response, number: int) -> Verdict:
+        agent = self.agent
+        try:
+            return agent.batching.classify(response, number) if agent.batching else agent.classify(response)
+        except Exception as bug:  # noqa: BLE001 - a response that cannot be read costs its own delivery alone
+            reason = f"HTTP {response.status}, which cannot be read: {type(bug).__name__}"
+            kind = VerdictKind.RETRY if agent.repeatable else VerdictKind.UNCONFIRMED
+            return Verdict(kind, reason)

@@ -43,7 +43,7 @@ def lambda_handler(
             environment,
             Queue(environment.queue_url, environment.dead_letter_queue_url),
             Ledger(environment.table, agent.name, environment.claim),
-            Circuit(agent.name, environment.table, environment.circuit),
+            lambda scope: Circuit(scope, environment.table, environment.circuit),
             load,
             Report(agent.name),
             send or (transport.send_unrestricted if environment.allow_insecure else transport.send),

@@ -14,7 +14,8 @@ class Outcome(NamedTuple):
 
     `attempts` were made so far and `done` of its requests need not be sent again; both are None where the ledger was
     not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
-    is the last HTTP status; `withheld` counts the properties that are personal data.
+    is the last HTTP status; `withheld` counts the properties that are personal data. `in_doubt` is True if it is not
+    known whether the agent has the request; `failing_since` (epoch seconds) is the first of the failures in a row.
     """
 
     state: DeliveryState
@@ -26,6 +27,8 @@ class Outcome(NamedTuple):
     withheld: int = 0
     tried: bool = False
     refused: bool = False
+    in_doubt: bool = False
+    failing_since: int = 0
 
     def with_prefix(self, prefix: str) -> "Outcome":
         """The outcome with a sentence before its reason."""
@@ -39,7 +42,15 @@ class Outcome(NamedTuple):
             "done": self.done,
             "at": int(now.timestamp() * 1000),
             "status": self.status,
-            "wait": self.wait,
+            # When a held delivery is looked at again is not its next attempt.
+            "wait": None if self.state is DeliveryState.HELD else self.wait,
+            "failing": self._failing(),
             "withheld": self.withheld or None,
         }
         return {name: value for name, value in values.items() if value is not None}
+
+    def _failing(self) -> int | None:
+        """The first of the failures in a row; a hold ends the row of failures, and writes 0 over it."""
+        if not self.failing_since:
+            return None
+        return {DeliveryState.RETRYING: self.failing_since, DeliveryState.HELD: 0}.get(self.state)

@@ -3,28 +3,29 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
-from relay.agent.http import Request
+from relay.agent.http import Request, read_json
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
+from relay.delivery import refused
 from relay.delivery.circuit import Circuit
-from relay.delivery.client import OUT_OF_TIME, AgentClient
+from relay.delivery.client import AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
 from relay.delivery.plan import Plan, make_plan
 from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
-from relay.delivery.retry import RetryPolicy
-from relay.errors import InvalidEvent, LedgerUnavailable, SettingsUnavailable
-from relay.event.model import Event
+from relay.delivery.retry import MAX_PROBE_SECONDS, MAX_PROBE_SECONDS_ORDERED, RetryPolicy
+from relay.errors import CircuitOpen, InvalidEvent, LedgerUnavailable, QueueUnavailable, SettingsUnavailable
+from relay.event.model import EVENT_TYPES, Event
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
@@ -36,7 +37,8 @@ class Item(Generic[S]):
     """A message on its way through the pipeline; each stage fills in what it finds out.
 
     `plan` is set by prepare, `claim` by claim, and `outcome` by the stage that decides it; `is_closed` once the outcome
-    is written and reported. `reason_prefix` stands before the outcome's reason.
+    is written and reported. `reason_prefix` stands before the outcome's reason. `is_refreshed` is True if the plan is
+    by settings that were read again after the agent refused the credentials.
     """
 
     message: Message
@@ -46,6 +48,7 @@ class Item(Generic[S]):
     claim: Claim | None = None
     outcome: Outcome | None = None
     reason_prefix: str = ""
+    is_refreshed: bool = False
     is_closed: bool = False
 
     @property
@@ -58,11 +61,28 @@ class Item(Generic[S]):
         """What is known of the delivery before this attempt."""
         claim = self.claim or Claim(ClaimStatus.ACQUIRED)
         withheld = self.plan.withheld if self.plan else 0
-        return Outcome(DeliveryState.PENDING, attempts=claim.attempts, done=claim.done, withheld=withheld)
+        return Outcome(
+            DeliveryState.PENDING,
+            attempts=claim.attempts,
+            done=claim.done,
+            withheld=withheld,
+            failing_since=claim.failing_since,
+        )
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _always() -> bool:
+    return True
+
+
+MAX_WAIT_FOR_VERSION = timedelta(hours=24)
+"""How long an event of an unknown type waits: while a canary runs, one version may send what the other cannot read."""
+
+SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+"""Waits between two attempts to write an outcome, while the function has time."""
 
 
 class DeliveryPipeline(NamedTuple, Generic[S]):
@@ -72,18 +92,23 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     environment: AgentEnvironment
     queue: Queue
     ledger: Ledger
-    circuit: Circuit
+    circuit: Callable[[str], Circuit]
     load: Callable[[bool], S]
     report: Report
     send: Send
     now: Callable[[], datetime] = _now
     jitter: Callable[[float, float], float] = random.uniform
+    has_time: Callable[[], bool] = _always
+    pause: Callable[[float], None] = sleep
 
     @property
     def retry_policy(self) -> RetryPolicy:
         """How long deliveries wait."""
         known = self.environment
-        return RetryPolicy(known.retry_schedule, known.retry_horizon, known.hold, known.circuit, self.now, self.jitter)
+        longest = MAX_PROBE_SECONDS_ORDERED if self.agent.ordered else MAX_PROBE_SECONDS
+        return RetryPolicy(
+            known.retry_schedule, known.retry_horizon, known.hold, known.circuit, longest, self.now, self.jitter
+        )
 
     def prepare(self, messages: Sequence[Message]) -> list[Item[S]]:
         """Reads each message and plans its requests; an outcome that needs no claim is written and reported here."""
@@ -94,15 +119,27 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         for item in items:
             if not item.is_closed:
                 self._prepare(item)
+        self._settle_unattempted([item for item in items if not item.is_closed and isinstance(item.plan, Outcome)])
         return items
 
     def _read(self, item: Item[S]) -> None:
         try:
             item.event = Event.load(item.message.body)
         except InvalidEvent as invalid:
-            item.outcome = Outcome(DeliveryState.PARKED, f"unreadable: {invalid}"[:MAX_REASON], attempts=0)
-            self._dead_letter(item.message, item.outcome, item.message.sent_at)
+            item.outcome = self._unreadable(item.message, invalid)
+            if item.outcome.state is DeliveryState.PARKED:
+                item.outcome = self._dead_letter(item.message, item.outcome, item.message.sent_at)
             self._close(item)
+
+    def _unreadable(self, message: Message, invalid: InvalidEvent) -> Outcome:
+        """An event of a type that a newer version has sent waits for that version; any other message is parked."""
+        document = read_json(message.body)
+        event_type = document.get("type") if isinstance(document, dict) else None
+        is_newer = isinstance(event_type, str) and event_type not in EVENT_TYPES
+        if is_newer and self.now() - message.sent_at < MAX_WAIT_FOR_VERSION:
+            reason = "an event type that this version does not know"
+            return Outcome(DeliveryState.WAITING, reason, wait=self.environment.hold, attempts=0)
+        return Outcome(DeliveryState.PARKED, f"unreadable: {invalid}"[:MAX_REASON], attempts=0)
 
     def _prepare(self, item: Item[S]) -> None:
         event = _event(item)
@@ -112,14 +149,33 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 item.event = event = event.model_copy(update=_AS_LOGOUT)
                 item.reason_prefix = "consent denied, so the last person was logged out: "
                 item.plan = self._plan(event, item.message)
-            plan = item.plan
-            # To write an outcome without an attempt at once saves its claim. A parked message moves before its receipt.
-            if isinstance(plan, Outcome) and plan.state is not DeliveryState.PARKED:
-                item.outcome = plan if self.ledger.settle_unclaimed(self._update(event, plan)) else None
         except LedgerUnavailable as fault:
             item.outcome = self._wait_for_ledger(item, fault)
-        if item.outcome:
             self._close(item)
+
+    def _settle_unattempted(self, items: Sequence[Item[S]]) -> None:
+        """Writes outcomes that need no attempt without a claim of each; a claimed or settled delivery stays open.
+
+        A parked message moves before its receipt is written, so it is claimed like any other.
+        """
+        decided = [
+            (item, item.plan)
+            for item in items
+            if isinstance(item.plan, Outcome) and item.plan.state is not DeliveryState.PARKED
+        ]
+        if not decided:
+            return
+        try:
+            written = self.ledger.settle_unclaimed([self._update(_event(item), outcome) for item, outcome in decided])
+        except LedgerUnavailable as fault:
+            for item, _ in decided:
+                item.outcome = self._wait_for_ledger(item, fault)
+                self._close(item)
+            return
+        for (item, outcome), is_written in zip(decided, written, strict=True):
+            if is_written:
+                item.outcome = outcome
+                self._close(item)
 
     def _plan(self, event: Event, message: Message, *, force_refresh: bool = False) -> Plan[S] | Outcome:
         load = partial(self.load, force_refresh)
@@ -127,7 +183,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             return make_plan(self.agent, event, load, self.now(), default_consent=self.environment.default_consent)
         except SettingsUnavailable as fault:
             pending = Outcome(DeliveryState.PENDING)
-            return self.retry_policy.hold(message, pending, str(fault), self.environment.hold)
+            return self.retry_policy.hold(message, pending, str(fault))
         except Exception as bug:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
             return self._bug(event, message, bug, Outcome(DeliveryState.PENDING))
 
@@ -138,25 +194,73 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         is_denied = not event.allows(self.agent.purpose, default=self.environment.default_consent)
         return is_denied and bool(event.device.id and event.customer_id) and self.ledger.belongs_to_another(event)
 
+    def hold_unsendable(self, items: Sequence[Item[S]]) -> None:
+        """Holds deliveries of which it is known that nothing can be sent now, without a claim or an attempt.
+
+        So it is while the circuit is open, and for a while after the agent refused the credentials that are stored.
+        """
+        obstacles: dict[str, CircuitOpen | str | None] = {}
+        held: list[tuple[Item[S], CircuitOpen | str]] = []
+        for item in items:
+            if item.is_closed or not isinstance(item.plan, Plan):
+                continue
+            if item.plan.scope not in obstacles:
+                obstacles[item.plan.scope] = self._obstacle(item.plan)
+            if obstacle := obstacles[item.plan.scope]:
+                held.append((item, obstacle))
+        if held:
+            self._hold(held)
+
+    def _obstacle(self, plan: Plan[S]) -> CircuitOpen | str | None:
+        try:
+            self.circuit(plan.scope).check()
+        except CircuitOpen as circuit_open:
+            return circuit_open
+        return refused.reason(plan.scope, plan.settings)
+
+    def _hold(self, held: Sequence[tuple[Item[S], CircuitOpen | str]]) -> None:
+        """Writes that deliveries are held, unless their receipts say so already."""
+        claims = self.ledger.read_claims([_event(item) for item, _ in held])
+        changed: list[Item[S]] = []
+        for (item, obstacle), claim in zip(held, claims, strict=True):
+            if isinstance(claim, LedgerUnavailable) or claim.status is not ClaimStatus.ACQUIRED:
+                # The claim that follows says what becomes of it.
+                continue
+            item.claim = claim
+            outcome = self._held(item, obstacle)
+            if outcome.state is DeliveryState.HELD and outcome.reason == claim.held:
+                item.outcome = outcome
+                self._close(item)
+            else:
+                item.plan = outcome
+                changed.append(item)
+        self._settle_unattempted(changed)
+
+    def _held(self, item: Item[S], obstacle: CircuitOpen | str) -> Outcome:
+        if isinstance(obstacle, CircuitOpen):
+            return self.retry_policy.hold_open(item.message, item.previous, obstacle)
+        return self.hold(item, obstacle)
+
     def claim(self, items: Sequence[Item[S]]) -> None:
         """Claims the deliveries, or reads where they stand; sets the outcome of each that is not ours to attempt."""
         open_items = [item for item in items if not item.is_closed]
-        claims = self._claims([_event(item) for item in open_items])
+        claims = self._claims(open_items)
         for item, claim in zip(open_items, claims, strict=True):
             self._apply_claim(item, claim)
 
-    def _claims(self, events: Sequence[Event]) -> Sequence[Claim | LedgerUnavailable]:
+    def _claims(self, items: Sequence[Item[S]]) -> Sequence[Claim | LedgerUnavailable]:
+        events = [_event(item) for item in items]
         if not events:
             return []
         if not self.agent.repeatable:
-            return self.ledger.claim(events, self.now())
+            return self.ledger.claim(events, self.now(), [item.message.unsent for item in items])
         # Repeatable agents need no claim: to read costs a fifth of a write. Devices are read where their order is then
         # written by one call; the order of a single one is written unread.
         return self.ledger.read_claims(events, devices=self.agent.ordered and len(events) > 1)
 
     def _apply_claim(self, item: Item[S], claim: Claim | LedgerUnavailable) -> None:
         if isinstance(claim, LedgerUnavailable):
-            item.outcome = self._wait_for_ledger(item, claim)
+            item.outcome = self._release(item, self._wait_for_ledger(item, claim), claim.claim)
             self._close(item)
             return
         item.claim = claim
@@ -168,7 +272,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 item.outcome = Outcome(DeliveryState.BUSY, wait=claim.wait)
                 self._close(item)
             case ClaimStatus.ACQUIRED if claim.in_doubt:
-                item.outcome = item.previous._replace(state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0)
+                item.outcome = item.previous._replace(
+                    state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0, in_doubt=True
+                )
             case ClaimStatus.ACQUIRED if isinstance(item.plan, Outcome):
                 item.outcome = item.plan._replace(attempts=item.plan.attempts or claim.attempts, done=claim.done)
             case ClaimStatus.ACQUIRED:
@@ -203,23 +309,32 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         else:
             item.outcome = item.previous._replace(state=DeliveryState.SKIPPED, reason="superseded")
 
-    def attempt(self, item: Item[S], has_time: Callable[[], bool]) -> None:
+    def attempt(self, item: Item[S]) -> None:
         """Sends the requests of one delivery, and sets its outcome."""
-        previous = item.previous
-        if not has_time():
-            item.outcome = previous._replace(state=DeliveryState.RETRYING, reason=OUT_OF_TIME, wait=0)
-            return
         try:
             item.outcome = self._send(item)
-        except SettingsUnavailable as fault:
-            item.outcome = self.hold(item, str(fault))
-        except Exception as bug:  # noqa: BLE001 - as above
-            attempted = previous._replace(attempts=(previous.attempts or 0) + 1)
-            item.outcome = self._bug(_event(item), item.message, bug, attempted)
+        except Exception as fault:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
+            self.fail([item], fault)
+
+    def fail(self, items: Sequence[Item[S]], fault: Exception) -> None:
+        """Sets the outcome of deliveries whose attempt ended in an exception."""
+        for item in items:
+            if isinstance(fault, SettingsUnavailable):
+                item.outcome = self.hold(item, str(fault))
+            else:
+                attempted = item.previous._replace(attempts=(item.previous.attempts or 0) + 1)
+                item.outcome = self._bug(_event(item), item.message, fault, attempted)
 
     def hold(self, item: Item[S], reason: str) -> Outcome:
         """The outcome of a delivery whose settings cannot be used."""
-        return self.retry_policy.hold(item.message, item.previous, reason, self.environment.hold)
+        return self.retry_policy.hold(item.message, item.previous, reason)
+
+    def decide(self, item: Item[S], result: Result, done: int | None = None) -> Outcome:
+        """The outcome of a result, of which `done` requests are behind the delivery."""
+        previous = item.previous if done is None else item.previous._replace(done=done)
+        if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED and isinstance(item.plan, Plan):
+            refused.remember(item.plan.scope, item.plan.settings, result.reason, self.environment.hold)
+        return self.retry_policy.decide(item.message, result, previous)
 
     def _send(self, item: Item[S]) -> Outcome:
         previous = item.previous
@@ -228,21 +343,24 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             self.plan_again(item, force_refresh=True)
             if item.outcome:
                 return item.outcome._replace(done=done)
-            result, done = self.client(item, force_refresh=True).send_all(item.requests, done)
-        return self.retry_policy.decide(item.message, result, item.previous._replace(done=done))
+            result, done = self.client(item).send_all(item.requests, done)
+        return self.decide(item, result, done)
 
     def plan_again(self, item: Item[S], *, force_refresh: bool) -> None:
         """Plans a delivery by the settings that are stored now; sets its outcome if these allow no request."""
+        item.is_refreshed = True
         plan = self._plan(_event(item), item.message, force_refresh=force_refresh)
         if isinstance(plan, Outcome):
             item.outcome = plan._replace(attempts=item.previous.attempts, done=item.previous.done)
         item.plan = plan
 
-    def client(self, item: Item[S], *, force_refresh: bool = False) -> AgentClient[S]:
+    def client(self, item: Item[S]) -> AgentClient[S]:
         """The agent's client by the settings of an item's plan."""
-        if not isinstance(item.plan, Plan):
+        plan = item.plan
+        if not isinstance(plan, Plan):
             raise TypeError("only a delivery with requests is sent")
-        return AgentClient(self.agent, self.circuit, self.send, self.now, item.plan.settings, force_refresh)
+        circuit = self.circuit(plan.scope)
+        return AgentClient(self.agent, circuit, self.send, self.now, self.has_time, plan.settings, item.is_refreshed)
 
     def _is_pending_logout(self, event: Event) -> bool:
         """Whether an older event logs out a person who has not come back since: without it the pushes go on."""
@@ -259,36 +377,61 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             item.outcome = _outcome(item).with_prefix(item.reason_prefix)
             if item.outcome.state is DeliveryState.PARKED:
                 # First the message, then its receipt: the other way round, a crash between them would lose the message.
-                self._dead_letter(item.message, item.outcome, _event(item).received_at)
-        fault = "too many writes at once"
-        try:
-            written = self.ledger.settle([self._update(_event(item), _outcome(item)) for item in items])
-        except LedgerUnavailable as unavailable:
-            written, fault = [False] * len(items), str(unavailable)
-        for item, is_written in zip(items, written, strict=True):
-            if not is_written:
-                item.outcome = self._unsettled(_outcome(item), fault)
+                item.outcome = self._dead_letter(item.message, item.outcome, _event(item).received_at)
+        unwritten, fault = self._write(items)
+        for item in items:
+            if item in unwritten:
+                item.outcome = self._unsettled(item, fault)
             self._close(item)
 
-    def _unsettled(self, outcome: Outcome, fault: str) -> Outcome:
+    def _write(self, items: Sequence[Item[S]]) -> tuple[Sequence[Item[S]], str]:
+        """The items whose outcomes the ledger did not take, however often it was asked, and why."""
+        left, fault = list(items), "too many writes at once"
+        for wait in SETTLE_BACKOFF_SECONDS:
+            try:
+                written = self.ledger.settle([self._update(_event(item), _outcome(item)) for item in left])
+            except LedgerUnavailable as unavailable:
+                written, fault = [False] * len(left), str(unavailable)
+            left = [item for item, is_written in zip(left, written, strict=True) if not is_written]
+            if not left or not self.has_time():
+                break
+            self.pause(self.jitter(wait / 2, wait))
+        return left, fault
+
+    def _unsettled(self, item: Item[S], fault: str) -> Outcome:
         # Our claim must run out before any worker can look at such a delivery again.
         wait = self.ledger.lease + 1
-        return outcome._replace(state=DeliveryState.UNSETTLED, reason=f"ledger: {fault}", wait=wait)
+        outcome = _outcome(item)
+        unsettled = outcome._replace(state=DeliveryState.UNSETTLED, reason=f"ledger: {fault}", wait=wait)
+        is_unsent = outcome.state in {DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED}
+        return self._release(item, unsettled, item.claim.by if item.claim and is_unsent else "")
+
+    def _release(self, item: Item[S], outcome: Outcome, claim: str) -> Outcome:
+        """The outcome of a delivery whose claim sent nothing, and stands in the ledger all the same, or may do so."""
+        if not claim or self.agent.repeatable:
+            return outcome
+        is_requeued = self.queue.requeue(item.message, outcome.wait or 0, claim)
+        return outcome._replace(wait=None) if is_requeued else outcome
 
     def _update(self, event: Event, outcome: Outcome) -> ReceiptUpdate:
         return ReceiptUpdate(event, outcome.state, outcome.attributes(self.now()))
 
-    def _dead_letter(self, message: Message, outcome: Outcome, first_seen: datetime) -> None:
-        self.queue.dead_letter(
-            message,
-            {
-                "agent": self.agent.name,
-                "reason": outcome.reason,
-                "status": str(outcome.status or ""),
-                "attempts": str(outcome.attempts or 0),
-                "firstSeen": first_seen.isoformat(),
-            },
-        )
+    def _dead_letter(self, message: Message, outcome: Outcome, first_seen: datetime) -> Outcome:
+        """The outcome, after the message was copied to the dead-letter queue; retried where SQS does not take it."""
+        attributes = {
+            "agent": self.agent.name,
+            "reason": outcome.reason,
+            "status": str(outcome.status or ""),
+            "attempts": str(outcome.attempts or 0),
+            "firstSeen": first_seen.isoformat(),
+        }
+        try:
+            self.queue.dead_letter(message, attributes)
+        except QueueUnavailable as fault:
+            wait = self.retry_policy.backoff(message.receives)
+            reason = f"cannot be parked ({fault}): {outcome.reason}"[:MAX_REASON]
+            return outcome._replace(state=DeliveryState.RETRYING, reason=reason, wait=wait)
+        return outcome
 
     def _close(self, item: Item[S]) -> None:
         item.is_closed = True

@@ -17,10 +17,14 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class Plan(NamedTuple, Generic[S]):
-    """The requests by these settings; `withheld` properties of the event are personal data and are not among them."""
+    """The requests by these settings; `withheld` properties of the event are personal data and are not among them.
+
+    `scope` names the settings: what fails with them (a circuit, refused credentials) never holds what others serve.
+    """
 
     settings: S
     requests: list[Request]
+    scope: str
     withheld: int = 0
 
 
@@ -43,4 +47,5 @@ def make_plan(
         requests = agent.build_requests(event, settings)
     except Skip as skip:
         return Outcome(DeliveryState.SKIPPED, skip.reason)
-    return Plan(settings, requests, agent.count_withheld(event, settings) if agent.count_withheld else 0)
+    withheld = agent.count_withheld(event, settings) if agent.count_withheld else 0
+    return Plan(settings, requests, agent.name, withheld)

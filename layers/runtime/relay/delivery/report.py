@@ -1,13 +1,14 @@
 """The report of a batch: a log line for each delivery, the last of which carries the batch's metrics."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from relay.aws.log import MAX_VALUES, Metrics, emf, logger
+from relay.aws.log import MAX_VALUES, NO_METRICS, Metrics, emf, log_with_metrics
 from relay.aws.trace import annotate
 from relay.delivery.outcome import Outcome
 from relay.event.model import Event
@@ -19,7 +20,7 @@ _WARNINGS = {DeliveryState.PARKED, DeliveryState.HELD, DeliveryState.WAITING, De
 
 @dataclass(slots=True)
 class Report:
-    """What became of one batch of an agent's deliveries, told from several threads."""
+    """The outcomes of one batch of an agent's deliveries, reported from several threads."""
 
     agent: str
     states: Counter[str] = field(default_factory=Counter)
@@ -67,12 +68,12 @@ class Report:
         if self._last:
             state, line = self._last
             first, *rest = self._metrics()
-            _write(state, {**line, **emf(first, self.agent)})
+            _write(state, line, emf(first, self.agent))
             for more in rest:
-                _write("more", emf(more, self.agent))
+                _write("more", {}, emf(more, self.agent))
 
     def _metrics(self) -> Iterator[dict[tuple[str, ...], Metrics]]:
-        """The metrics by their dimensions besides the stage, a line's worth at a time."""
+        """The metrics by their dimensions beside the stage, a line's worth at a time."""
         ended = sum(self.states[state] for state in TERMINAL)
         counts = {state.capitalize(): number for state, number in self.states.items() if state in _COUNTED}
         refused = {"CredentialsRefused": self.refused}
@@ -85,6 +86,5 @@ class Report:
             yield {("agent",): {"DeliverySeconds": more}}
 
 
-def _write(state: str, line: dict[str, Any]) -> None:
-    write = logger().warning if state in _WARNINGS else logger().info
-    write(state, extra=line)
+def _write(state: str, line: dict[str, Any], metrics: Mapping[str, Any] = NO_METRICS) -> None:
+    log_with_metrics(logging.WARNING if state in _WARNINGS else logging.INFO, state, line, metrics)

@@ -31,8 +31,14 @@ MAX_RESPONSE_BYTES = 64 * 1024
 POOL_SIZE = 32
 """Connections kept open to one host."""
 
+MAX_IDLE_SECONDS = 5.0
+"""A connection that was idle for longer is opened again: Lambda purges idle connections, and a reset on reuse leaves it
+open whether the agent has the request. Source: AWS Lambda developer guide, best practices, "keep-alive" (2026)."""
+
 _NAME = f"session-relay/{__version__}"
-_deadline: ContextVar[float] = ContextVar("_ends")
+_deadline: ContextVar[float] = ContextVar("_deadline")
+_is_written: ContextVar[bool] = ContextVar("_is_written")
+"""Whether a byte of the request went to a connection that was open to the end of its TLS handshake."""
 
 
 def send(request: Request) -> Response:
@@ -58,6 +64,7 @@ def send_unrestricted(request: Request) -> Response:
 
 def _exchanged(request: Request, adapter: HTTPAdapter) -> Response:
     _deadline.set(time.monotonic() + EXCHANGE_SECONDS)
+    _is_written.set(False)
     try:
         headers = {"user-agent": _NAME, **unmasked(request.headers)}
         # A text, even of nothing, is taken as it is; what kind of mapping another is, is asked at length.
@@ -68,14 +75,8 @@ def _exchanged(request: Request, adapter: HTTPAdapter) -> Response:
             body = answer.raw.read(MAX_RESPONSE_BYTES, decode_content=True)
     except (requests.RequestException, HTTPError, OSError, ValueError) as fault:
         # The exception's own text holds the URL, and Google's URL holds a secret.
-        raise Unreachable(type(fault).__name__, sent=not _never_sent(fault)) from None
+        raise Unreachable(type(fault).__name__, sent=_is_written.get()) from None
     return Response(answer.status_code, body, {name.lower(): value for name, value in answer.headers.items()})
-
-
-def _never_sent(fault: Exception) -> bool:
-    """Whether no connection was made, so that the agent cannot know of the request."""
-    reason = getattr(fault.args[0], "reason", None) if fault.args else None
-    return isinstance(fault, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 @cache
@@ -90,7 +91,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is somebody's on the internet, and not of this machine, its network, or its cloud's metadata.
+    """Whether an address is on the internet, and not of this machine, its network, or its cloud's metadata.
 
     An IPv4 address within an IPv6 one is judged as what it is; 6to4 and Teredo, which hide one, are not public.
     """
@@ -169,36 +170,59 @@ def _connect(opened: socket.socket, address: Any, seconds: float) -> socket.sock
     return opened
 
 
-class _AnyHttp(HTTPConnection):
-    response_class = _DeadlineResponse
+class _Connection(HTTPConnection):
+    """A connection that knows when it was last used, and when a request's first byte is about to be written."""
 
+    response_class = _DeadlineResponse
+    idle_since: float | None = None
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's
+        if self.sock is None:
+            self.connect()
+        _is_written.set(True)
+        super().send(data)
+
+
+class _AnyHttp(_Connection):
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=False)
 
 
-class _AnyHttps(HTTPSConnection):
-    response_class = _DeadlineResponse
-
+class _AnyHttps(_Connection, HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=False)
 
 
-class _PublicHttps(HTTPSConnection):
-    response_class = _DeadlineResponse
-
+class _PublicHttps(_Connection, HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=True)
 
 
-class _AnyHttpPool(HTTPConnectionPool):
+class _Pool(HTTPConnectionPool):
+    """Connections to one host, none of which is used after it was idle for too long."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - urllib3's
+        connection: Any = super()._get_conn(timeout)
+        # By the wall clock: the others may stand still while Lambda freezes the function.
+        if connection.idle_since is not None and not 0 <= time.time() - connection.idle_since <= MAX_IDLE_SECONDS:
+            connection.close()
+        return connection
+
+    def _put_conn(self, conn: Any) -> None:  # noqa: ANN401 - urllib3's
+        if conn is not None:
+            conn.idle_since = time.time()
+        super()._put_conn(conn)
+
+
+class _AnyHttpPool(_Pool):
     ConnectionCls = _AnyHttp
 
 
-class _AnyHttpsPool(HTTPSConnectionPool):
+class _AnyHttpsPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _AnyHttps
 
 
-class _PublicHttpsPool(HTTPSConnectionPool):
+class _PublicHttpsPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _PublicHttps
 
 

@@ -39,9 +39,11 @@ class ClaimStatus(StrEnum):
 class Claim(NamedTuple):
     """The answer to a claim: ours to make, settled before, or being made by another (for `wait` seconds at most).
 
-    `attempts` were made before and `done` requests of this delivery are behind us; `in_doubt` when an earlier claim
-    ended without a word, so that nobody knows whether its requests were sent. `device` is the row of its device, where
-    that was asked for.
+    `attempts` were made before, and `done` requests of this delivery need not be sent again; `in_doubt` when an earlier
+    claim ended without an outcome, so that it is not known whether its requests were sent. `device` is the row of its
+    device, where that was asked for. `failing_since` (epoch seconds) is the first of the failures in a row, 0 if the
+    delivery is not failing; `held` is the reason that the row gives for holding it, where the row was read. `by`
+    names the claim.
     """
 
     status: ClaimStatus
@@ -50,6 +52,9 @@ class Claim(NamedTuple):
     in_doubt: bool = False
     wait: int = 0
     device: Row | None = None
+    failing_since: int = 0
+    held: str = ""
+    by: str = ""
 
 
 class ReceiptUpdate(NamedTuple):
@@ -91,41 +96,58 @@ class Ledger:
         known = dict(zip(moved, found[len(events) :], strict=True))
         return [_as_seen(row)._replace(device=known.get(at)) for at, row in enumerate(found[: len(events)])]
 
-    def claim(self, events: Sequence[Event], now: datetime) -> list[Claim | LedgerUnavailable]:
-        """Takes deliveries for ourselves, but for those that are settled or that somebody else has.
+    def claim(
+        self, events: Sequence[Event], now: datetime, unsent: Sequence[str] = ()
+    ) -> list[Claim | LedgerUnavailable]:
+        """Takes deliveries for this worker, but not those that are settled or that another worker has.
 
-        Of the same event's only the first is ours.
+        Of one event's deliveries only the first is ours. `unsent` names for each event an earlier claim that certainly
+        sent nothing, or "": it is taken over without doubt.
         """
-        # Who claims has a name, so that he knows a claim for his own whose answer was lost.
+        # A claim has a name, so that a worker knows its own claim whose answer was lost.
         taking = {
             "state": string(DeliveryState.SENDING),
             "lease": number(int(now.timestamp()) + self.lease),
             "by": string(str(uuid7(now))),
         }
         try:
-            taken = rows.insert(self.table, [{**self._own(event), **taking} for event in events])
+            taken = self._insert(events, taking)
         except LedgerUnavailable as fault:
-            return [fault] * len(events)
+            return [LedgerUnavailable(str(fault), claim=taking["by"]["S"])] * len(events)
         ours = {(event.app_id, event.event_id) for event, taken_now in zip(events, taken, strict=True) if taken_now}
         claims: list[Claim | LedgerUnavailable] = []
-        for event, taken_now in zip(events, taken, strict=True):
+        known = unsent or [""] * len(events)
+        for event, taken_now, unsent_claim in zip(events, taken, known, strict=True):
             if taken_now:
-                claims.append(Claim(ClaimStatus.ACQUIRED))
+                claims.append(Claim(ClaimStatus.ACQUIRED, by=taking["by"]["S"]))
             elif (event.app_id, event.event_id) in ours:
                 claims.append(Claim(ClaimStatus.IN_PROGRESS, wait=1))
             else:
-                claims.append(self._claim_known(event, now, taking))
+                claims.append(self._claim_known(event, now, taking, unsent_claim))
                 ours.add((event.app_id, event.event_id))
         return claims
+
+    def _insert(self, events: Sequence[Event], taking: Row) -> list[bool]:
+        """Whether there is a row of each delivery that this claim has made; also where the answer to it was lost."""
+        try:
+            return rows.insert(self.table, [{**self._own(event), **taking} for event in events])
+        except LedgerUnavailable:
+            found = rows.read(self.table, [self._delivery(event) for event in events])
+            made = [row.get("by") == taking["by"] for row in found]
+            if not any(made) and not all(found):
+                raise
+            return made
 
     def _own(self, event: Event) -> Row:
         """What every row of a delivery has."""
         return {**self._delivery(event), "type": string(event.type), "expires": _expires(event)}
 
-    def _claim_known(self, event: Event, now: datetime, taking: Row) -> Claim | LedgerUnavailable:
+    def _claim_known(self, event: Event, now: datetime, taking: Row, unsent: str) -> Claim | LedgerUnavailable:
         """Claims a delivery of which there is a row."""
         try:
             row = self._take(event, taking, _WAITS, _WAITING)
+            if row is None and unsent:
+                row = self._take(event, taking, "#by = :unsent AND #state = :state", {":unsent": string(unsent)})
             if row is not None:
                 return _ours(row)
             found = rows.get(self.table, self._delivery(event))
@@ -138,7 +160,7 @@ class Ledger:
                 return Claim(ClaimStatus.IN_PROGRESS, wait=held_until - int(now.timestamp()) + 1)
             row = self._take(event, taking, "#state = :state AND #lease = :old", {":old": number(held_until)})
         except LedgerUnavailable as fault:
-            return fault
+            return LedgerUnavailable(str(fault), claim=taking["by"]["S"])
         return _ours(row, in_doubt=True) if row is not None else Claim(ClaimStatus.IN_PROGRESS, wait=1)
 
     def _take(self, event: Event, taking: Row, condition: str, more: Row) -> Row | None:
@@ -164,8 +186,16 @@ class Ledger:
         """
         return rows.write(self.table, [self._settled(one) for one in settlements])
 
-    def settle_unclaimed(self, settlement: ReceiptUpdate) -> bool:
-        """Writes what became of a delivery that was not claimed; False if it is another's, or settled."""
+    def settle_unclaimed(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
+        """Writes what became of deliveries that were not claimed; False where another worker has one, or it is settled.
+
+        Raises:
+            LedgerUnavailable: some of them may not have been written.
+        """
+        written = rows.insert(self.table, [self._settled(one) for one in settlements])
+        return [is_new or self._settle_known(one) for one, is_new in zip(settlements, written, strict=True)]
+
+    def _settle_known(self, settlement: ReceiptUpdate) -> bool:
         row = self._settled(settlement)
         values = {name: value for name, value in row.items() if name not in self._delivery(settlement.event)}
         return self._change(settlement.event, values, _WAITS, _WAITING) is not None
@@ -211,11 +241,18 @@ class Ledger:
 
 
 def _as_seen(row: Row) -> Claim:
-    return Claim(ClaimStatus.ALREADY_SETTLED) if _text(row, "state") in NOT_REDRIVABLE else _ours(row)
+    state = _text(row, "state")
+    if state in NOT_REDRIVABLE:
+        return Claim(ClaimStatus.ALREADY_SETTLED)
+    if state == DeliveryState.SENDING:
+        return Claim(ClaimStatus.IN_PROGRESS)
+    return _ours(row)._replace(held=_text(row, "reason") if state == DeliveryState.HELD else "")
 
 
 def _ours(row: Row, *, in_doubt: bool = False) -> Claim:
-    return Claim(ClaimStatus.ACQUIRED, _number(row, "attempts"), _number(row, "done"), in_doubt)
+    claim = Claim(ClaimStatus.ACQUIRED, _number(row, "attempts"), _number(row, "done"), in_doubt)
+    is_failing = _text(row, "state") in {DeliveryState.RETRYING, DeliveryState.SENDING}
+    return claim._replace(failing_since=_number(row, "failing") if is_failing else 0, by=_text(row, "by"))
 
 
 def _key(app_id: str, event_id: str, agent: str) -> Row:

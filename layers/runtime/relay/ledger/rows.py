@@ -1,9 +1,9 @@
 """Rows of a DynamoDB table: one at a time, or many by one call."""
 
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from relay.aws import clients
 from relay.errors import LedgerUnavailable
@@ -11,6 +11,8 @@ from relay.errors import LedgerUnavailable
 MAX_READS = 100
 MAX_WRITES = 25
 """What one call takes. Source: DynamoDB API reference, BatchGetItem, BatchWriteItem and BatchExecuteStatement."""
+
+BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4)
 
 Row = dict[str, Any]
 """Attributes by name in DynamoDB's own form, `{"S": text}` or `{"N": digits}`; a key has `event` and `agent` alone."""
@@ -43,7 +45,7 @@ def read(table: str, keys: Sequence[Row]) -> list[Row]:
     found: dict[tuple[str, str], Row] = {}
     for some in _slices(list(wanted.values()), MAX_READS):
         parameters: Row | None = {table: {"Keys": some, "ConsistentRead": True}}
-        for _ in range(2):
+        for _ in _tries():
             answer = _call("batch_get_item", RequestItems=parameters)
             found |= {_identity(row): row for row in answer["Responses"].get(table, [])}
             parameters = answer.get("UnprocessedKeys")
@@ -60,12 +62,20 @@ def write(table: str, rows: Sequence[Row]) -> list[bool]:
     left: set[tuple[str, str]] = set()
     for some in _slices(list(wanted.values()), MAX_WRITES):
         parameters: Row | None = {table: some}
-        for _ in range(2):
+        for _ in _tries():
             parameters = _call("batch_write_item", RequestItems=parameters).get("UnprocessedItems")
             if not parameters:
                 break
         left |= {_identity(request["PutRequest"]["Item"]) for request in (parameters or {}).get(table, [])}
     return [_identity(row) not in left for row in rows]
+
+
+def _tries() -> Iterator[None]:
+    """What DynamoDB leaves unprocessed is asked for again after a wait that doubles, as its developer guide advises."""
+    for wait in (0.0, *BACKOFF_SECONDS):
+        if wait:
+            time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - to spread the load, not to hide a secret
+        yield
 
 
 def insert(table: str, rows: Sequence[Row]) -> list[bool]:
@@ -155,9 +165,8 @@ def _slices(items: Sequence[Any], size: int) -> Iterator[Any]:
 def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - botocore's own arguments and answers
     try:
         return getattr(clients.dynamodb(), operation)(**arguments)
-    except ClientError as fault:
-        if fault.response["Error"]["Code"] == "ConditionalCheckFailedException":
+    except clients.AwsError as fault:
+        code = clients.error_code(fault)
+        if code == "ConditionalCheckFailedException":
             raise _ConditionFailedError from None
-        raise LedgerUnavailable(fault.response["Error"]["Code"]) from None
-    except BotoCoreError as fault:
-        raise LedgerUnavailable(type(fault).__name__) from None
+        raise LedgerUnavailable(code) from None

@@ -1,6 +1,6 @@
 """A fresh interpreter's first invocation, as Lambda would have it: of a function, or of the least that makes its calls.
 
-`python -S bench/first.py`, on standard input `{"event": ...}` for the `app` that is on the path, or
+`python -S bench/first_invocation.py`, on standard input `{"event": ...}` for the `app` that is on the path, or
 `{"calls": [[service, operation, arguments], ...]}` for the floor. Says on standard error, in one JSON line, the
 processor's seconds at the start, after the import and after the first answer, the seconds by the clock, the most
 megabytes that were resident, the modules that are loaded, and the answer.

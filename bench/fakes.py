@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,17 @@ from typing import Any
 
 from bench import samples
 from bench.measure import Say
-from local import cloud, deploy
+from local import cloud, deploy, settings
 from local.processes import free_port
 
 HOME = samples.ROOT / ".local/bench"
 _BOTOCORE = ("botocore", "dateutil", "jmespath", "urllib3")
+Agents = Callable[[str], Mapping[str, Mapping[str, Any]]]
 _SERVICES = ("dynamodb", "lambda", "sns", "sqs", "ssm")
 
 
 @dataclass(frozen=True)
-class Outside:
+class Fakes:
     """A running stub, by its URL."""
 
     url: str
@@ -38,28 +39,37 @@ class Outside:
             counts: dict[str, dict[str, int]] = json.load(answer)
         return counts
 
+    def bodies(self) -> dict[str, list[str]]:
+        """The bodies of the last publishes and invocations, by call."""
+        with urllib.request.urlopen(f"{self.url}/_bodies", timeout=5) as answer:  # noqa: S310 - our own http address
+            bodies: dict[str, list[str]] = json.load(answer)
+        return bodies
+
 
 @contextmanager
-def answering(aws_ms: float = 0, agent_ms: float = 0) -> Iterator[Outside]:
-    """AWS and the agents for as long as the block lasts, each answering after so many milliseconds."""
+def answering(aws_ms: float = 0, agent_ms: float = 0, agents: Agents = settings.agents) -> Iterator[Fakes]:
+    """AWS and the agents for as long as the block lasts, each answering after so many milliseconds.
+
+    `agents` makes the agents' settings that SSM holds, from the URL that they are to lead to.
+    """
     port = free_port()
-    outside = Outside(f"http://127.0.0.1:{port}")
+    fakes = Fakes(f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "bench.stub", str(port), str(aws_ms), str(agent_ms)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=samples.ROOT, env=_environment({})) as stub:
         try:
             if stub.stdin:
-                stub.stdin.write(json.dumps(samples.stored(outside.url)).encode())
+                stub.stdin.write(json.dumps(samples.stored(agents(fakes.url))).encode())
                 stub.stdin.close()
-            _await(outside)
-            yield outside
+            _await(fakes)
+            yield fakes
         finally:
             stub.terminate()
 
 
-def _await(outside: Outside) -> None:
+def _await(fakes: Fakes) -> None:
     for _ in range(200):
         try:
-            outside.counts()
+            fakes.counts()
         except OSError:
             time.sleep(0.05)
         else:

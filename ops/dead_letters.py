@@ -1,4 +1,4 @@
-"""Parked messages: what may be said of one, and what would become of it if it were redriven."""
+"""Parked messages: what an operator may see of one, and what a redrive would do with it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,51 +6,51 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from ops import product
+from ops import agent_modules
+from ops.layout import Row
 from ops.queues import received
-from ops.show import Row
-from ops.stage import Parts, Stage, client
+from ops.stage import AgentStack, Stage, client
 from relay.errors import InvalidEvent, LedgerUnavailable
 from relay.event.model import Event
 from relay.ledger.device_order import UNORDERED
 from relay.ledger.ledger import ClaimStatus, Ledger
 
-MOST = 1000
-"""Messages that are looked at."""
+MAX_MESSAGES = 1000
+"""Messages that are read at most."""
 
 AGAIN, SUPERSEDED, EXPIRED, SETTLED, UNREADABLE = (
-    "told again",
+    "sent again",
     "superseded",
     "expired",
-    "settled already",
+    "already settled",
     "unreadable, parked again",
 )
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A message in an agent's dead-letter queue; its body, the event with the person's data, is never shown."""
 
-    agent: Parts
+    agent: AgentStack
     message: dict[str, Any]
     event: Event | None
 
     @classmethod
-    def read(cls, agent: Parts, message: dict[str, Any]) -> Self:
-        """A message as SQS hands it over."""
+    def read(cls, agent: AgentStack, message: dict[str, Any]) -> Self:
+        """Reads a message as SQS returns it."""
         try:
             return cls(agent, message, Event.load(message["Body"]))
         except InvalidEvent:
             return cls(agent, message, None)
 
-    def settle_unclaimed(self, name: str) -> str:
-        """What was noted when it was parked: `reason`, `status`, `attempts`; "" where SQS itself moved it."""
+    def note(self, name: str) -> str:
+        """Returns an attribute that the agent wrote when it parked the message; "" if SQS itself moved it."""
         return str(self.message.get("MessageAttributes", {}).get(name, {}).get("StringValue", ""))
 
     @property
     def reason(self) -> str:
         """Why it was parked."""
-        return self.settle_unclaimed("reason") or "moved by SQS after too many receives"
+        return self.note("reason") or "moved by SQS after too many receives"
 
     @property
     def first_seen(self) -> datetime:
@@ -60,12 +60,12 @@ class Letter:
         return datetime.fromtimestamp(int(self.message["Attributes"]["SentTimestamp"]) / 1000, UTC)
 
     def matches(self, event: str | None, reason: str | None) -> bool:
-        """Whether it is of this event and its reason contains this text; None admits all."""
+        """Whether it is of this event and its reason contains this text; None matches all."""
         own = self.event.event_id if self.event else None
         return (event is None or own == event) and (reason is None or reason.lower() in self.reason.lower())
 
-    def shown(self) -> Row:
-        """What an operator may see of it."""
+    def display(self) -> Row:
+        """Returns what an operator may see of it: never the person's data."""
         event = self.event
         return {
             "agent": self.agent.name,
@@ -73,26 +73,26 @@ class Letter:
             "type": event.type if event else None,
             "app": event.app_id if event else None,
             "reason": self.reason,
-            "status": self.settle_unclaimed("status") or None,
-            "attempts": int(self.settle_unclaimed("attempts") or 0),
+            "status": self.note("status") or None,
+            "attempts": int(self.note("attempts") or 0),
             "firstSeen": self.first_seen,
             "bytes": len(self.message["Body"].encode()),
         }
 
 
-def letters(agent: Parts, most: int = MOST) -> list[Letter]:
-    """What an agent has parked; hidden for a minute, or until put back."""
-    return [Letter.read(agent, message) for message in received(agent.part("DeadLetterQueue"), most)]
+def dead_letters(agent: AgentStack, most: int = MAX_MESSAGES) -> list[DeadLetter]:
+    """Reads what is parked at an agent; SQS hides it for a minute, or until it is put back."""
+    return [DeadLetter.read(agent, message) for message in received(agent.resource("DeadLetterQueue"), most)]
 
 
-def forecasts(stage: Stage, chosen: Iterable[Letter]) -> Counter[str]:
-    """How many of these would be told again, and what would become of the others."""
-    return Counter(forecast(stage, letter) for letter in chosen)
+def forecasts(stage: Stage, chosen: Iterable[DeadLetter]) -> Counter[str]:
+    """Counts what a redrive would do with these messages."""
+    return Counter(forecast(stage, dead_letter) for dead_letter in chosen)
 
 
-def forecast(stage: Stage, letter: Letter) -> str:
-    """What would become of a message by what is known now; a later event may change it."""
-    event, agent = letter.event, product.agent(letter.agent.name)
+def forecast(stage: Stage, dead_letter: DeadLetter) -> str:
+    """Says what a redrive would do with a message by what the ledger knows now; a later event may change it."""
+    event, agent = dead_letter.event, agent_modules.agent(dead_letter.agent.name)
     if event is None:
         return UNREADABLE
     ledger = Ledger(stage.resources["Receipts"], agent.name)

@@ -1,4 +1,4 @@
-"""What the demo tells: the seeds' examples as bare calls, then one phone's life with two people, and a site."""
+"""The demo's scenario: the seeds' examples as bare calls, then one phone used by two people, and a site."""
 
 from dataclasses import dataclass
 from typing import Any
