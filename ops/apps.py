@@ -53,11 +53,11 @@ def create(
     """Creates an app with a public and a secret key, which are shown this once."""
     if not APP_ID.fullmatch(app):
         raise UsageError(f"{app!r} is not an app id: use 1 to 32 of a to z, 0 to 9 and -, a letter first.")
+    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+        raise UsageError(f"--region {region}: write a country's two capital letters (ISO 3166), as in BR.")
     if app in {"circuit", *agent_modules.agent_names()}:
         # The ledger keeps an agent's rows under its name, where an app keeps its events under its own.
         raise UsageError(f"{app!r} is the name of an agent, or of the ledger's own rows: choose another id.")
-    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
-        raise UsageError(f"--region {region}: write a country's two capital letters (ISO 3166), as in BR.")
     if stage.read("apps", app) is not None:
         raise CommandError(
             f"{app} exists already: choose another id, or make a new key.", stage.relay("apps", "rotate", app)

@@ -100,8 +100,7 @@ class Api:
 
     def send(self, path: str, event: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         """Sends an event and returns the API's answer."""
-        prefer = {"prefer": "handling=strict"} if strict else {}
-        return self._call("POST", path, prefer, json=event)
+        return self._call("POST", path, {"prefer": "handling=strict"} if strict else {}, json=event)
 
     def receipts(self, event_id: str) -> dict[str, Any]:
         """Reads an event's receipts."""

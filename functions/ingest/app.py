@@ -27,7 +27,7 @@ from relay.api.responses import (
 )
 from relay.aws import clients
 from relay.aws.environment import is_snapstart, table
-from relay.aws.log import Metrics, emf, emit_metric, log_with_metrics, logger
+from relay.aws.log import emf, emit_metric, log_with_metrics, logger
 from relay.aws.trace import annotate, traced
 from relay.errors import FieldError, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
 from relay.event.model import EVENT_TYPES, Event, EventInput, EventType
@@ -161,9 +161,8 @@ def _told(outcome: Outcome, failed: set[str]) -> Outcome:
     annotate(event_id=outcome.event_id, app=outcome.app_id, state="accepted")
     warned = {"warned": [warning.known for warning in outcome.warnings]} if outcome.warnings else {}
     # A zero for each, so that the average of Unavailable is the share of the events that were not accepted.
-    sets: dict[tuple[str, ...], Metrics] = {(): {"Accepted": 1, "Unavailable": [0]}}
-    sets |= {("app",): {"Warned": 1}} if warned else {}
-    log_with_metrics(logging.INFO, "accepted", {**known, **warned}, emf(sets))
+    metrics = emf({(): {"Accepted": 1, "Unavailable": [0]}, ("app",): {"Warned": int(bool(warned))}})
+    log_with_metrics(logging.INFO, "accepted", {**known, **warned}, metrics)
     return outcome
 
 

@@ -1,12 +1,9 @@
 """The fault matrix: everything that can go wrong with a delivery, and what becomes of it (docs/reliability.md)."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +13,7 @@ from local import settings
 from local.cloud import HOME, REFUSING
 from local.deploy import STAGE, Cloud, wait_for
 from local.scenario import CONTACT, PHONE
-from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller
+from tests.e2e.conftest import CLOUD, PATIENCE_SECONDS, Caller, kill
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +180,7 @@ def test_a_function_killed_between_sending_and_settling_leaves_a_delivery_in_dou
     _login(app, unique, event_id)
     app.wait_until_received("facebook", event_id)
     app.wait_until_received("appsflyer", event_id)
-    assert _kill("Facebook") + _kill("Appsflyer") >= 2
+    assert kill("Facebook") + kill("Appsflyer") >= 2
     assert app.receipts(event_id)["appsflyer"]["state"] == "sending"
     assert wait_for(lambda: app.receipts(event_id)["facebook"]["state"] == "delivered", LONG_SECONDS)
     assert wait_for(lambda: app.receipts(event_id)["appsflyer"]["state"] == "unconfirmed", LONG_SECONDS)
@@ -283,20 +280,6 @@ def test_an_agent_that_fails_again_and_again_is_left_alone_for_a_while(app: Call
 def _seconds(request: dict[str, Any]) -> float:
     hours, minutes, seconds = request["receivedAt"].split("T")[1].rstrip("Z").split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-
-
-def _kill(agent: str) -> int:
-    """Ends the processes that run an agent's function in our own local cloud, as a machine that dies would."""
-    killed = 0
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = process.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if f".local/{CLOUD}/" in command and f"-{agent}Function-" in command:
-            os.kill(int(process.parent.name), signal.SIGKILL)
-            killed += 1
-    return killed
 
 
 def _message_of(app: Caller, event_id: str, unique: Unique) -> str:

@@ -34,7 +34,7 @@ def _event(agent: str = "emarsys", event_id: str = "evt-1", **receipt: Any) -> d
 
 def test_a_probe_that_breaks_a_contract_on_purpose_is_no_violation() -> None:
     journal = Journal()
-    probe, mistake = _entry(journal, "emarsys", {}, **check.PROBE), _entry(journal, "emarsys", {})
+    probe, mistake = _entry(journal, "emarsys", {}, 0.0, **check.PROBE), _entry(journal, "emarsys", {})
     probe.violations = mistake.violations = ["body: hardware_id is missing"]
     assert journal.summary() == {"emarsys": {"requests": 2, "withViolations": 1}}
     assert [entry["number"] for entry in journal.display(wrong=True)] == [mistake.number]
@@ -120,7 +120,7 @@ def test_an_events_marks_are_the_values_by_which_vendors_know_a_person_or_a_devi
 def test_a_device_that_one_agent_knows_by_its_token_is_joined_with_the_others_device() -> None:
     devices = Devices()
     known = {"customer": "ana-1", "pushToken": "t-1", "pushesGoTo": "ana-1"}
-    states = {
+    states: dict[str, dict[str, Any]] = {
         "eitri_push": {"devices": {"phone-1": known}},
         "dashx": {
             "devicesBy": "pushToken",

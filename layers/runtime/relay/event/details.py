@@ -34,7 +34,7 @@ def _digits(value: object, least: int) -> str | None:
     return str(value) if is_whole and least <= value <= MAX_SEQUENCE else None  # type: ignore[operator]
 
 
-def _person_or_device(value: Any, _region: str | None) -> str | None:  # noqa: ANN401 - JSON
+def _usable_id(value: Any, _region: str | None) -> str | None:  # noqa: ANN401 - JSON
     # Blanks around it stay, and make it unusable: who a person is, is not guessed.
     return _digits(value, 1)
 
@@ -87,7 +87,7 @@ def _att_status(value: Any, _region: str | None) -> str:  # noqa: ANN401 - JSON
 
 
 _DEVICE: dict[Path, Normaliser] = {
-    ("id",): _person_or_device,
+    ("id",): _usable_id,
     ("platform",): _platform,
     ("language",): _language,
     ("pushToken",): _push_token,
@@ -106,8 +106,8 @@ _RULES: dict[Path, Normaliser] = {
     ("eventId",): _event_id,
     ("occurredAt",): lambda value, _: forms.moment(value),
     ("sequence",): lambda value, _: forms.number(value),
-    ("customerId",): _person_or_device,
-    ("anonymousId",): _person_or_device,
+    ("customerId",): _usable_id,
+    ("anonymousId",): _usable_id,
     ("email",): _email,
     ("phone",): _phone,
     ("emailSha256",): _digest,
