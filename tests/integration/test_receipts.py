@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from functions.receipts.app import handler
+from relay.errors import Warned
 from relay.event.model import Event
 from relay.ledger.ledger import Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
@@ -45,6 +46,20 @@ def _get(event_id: str = "evt_1", app_id: str = "shop", kind: str = "secret") ->
 
 def _settle(table: str, agent: str, state: str, **notes: Any) -> None:
     Ledger(table, agent).settle([ReceiptUpdate(EVENT, DeliveryState(state), notes)])
+
+
+def test_the_receipts_name_what_was_normalised_or_left_out_and_never_a_name_that_the_caller_made_up(table: str) -> None:
+    warned = (
+        Warned("#/phone", "was left out: must be in E.164", "#/phone"),
+        Warned("#/device/ana@example.com", "was left out: is not a known field here", "#/device"),
+        Warned("#/device/another", "was left out: is not a known field here", "#/device"),
+    )
+    Ledger(table).accept([EVENT.model_copy(update={"event_id": "evt_2", "warnings": warned})])
+    assert json.loads(_get("evt_2")["body"])["warnings"] == [
+        {"pointer": "#/phone", "detail": "was left out: must be in E.164"},
+        {"pointer": "#/device", "detail": "was left out: is not a known field here"},
+    ]
+    assert "warnings" not in json.loads(_get()["body"])
 
 
 def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:

@@ -485,6 +485,28 @@ def test_an_older_event_is_superseded_at_an_ordered_agent() -> None:
     assert world.ledger.rows["login"]["reason"] == "superseded"
 
 
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ({"type": "login"}, []),
+        ({"type": "open"}, []),
+        ({"type": "push_token", "device": {"pushToken": "t"}}, []),
+        ({"type": "logout"}, ["m1"]),
+        ({"type": "push_token", "device": {"pushToken": False}}, ["m1"]),
+    ],
+)
+def test_where_the_device_was_unusable_an_ordered_agent_hears_only_what_protects_the_person(
+    event: dict[str, Any], told: list[str]
+) -> None:
+    world = World(ordered=True)
+    assert world.deliver(_record(deviceUnusable=True, **event)) == []
+    assert world.told == told
+    assert told or world.ledger.rows["m1"]["reason"] == "unusable device id"
+    other = World()
+    assert other.deliver(_record(deviceUnusable=True, **event)) == []
+    assert other.told == ["m1"]
+
+
 def test_held_costs_no_attempt() -> None:
     world = World({"m1": [Response(401)]})
     for _ in range(3):

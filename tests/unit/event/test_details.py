@@ -54,6 +54,12 @@ def test_a_detail_is_kept_normalised_or_left_out_and_named(row: dict[str, Any]) 
     assert Event.load(event.dump()) == event.model_copy(update={"warnings": ()})
 
 
+def test_a_name_too_long_for_a_pointer_costs_itself_alone() -> None:
+    text = json.dumps({"customerId": "u1", "\U0001f600" * 70: 5, "a": 1})
+    reading = read_event(text, "login")
+    assert (reading.call.customer_id, [one.pointer for one in reading.warnings]) == ("u1", ["#", "#/a"])
+
+
 @every_row
 def test_strictly_each_of_them_is_named_with_what_it_must_be(row: dict[str, Any]) -> None:
     strictly = Terms(strict=True, region=row.get("region"))
