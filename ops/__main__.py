@@ -1,6 +1,6 @@
 """Runs the operator's command line."""
 
-from ops import agents, apps, check, doctor, events, parked, send, status, tail
+from ops import agents, apps, check, doctor, events, ledger, parked, send, status, tail
 from ops.command import command, group
 
 relay = group("Runs session-relay in an AWS account: apps and keys, agents, deliveries, and what is wrong.")
@@ -12,6 +12,7 @@ command(relay, "status")(status.status)
 relay.add_typer(events.commands, name="events")
 command(relay, "send")(send.send)
 relay.add_typer(parked.commands, name="parked")
+relay.add_typer(ledger.commands, name="ledger")
 command(relay, "tail")(tail.tail)
 command(relay, "doctor")(doctor.doctor)
 

@@ -26,7 +26,15 @@ from relay.aws import clients
 from relay.aws.environment import is_snapstart, table
 from relay.aws.log import emf, emit_metric, logger
 from relay.aws.trace import annotate, traced
-from relay.errors import FieldError, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
+from relay.errors import (
+    FieldError,
+    InvalidEvent,
+    LedgerUnavailable,
+    NotAccepted,
+    RelayError,
+    SettingsUnavailable,
+    TooLarge,
+)
 from relay.event.model import EVENT_TYPES, Event, EventInput, EventType
 from relay.ledger.ledger import Ledger
 from relay.uuid7 import uuid7
@@ -36,7 +44,7 @@ CALLS: dict[str, EventType] = {event_type.replace("_", "-"): event_type for even
 
 MAX_EVENT_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 512 * 1024
-TRY_AGAIN = "The event was not accepted; send it again with the same eventId."
+TRY_AGAIN = "The event was not accepted; send it again with this eventId and sequence."
 
 Outcome = Event | RelayError
 """What became of an event: taken on, or why not."""
@@ -60,7 +68,7 @@ def _answered(request: Mapping[str, Any]) -> ProxyResponse:
             return _batch(read_body(request, MAX_BATCH_BYTES), caller)
         return _single(read_body(request, MAX_EVENT_BYTES), caller, call)
     except HANDLED_ERRORS as error:
-        _tell_of(error, request["requestContext"]["authorizer"]["appId"], call)
+        _report(error, request["requestContext"]["authorizer"]["appId"], call)
         return error_response(error, _detail(error))
 
 
@@ -89,7 +97,7 @@ def _item(item: object, faults: list[FieldError], caller: Caller) -> Outcome:
             raise TooLarge(too_large(MAX_EVENT_BYTES))
         return _event(text, caller, event_type)
     except HANDLED_ERRORS as error:
-        _tell_of(error, caller.app_id, "batch")
+        _report(error, caller.app_id, "batch")
         return error
 
 
@@ -100,13 +108,27 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 
 
 def _event(text: str | bytes, caller: Caller, event_type: EventType) -> Event:
-    """The event that a JSON text is, bound to the person who is proven to send it."""
+    """The event that a JSON text is, bound to the person who is proven to send it.
+
+    Raises:
+        NotAccepted: who sends it cannot be known now.
+    """
     now = datetime.now(UTC)
-    call = caller.apply_identity(EventInput.parse(text, event_type, verified_customer_id=caller.verified_customer_id))
+    call = EventInput.parse(text, event_type, verified_customer_id=caller.verified_customer_id)
+    try:
+        bound = caller.apply_identity(call)
+        event = _stamp(bound, caller, event_type, now)
+        return event.model_copy(update={"scope": topic.scope(event, caller.prover)})
+    except SettingsUnavailable as fault:
+        event = _stamp(call, caller, event_type, now)
+        raise NotAccepted(str(fault), event.event_id, event.sequence) from None
+
+
+def _stamp(call: EventInput, caller: Caller, event_type: EventType, now: datetime) -> Event:
     return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.token_required)
 
 
-def _tell_of(error: RelayError, app_id: str, call: str) -> None:
+def _report(error: RelayError, app_id: str, call: str) -> None:
     """Counts and logs an event that was not taken on."""
     status = status_of(error)
     known = {"app": app_id, "type": CALLS.get(call, call), "status": int(status)}
@@ -124,9 +146,9 @@ def _accept(taken: list[Outcome]) -> list[Outcome]:
     if not events:
         return taken
     noted = _beside().submit(_note, events)
-    failed = topic.publish(events)
+    published = iter(topic.publish(events))
     noted.result()
-    return [_told(outcome, failed) for outcome in taken]
+    return [_settle(outcome, is_taken=next(published)) if isinstance(outcome, Event) else outcome for outcome in taken]
 
 
 @cache
@@ -135,17 +157,16 @@ def _beside() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1)
 
 
-def _told(outcome: Outcome, failed: set[str]) -> Outcome:
-    if isinstance(outcome, RelayError):
-        return outcome
-    known = {"event_id": outcome.event_id, "app": outcome.app_id, "type": outcome.type}
-    if outcome.event_id in failed:
+def _settle(event: Event, *, is_taken: bool) -> Outcome:
+    """What became of an event that was published, logged and counted."""
+    known = {"event_id": event.event_id, "app": event.app_id, "type": event.type}
+    if not is_taken:
         emit_metric("Unavailable")
         logger().error("unavailable", extra=known)
-        return TopicUnavailable("the topic did not take it")
-    annotate(event_id=outcome.event_id, app=outcome.app_id, state="accepted")
+        return NotAccepted("the topic did not take it", event.event_id, event.sequence)
+    annotate(event_id=event.event_id, app=event.app_id, state="accepted")
     logger().info("accepted", extra={**known, **emf({(): {"Accepted": 1}})})
-    return outcome
+    return event
 
 
 def _note(events: list[Event]) -> None:

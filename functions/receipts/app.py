@@ -1,18 +1,19 @@
-"""receipts: says what became of one event at every agent."""
+"""receipts: reports what became of the events of one id at every agent."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from relay.api.registry import deployed_agents
+from relay.api.registry import DeployedAgent, deployed_agents
 from relay.api.responses import ProxyResponse, json_response, problem_response
 from relay.aws.environment import table
 from relay.errors import LedgerUnavailable, SettingsUnavailable
 from relay.event.types import EVENT_ID
 from relay.ledger.ledger import Ledger
 
-_UNKNOWN = "No event of this app has that id, or it is older than 15 days."
+_ACCEPTED = "*"
+_UNKNOWN = "No event of this app has that id, or it is older than 25 days."
 
 
 def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
@@ -24,26 +25,31 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
     if not EVENT_ID.fullmatch(event_id):
         return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
     try:
-        rows, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed_agents()
+        found, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed_agents()
     except (LedgerUnavailable, SettingsUnavailable):
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.")
-    if not rows:
+    if not found:
         return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
-    known = next(iter(rows.values()))
-    expected = {agent for agent, entry in agents.items() if entry.accepts(str(known["type"]))}
-    return json_response(
-        HTTPStatus.OK,
-        {
-            "eventId": event_id,
-            "type": known["type"],
-            **({"acceptedAt": _moment(rows["*"]["accepted"])} if "*" in rows else {}),
-            "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {"*"})},
-        },
-    )
+    events = sorted((_event(rows, agents) for rows in found.values()), key=lambda one: one.get("acceptedAt", ""))
+    others = {"events": events} if len(events) > 1 else {}
+    return json_response(HTTPStatus.OK, {"eventId": event_id, **events[0], **others})
+
+
+def _event(rows: Mapping[str, Mapping[str, Any]], agents: Mapping[str, DeployedAgent]) -> dict[str, Any]:
+    """One event of the id: its type, its acceptance, what it is ordered by, and a receipt per agent."""
+    event_type = str(next(iter(rows.values()))["type"])
+    expected = {agent for agent, entry in agents.items() if entry.accepts(event_type)}
+    accepted = rows.get(_ACCEPTED, {})
+    known = {"acceptedAt": _moment(accepted.get("accepted")), "orderedBy": accepted.get("orderedBy")}
+    return {
+        "type": event_type,
+        **{name: value for name, value in known.items() if value is not None},
+        "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {_ACCEPTED})},
+    }
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """State, reason, attempts, last status, properties withheld, when that was, and when the next attempt is due."""
+    """One agent's receipt; `lateMs` is how much older than the newest a superseded event is."""
     if not row:
         return {"state": "queued", "attempts": 0}
     at, wait = row.get("at"), row.get("wait")
@@ -54,6 +60,8 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
         "attempts": row.get("attempts", 0),
         "lastStatus": row.get("status"),
         "withheld": row.get("withheld"),
+        "released": True if row.get("released") else None,
+        "lateMs": row.get("late"),
         "at": _moment(at),
         "nextAttempt": _moment(due),
     }

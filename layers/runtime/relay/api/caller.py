@@ -13,14 +13,25 @@ from relay.event.model import Context, EventInput
 MAX_USER_AGENT = 4096
 
 
+class Prover(NamedTuple):
+    """Who proved a call: a secret key, a customer by an identity token, or nobody."""
+
+    kind: str
+    customer_id: str | None = None
+
+
 class Caller(NamedTuple):
-    """Who sends: the app and its key's kind; who is proven to be behind it; where on the network it is."""
+    """Who sends: the app and its key's kind; who is proven to be behind it; where on the network it is.
+
+    `fault` where a token was sent, and the key that it is checked by cannot be read.
+    """
 
     app_id: str
     kind: str
     token_required: bool
     verified_customer_id: str | None
     connection: Mapping[str, str | None]
+    fault: SettingsUnavailable | None = None
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any], now: datetime) -> Self:
@@ -32,16 +43,29 @@ class Caller(NamedTuple):
         context = request["requestContext"]
         known, connection = context["authorizer"], context.get("identity") or {}
         tokens = headers.values(request, "x-identity-token")
+        verified, fault = None, None
+        try:
+            verified = _proven(tokens, known["appId"], now) if tokens else None
+        except SettingsUnavailable as unavailable:
+            fault = unavailable
         return cls(
             app_id=known["appId"],
             kind=known["kind"],
             token_required=known["kind"] == "public" and known["identity"] == "required",
-            verified_customer_id=_proven(tokens, known["appId"], now) if tokens else None,
+            verified_customer_id=verified,
+            fault=fault,
             connection={
                 "ip": connection.get("sourceIp"),
                 "user_agent": (connection.get("userAgent") or "")[:MAX_USER_AGENT] or None,
             },
         )
+
+    @property
+    def prover(self) -> Prover:
+        """Who proved the call; the ids of events are apart by it, or anybody could use up another's."""
+        if self.kind == "secret":
+            return Prover("secret key")
+        return Prover("nobody" if self.verified_customer_id is None else "customer", self.verified_customer_id)
 
     def apply_identity(self, call: EventInput) -> EventInput:
         """The call, bound to the person who is proven to make it.
@@ -49,7 +73,10 @@ class Caller(NamedTuple):
         Raises:
             Forbidden: it speaks for another person.
             IncorrectToken: it speaks for a person, and there is no proof where one is needed.
+            SettingsUnavailable: its token cannot be checked now.
         """
+        if self.fault:
+            raise self.fault
         if call.customer_id is not None and call.customer_id != self.verified_customer_id:
             if self.verified_customer_id is not None:
                 raise Forbidden("The identity token is another customer's than customerId.")

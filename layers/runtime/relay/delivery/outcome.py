@@ -14,7 +14,8 @@ class Outcome(NamedTuple):
 
     `attempts` were made so far and `done` of its requests need not be sent again; both are None where the ledger was
     not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
-    is the last HTTP status; `withheld` counts the properties that are personal data.
+    is the last HTTP status; `withheld` counts the properties that are personal data. `released` where the agent links
+    nobody to the device any more, `late_by` is how many milliseconds older than the newest a superseded event is.
     """
 
     state: DeliveryState
@@ -26,10 +27,8 @@ class Outcome(NamedTuple):
     withheld: int = 0
     tried: bool = False
     refused: bool = False
-
-    def with_prefix(self, prefix: str) -> "Outcome":
-        """The outcome with a sentence before its reason."""
-        return self._replace(reason=prefix + self.reason) if prefix else self
+    released: bool = False
+    late_by: int | None = None
 
     def attributes(self, now: datetime) -> dict[str, str | int]:
         """What the ledger keeps of it; times in epoch milliseconds."""
@@ -41,5 +40,7 @@ class Outcome(NamedTuple):
             "status": self.status,
             "wait": self.wait,
             "withheld": self.withheld or None,
+            "released": int(self.released) or None,
+            "late": self.late_by,
         }
         return {name: value for name, value in values.items() if value is not None}

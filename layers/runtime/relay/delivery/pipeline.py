@@ -17,14 +17,17 @@ from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
 from relay.delivery.circuit import Circuit
-from relay.delivery.client import OUT_OF_TIME, AgentClient
+from relay.delivery.client import OUT_OF_TIME, AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
 from relay.delivery.plan import Plan, make_plan
 from relay.delivery.queue import Message, Queue
+from relay.delivery.release import UNSENT, is_done, release_outcome, retry_rejected
 from relay.delivery.report import Report
 from relay.delivery.retry import RetryPolicy
 from relay.errors import InvalidEvent, LedgerUnavailable, SettingsUnavailable
+from relay.event.contact import Contact, without_own
 from relay.event.model import Event
+from relay.ledger.device_order import SequenceUpdate, Turn
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
@@ -35,8 +38,8 @@ S = TypeVar("S", bound=BaseModel)
 class Item(Generic[S]):
     """A message on its way through the pipeline; each stage fills in what it finds out.
 
-    `plan` is set by prepare, `claim` by claim, and `outcome` by the stage that decides it; `is_closed` once the outcome
-    is written and reported. `reason_prefix` stands before the outcome's reason.
+    `plan` is set by prepare, `claim` by claim, `turn` by the order of its device, and `outcome` by the stage that
+    decides it; `is_closed` once the outcome is written and reported.
     """
 
     message: Message
@@ -44,8 +47,8 @@ class Item(Generic[S]):
     event: Event | None = None
     plan: Plan[S] | Outcome | None = None
     claim: Claim | None = None
+    turn: Turn | None = None
     outcome: Outcome | None = None
-    reason_prefix: str = ""
     is_closed: bool = False
 
     @property
@@ -106,20 +109,34 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
     def _prepare(self, item: Item[S]) -> None:
         event = _event(item)
-        item.plan = self._plan(event, item.message)
         try:
-            if self._must_log_out_previous(event, item.plan):
-                item.event = event = event.model_copy(update=_AS_LOGOUT)
-                item.reason_prefix = "consent denied, so the last person was logged out: "
-                item.plan = self._plan(event, item.message)
-            plan = item.plan
-            # To write an outcome without an attempt at once saves its claim. A parked message moves before its receipt.
-            if isinstance(plan, Outcome) and plan.state is not DeliveryState.PARKED:
-                item.outcome = plan if self.ledger.settle_unclaimed(self._update(event, plan)) else None
+            item.plan = self._plan(event, item.message)
+            if isinstance(item.plan, Plan) or self._needs_turn(event, item.plan):
+                return
+        except SettingsUnavailable as fault:
+            item.plan = self.hold(item, str(fault))
+        if item.plan.state is DeliveryState.PARKED:
+            # A parked message moves before its receipt.
+            return
+        try:
+            # To write an outcome without an attempt at once saves its claim.
+            item.outcome = item.plan if self.ledger.settle_unclaimed(self._update(event, item.plan)) else None
         except LedgerUnavailable as fault:
             item.outcome = self._wait_for_ledger(item, fault)
         if item.outcome:
             self._close(item)
+
+    def _needs_turn(self, event: Event, plan: Outcome) -> bool:
+        """Whether an event that is not sent may end another person's pushes on its device, if it is the newest there.
+
+        Raises:
+            SettingsUnavailable: the agent's settings cannot be read.
+        """
+        build = self.agent.build_release
+        if plan.state not in UNSENT or not build or not event.names_owner or event.device.id is None:
+            return False
+        # An agent that is not meant for the device's app has nothing to release. Contacts are known later.
+        return self.agent.contact is not None or bool(build(event, self.load(_CACHED), ()))
 
     def _plan(self, event: Event, message: Message, *, force_refresh: bool = False) -> Plan[S] | Outcome:
         load = partial(self.load, force_refresh)
@@ -130,13 +147,6 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             return self.retry_policy.hold(message, pending, str(fault), self.environment.hold)
         except Exception as bug:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
             return self._bug(event, message, bug, Outcome(DeliveryState.PENDING))
-
-    def _must_log_out_previous(self, event: Event, plan: Plan[S] | Outcome) -> bool:
-        """Whether a person who denied messaging uses a device that the agent still links to another person."""
-        if isinstance(plan, Plan) or not self.agent.ordered or self.agent.personal_logout:
-            return False
-        is_denied = not event.allows(self.agent.purpose, default=self.environment.default_consent)
-        return is_denied and bool(event.device.id and event.customer_id) and self.ledger.belongs_to_another(event)
 
     def claim(self, items: Sequence[Item[S]]) -> None:
         """Claims the deliveries, or reads where they stand; sets the outcome of each that is not ours to attempt."""
@@ -150,9 +160,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             return []
         if not self.agent.repeatable:
             return self.ledger.claim(events, self.now())
-        # Repeatable agents need no claim: to read costs a fifth of a write. Devices are read where their order is then
-        # written by one call; the order of a single one is written unread.
-        return self.ledger.read_claims(events, devices=self.agent.ordered and len(events) > 1)
+        # Repeatable agents need no claim: to read costs a fifth of a write.
+        return self.ledger.read_claims(events, devices=self.agent.ordered)
 
     def _apply_claim(self, item: Item[S], claim: Claim | LedgerUnavailable) -> None:
         if isinstance(claim, LedgerUnavailable):
@@ -170,7 +179,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             case ClaimStatus.ACQUIRED if claim.in_doubt:
                 item.outcome = item.previous._replace(state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0)
             case ClaimStatus.ACQUIRED if isinstance(item.plan, Outcome):
-                item.outcome = item.plan._replace(attempts=item.plan.attempts or claim.attempts, done=claim.done)
+                item.plan = item.plan._replace(attempts=item.plan.attempts or claim.attempts, done=claim.done)
+                # What ends unsent at an ordered agent may have to release its device first.
+                item.outcome = None if self.agent.ordered and item.plan.state in UNSENT else item.plan
             case ClaimStatus.ACQUIRED:
                 pass
 
@@ -181,27 +192,38 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def apply_order(self, items: Sequence[Item[S]]) -> None:
         """Moves the order of each device forward; sets the outcome of each delivery that a newer event supersedes.
 
-        Where the ledger does not say which event is newer, the delivery is retried.
+        Where the ledger does not say which event is newer, the delivery is retried; without its keys it is held.
         """
-        if not self.agent.ordered:
+        if not self.agent.ordered or not items:
             return
-        devices = [item.claim.device if item.claim else None for item in items]
-        updates = self.ledger.advance_sequences([_event(item) for item in items], devices)
-        for item, is_newest in zip(items, updates, strict=True):
-            self._apply_order(item, is_newest)
-
-    def _apply_order(self, item: Item[S], is_newest: bool | LedgerUnavailable) -> None:  # noqa: FBT001 - the ledger's answer
-        fault = is_newest if isinstance(is_newest, LedgerUnavailable) else None
         try:
-            if not fault and (is_newest or self._is_pending_logout(_event(item))):
-                return
+            turns = self.ledger.advance_sequences([self._sequence_update(item) for item in items])
+            for item, turn in zip(items, turns, strict=True):
+                self._apply_order(item, turn)
+        except SettingsUnavailable as fault:
+            for item in items:
+                item.outcome = item.outcome or self.hold(item, str(fault))
+
+    def _sequence_update(self, item: Item[S]) -> SequenceUpdate:
+        event, contact = _event(item), self.agent.contact
+        known = item.claim.device if item.claim else None
+        return SequenceUpdate(event, known or {}, isinstance(item.plan, Plan), contact(event) if contact else None)
+
+    def _apply_order(self, item: Item[S], turn: Turn | LedgerUnavailable) -> None:
+        fault = turn if isinstance(turn, LedgerUnavailable) else None
+        try:
+            if isinstance(turn, Turn):
+                item.turn = turn
+                if turn.is_newest or self._is_pending_logout(_event(item)):
+                    return
         except LedgerUnavailable as unavailable:
             fault = unavailable
         if fault:
             wait = self.retry_policy.backoff(item.message.receives)
             item.outcome = item.previous._replace(state=DeliveryState.RETRYING, reason=f"ledger: {fault}", wait=wait)
-        else:
-            item.outcome = item.previous._replace(state=DeliveryState.SKIPPED, reason="superseded")
+        elif isinstance(turn, Turn):
+            older = item.previous._replace(state=DeliveryState.SKIPPED, reason=SUPERSEDED, late_by=turn.late_by)
+            item.outcome = item.plan if isinstance(item.plan, Outcome) else older
 
     def attempt(self, item: Item[S], has_time: Callable[[], bool]) -> None:
         """Sends the requests of one delivery, and sets its outcome."""
@@ -210,12 +232,30 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             item.outcome = previous._replace(state=DeliveryState.RETRYING, reason=OUT_OF_TIME, wait=0)
             return
         try:
-            item.outcome = self._send(item)
+            ended = item.plan if isinstance(item.plan, Outcome) else self._send(item)
+            must_release = item.turn and item.turn.must_release and ended.state in UNSENT
+            item.outcome = self._release(item, ended) if must_release else ended
         except SettingsUnavailable as fault:
             item.outcome = self.hold(item, str(fault))
         except Exception as bug:  # noqa: BLE001 - as above
             attempted = previous._replace(attempts=(previous.attempts or 0) + 1)
             item.outcome = self._bug(_event(item), item.message, bug, attempted)
+
+    def _release(self, item: Item[S], ended: Outcome) -> Outcome:
+        """The outcome of a delivery that ends unsent, once the agent links nobody to the device any more."""
+        foreign = item.turn.foreign if item.turn else ()
+        result = self._send_release(item, foreign, self.load(_CACHED))
+        if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
+            result = self._send_release(item, foreign, self.load(_AFRESH), force_refresh=True)
+        return release_outcome(self.retry_policy, item.message, result, ended)
+
+    def _send_release(
+        self, item: Item[S], contacts: Sequence[Contact], settings: S, *, force_refresh: bool = False
+    ) -> Result:
+        event, build = _event(item), self.agent.build_release
+        requests = build(event, settings, contacts) if build else []
+        result, _ = self._client(settings, force_refresh=force_refresh).send_all(requests, 0)
+        return retry_rejected(result)
 
     def hold(self, item: Item[S], reason: str) -> Outcome:
         """The outcome of a delivery whose settings cannot be used."""
@@ -223,13 +263,26 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
     def _send(self, item: Item[S]) -> Outcome:
         previous = item.previous
-        result, done = self.client(item).send_all(item.requests, previous.done or 0)
+        result, done = self._send_after_release(item, previous.done or 0)
         if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
             self.plan_again(item, force_refresh=True)
             if item.outcome:
                 return item.outcome._replace(done=done)
-            result, done = self.client(item, force_refresh=True).send_all(item.requests, done)
+            result, done = self._send_after_release(item, done, force_refresh=True)
         return self.retry_policy.decide(item.message, result, item.previous._replace(done=done))
+
+    def _send_after_release(self, item: Item[S], done: int, *, force_refresh: bool = False) -> tuple[Result, int]:
+        """Sends the requests of a delivery but the first `done`; the contacts of another person end before them.
+
+        These are ended again at each attempt: `done` counts the event's own requests alone.
+        """
+        client = self.client(item, force_refresh=force_refresh)
+        foreign = without_own(item.turn.foreign, _event(item)) if item.turn else []
+        if foreign:
+            result = self._send_release(item, foreign, client.settings, force_refresh=force_refresh)
+            if not is_done(result):
+                return result, done
+        return client.send_all(item.requests, done)
 
     def plan_again(self, item: Item[S], *, force_refresh: bool) -> None:
         """Plans a delivery by the settings that are stored now; sets its outcome if these allow no request."""
@@ -242,11 +295,14 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         """The agent's client by the settings of an item's plan."""
         if not isinstance(item.plan, Plan):
             raise TypeError("only a delivery with requests is sent")
-        return AgentClient(self.agent, self.circuit, self.send, self.now, item.plan.settings, force_refresh)
+        return self._client(item.plan.settings, force_refresh=force_refresh)
+
+    def _client(self, settings: S, *, force_refresh: bool) -> AgentClient[S]:
+        return AgentClient(self.agent, self.circuit, self.send, self.now, settings, force_refresh)
 
     def _is_pending_logout(self, event: Event) -> bool:
         """Whether an older event logs out a person who has not come back since: without it the pushes go on."""
-        return self.agent.personal_logout and event.type == "logout" and self.ledger.has_new_owner(event)
+        return self.agent.contact is not None and event.type == "logout" and self.ledger.has_new_owner(event)
 
     def _bug(self, event: Event, message: Message, bug: Exception, attempted: Outcome) -> Outcome:
         logger().error("fault", extra={"agent": self.agent.name, "event_id": event.event_id, **_origin(bug)})
@@ -256,10 +312,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def settle(self, items: Sequence[Item[S]]) -> None:
         """Writes and reports the outcomes; a delivery whose outcome cannot be written is looked at again."""
         for item in items:
-            item.outcome = _outcome(item).with_prefix(item.reason_prefix)
-            if item.outcome.state is DeliveryState.PARKED:
+            if _outcome(item).state is DeliveryState.PARKED:
                 # First the message, then its receipt: the other way round, a crash between them would lose the message.
-                self._dead_letter(item.message, item.outcome, _event(item).received_at)
+                self._dead_letter(item.message, _outcome(item), _event(item).received_at)
         fault = "too many writes at once"
         try:
             written = self.ledger.settle([self._update(_event(item), _outcome(item)) for item in items])
@@ -296,8 +351,10 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
 
 _DOUBT = "in doubt: an earlier attempt ended without a word"
-_AS_LOGOUT = {"type": "logout", "customer_id": None, "anonymous_id": None, "email": None, "phone": None}
-"""What makes an event say that nobody is on its device any more."""
+SUPERSEDED = "superseded"
+"""Why an event is skipped whose device has a newer one."""
+
+_CACHED, _AFRESH = False, True
 
 
 def _event(item: Item[S]) -> Event:

@@ -1,6 +1,6 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
@@ -27,6 +27,8 @@ from relay.event.types import (
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Purpose = Literal["advertising", "analytics", "messaging"]
+OrderSource = Literal["sequence", "occurredAt", "receipt"]
+"""What an event is ordered by: its `sequence`, else when it happened, else when session-relay received it."""
 
 MAX_SEQUENCE = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
@@ -47,6 +49,14 @@ PropertyValue = LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_S
 """Beyond these bounds a whole number would arrive as another one."""
 
 NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(integral)]
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """A time in whole epoch milliseconds."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Screen(WireModel):
@@ -185,8 +195,10 @@ class EventInput(WireModel):
 class Event(EventInput):
     """One thing that happened in an app, stamped by ingest: all that a delivery will ever know of it.
 
-    `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
-    `trusted` where the caller may speak for any customer, so that the event's other words on who it is count as well.
+    `sequence` orders the events of one device (epoch milliseconds), and `ordered_by` says where it comes from;
+    `received_at` is when session-relay received it; `trusted` where the caller may speak for any customer, so that the
+    event's other words on who it is count as well. `scope` is a digest of who proved the event, its type, person and
+    device: events that share an `event_id` are the same only in the same scope.
     """
 
     model_config = ConfigDict(defer_build=False)
@@ -197,7 +209,9 @@ class Event(EventInput):
     occurred_at: AwareDatetime
     received_at: AwareDatetime
     sequence: int
+    ordered_by: OrderSource = "sequence"
     trusted: bool = False
+    scope: str = ""
 
     device: Device = Device()
     ids: Ids = Ids()
@@ -219,11 +233,12 @@ class Event(EventInput):
     ) -> "Event":
         """The event that a call becomes: ids, times and order filled in.
 
-        A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
+        Without a sequence it is ordered by when it happened, else by `now`. A time or sequence in the future is set to
+        now: a wrong clock must not decide who owns a device for years.
         """
         given = {name: getattr(call, name) for name in EventInput.model_fields if getattr(call, name) is not None}
         loose = {name: value for name, value in (call.__pydantic_extra__ or {}).items() if value is not None}
-        milliseconds = int(now.timestamp() * 1000)
+        occurred_at = min(call.occurred_at or now, now)
         return cls.model_construct(
             **{
                 **given,
@@ -231,9 +246,10 @@ class Event(EventInput):
                 "app_id": app_id,
                 "trusted": trusted,
                 "event_id": call.event_id or event_id,
-                "occurred_at": min(call.occurred_at or now, now),
+                "occurred_at": occurred_at,
                 "received_at": now,
-                "sequence": min(call.sequence or milliseconds, milliseconds),
+                "sequence": min(call.sequence or to_milliseconds(occurred_at), to_milliseconds(now)),
+                "ordered_by": "sequence" if call.sequence else "occurredAt" if call.occurred_at else "receipt",
                 "properties": {**(call.properties or {}), **loose},
             }
         )
@@ -260,6 +276,31 @@ class Event(EventInput):
         """
         device = self.device.id or self.anonymous_id or self.customer_id or self.event_id
         return sha256(f"{self.app_id}\0{device}")
+
+    @property
+    def unique_id(self) -> str:
+        """The event's id in its scope, which no other event of its app shares."""
+        return f"{self.event_id}#{self.scope}" if self.scope else self.event_id
+
+    @property
+    def received(self) -> int:
+        """When session-relay received it, in epoch microseconds: what decides between equal times."""
+        return (self.received_at - _EPOCH) // timedelta(microseconds=1)
+
+    @property
+    def names_owner(self) -> bool:
+        """Whether it says who is on its device, or that nobody is.
+
+        A push token without a customer does not; a declined push ends everybody's pushes there.
+        """
+        if self.type == "push_token":
+            return self.customer_id is not None or self.device.push_token is False
+        return self.type in {"login", "signup", "open", "logout"}
+
+    @property
+    def owner(self) -> str | None:
+        """The customer on the device after the event; None where nobody is known to be."""
+        return None if self.type == "logout" else self.customer_id
 
     def dump(self) -> str:
         """The event as JSON text for the topic."""
