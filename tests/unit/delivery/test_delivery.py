@@ -19,7 +19,9 @@ from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
 from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
+from relay.event.contact import Contact
 from relay.event.model import Event, Purpose
+from relay.ledger.device_order import SequenceUpdate, Turn
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.rows import MAX_WRITES
 from relay.ledger.states import NOT_REDRIVABLE
@@ -74,6 +76,7 @@ class FakeLedger(Ledger):
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, tuple[int, str]] = field(default_factory=dict)
     people: dict[str, str | None] = field(default_factory=dict)
+    before: dict[str, str | None] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
@@ -112,19 +115,21 @@ class FakeLedger(Ledger):
         self.rows[settlement.event.event_id] = {**row, **settlement.attributes, "state": settlement.state}
         return True
 
-    def belongs_to_another(self, event: Event) -> bool:
-        return self.people.get(event.group, event.customer_id) != event.customer_id
+    def advance_sequences(self, updates: Sequence[SequenceUpdate]) -> list[Turn | LedgerUnavailable]:
+        if "keys" in self.down:
+            raise SettingsUnavailable("the ledger's keys cannot be read")
+        return [self._unless_refused("in_order", self._applied, update.event) for update in updates]
 
-    def advance_sequences(self, events: Sequence[Event], devices: Sequence[Any]) -> list[bool | LedgerUnavailable]:  # noqa: ARG002 - as above
-        return [self._unless_refused("in_order", self._applied, event) for event in events]
-
-    def _applied(self, event: Event) -> bool:
+    def _applied(self, event: Event) -> Turn:
         newest = self.last.get(event.group, (0, ""))
         if event.sequence < newest[0]:
-            return False
+            return Turn(is_newest=False, late_by=newest[0] - event.sequence)
+        before = self.people.get(event.group)
+        if newest[1] != event.event_id:
+            self.before[event.group] = before
         self.last[event.group] = (event.sequence, event.event_id)
-        self.people[event.group] = event.customer_id
-        return True
+        self.people[event.group] = event.owner
+        return Turn(is_newest=True, must_release=self.before[event.group] not in {None, event.owner})
 
     def _unless_refused(self, operation: str, told: Callable[[Event], T], event: Event) -> T | LedgerUnavailable:
         try:
@@ -175,6 +180,10 @@ def _build(event: Event, settings: Settings) -> list[Request]:
     return [Request(settings.url, event.event_id.encode(), headers) for _ in range(2 if event.name == "twice" else 1)]
 
 
+def _release(event: Event, settings: Settings, _contacts: Sequence[Contact]) -> list[Request]:
+    return [Request(settings.url, f"release {event.event_id}".encode())] if event.device.platform != "web" else []
+
+
 def _record(message_id: str = "m1", group: str | None = None, receives: int = 1, **event: Any) -> Message:
     document = {
         "type": "login",
@@ -216,6 +225,7 @@ class World:
             max_age=self.max_age,
             ordered=self.ordered,
             repeatable=self.repeatable,
+            build_release=_release,
         )
         runtime = DeliveryPipeline(
             agent,
