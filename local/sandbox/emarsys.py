@@ -189,8 +189,9 @@ class Emarsys:
         return Answer.json(202, me)
 
     def _logout(self, body: dict[str, Json]) -> Answer:
-        device = self._device(body)
-        device.customer = device.push_token = None
+        device = self._devices.get((body["application_id"], body["hardware_id"]))
+        if device:
+            device.customer = device.push_token = None
         return Answer(202)
 
     def _record(self, body: dict[str, Json], name: str) -> Answer:

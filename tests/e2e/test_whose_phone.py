@@ -188,7 +188,7 @@ def test_5_events_of_one_batch_that_share_an_id_are_all_delivered(phone: Handset
 
 
 def test_6_an_unproven_push_token_binds_no_token_to_the_next_person(app: Caller, unique: Unique, ana: str) -> None:
-    keyed = store_app(app.stack, unique(), [unique() * 2], identity="required")
+    keyed = store_app(app.stack, "unproven", [unique() * 2], identity="required")
     phone = Handset(keyed, {**PHONE["device"], "id": unique(), "pushToken": unique()})
     foreign = {**phone.device, "pushToken": unique()}
     receipts = keyed.settled(keyed.accepted("/push-token", {"device": foreign}))

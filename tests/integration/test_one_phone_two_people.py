@@ -377,7 +377,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
         for newest in self.story.deciding[-1:]:
             in_time = self.world.clock.now - newest.received_at < timedelta(days=9)
             if _can_be_sent(newest, vendor.name) and newest.sequence > self.last_unproven and in_time:
-                assert person in got or newest.device.push_token != token, (vendor.name, got, person)
+                assert person in got or newest.device.push_token != token, (vendor.name, self.world.receipts(newest))
 
     def _check_that_mistakes_wait(self, vendor: Vendor, waiting: set[str]) -> None:
         for wrong in _receivers(vendor, self.phone) - {self.story.person}:
