@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo test check audit format up down soak fuzz openapi pictures bench build deploy lock clean
+.PHONY: help demo test properties check audit format up down soak fuzz openapi pictures bench build deploy lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,6 +26,9 @@ demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what b
 
 test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud)
 	@exec $(DEV)/python -m pytest $(TESTS)
+
+properties: .venv/dev/.ready ## try whose phone it is with 2,500 random stories of 30 steps (half an hour); make test tries 60
+	@RELAY_PROPERTY_EXAMPLES=$(or $(EXAMPLES),2500) exec $(DEV)/python -m pytest -q tests/integration/test_one_phone_two_people.py
 
 check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, template, secrets, then the tests
 	$(DEV)/ruff format --check .

@@ -13,6 +13,11 @@ One call tells every external agent who is logged in on which device. Faults are
 with the place of each in the body as a JSON Pointer. A path or method that is not here is 404. API Gateway itself
 answers 413 above 10 MB, and 5xx when AWS fails; its answers are problems as well.
 
+**Time.** Events of a device are ordered by `sequence` (epoch milliseconds), else by `occurredAt`, else by receipt.
+Every answer carries `Date`. An app whose phone's clock may be wrong learns its offset once (`Date` minus the phone's own
+time), keeps it, and sends a `sequence` of corrected time that only rises. A 503 says with which `eventId` and `sequence`
+to send the event again.
+
 Beyond what a schema can say: no name is both at an event's top level and in its `properties`; the texts of format
 `own-id` (`customerId`, `anonymousId`, `device.id`, `uid`) are in Unicode normal form NFKC, all characters visible."""
 
@@ -45,6 +50,13 @@ def _ref(schema: str) -> Schema:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
+_ORDERED_BY: Schema = {
+    "type": "string",
+    "enum": ["sequence", "occurredAt", "receipt"],
+    "description": "What the event is ordered by among those of its device.",
+}
+
+
 def _items(schema: str) -> Schema:
     return {"type": "array", "items": _ref(schema)}
 
@@ -59,6 +71,12 @@ SCHEMAS: Schema = {
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "description": "What is wrong, and what to do about it."},
             "errors": {**_items("Fault"), "description": "Where in the body each fault is; the first few, if many."},
+            "eventId": {**_ref("EventId"), "description": "503: send the event again with this id."},
+            "sequence": {
+                "type": "integer",
+                "description": "503: send the event again with this sequence, so that it keeps its place among the "
+                "events of its device.",
+            },
         },
         "required": ["type", "title", "detail"],
         "additionalProperties": False,
@@ -74,6 +92,16 @@ SCHEMAS: Schema = {
         {
             "reason": _TEXT,
             "lastStatus": {"type": "integer"},
+            "released": {
+                "type": "boolean",
+                "const": True,
+                "description": "The agent links nobody to the device, since it could not be sent who is on it.",
+            },
+            "lateMs": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Milliseconds by which a superseded event is older than the newest of its device.",
+            },
             "withheld": {"type": "integer", "minimum": 0, "description": "Properties kept back as personal data."},
             "at": _TIME,
             "nextAttempt": _TIME,
@@ -85,7 +113,22 @@ SCHEMAS: Schema = {
             "type": {"type": "string", "enum": list(EVENT_TYPES)},
             "agents": {"type": "object", "additionalProperties": _ref("Receipt")},
         },
-        {"acceptedAt": _TIME},
+        {
+            "acceptedAt": _TIME,
+            "orderedBy": _ORDERED_BY,
+            "events": {
+                **_items("EventReceipts"),
+                "description": "Where several events bear the id: each of them, the first accepted first. They differ "
+                "in who proved them, or in their type, person or device.",
+            },
+        },
+    ),
+    "EventReceipts": _object(
+        {
+            "type": {"type": "string", "enum": list(EVENT_TYPES)},
+            "agents": {"type": "object", "additionalProperties": _ref("Receipt")},
+        },
+        {"acceptedAt": _TIME, "orderedBy": _ORDERED_BY},
     ),
     "DryRun": _object(
         {

@@ -35,7 +35,7 @@ from relay.event.model import Event, EventInput, EventType
 from tests.integration.simulated_dynamodb import Fault as LedgerFault
 from tests.integration.simulated_world import AGENTS, Fault, Trouble, Vendor, World
 
-EXAMPLES = int(os.environ.get("RELAY_PROPERTY_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("RELAY_PROPERTY_EXAMPLES", "60"))
 STEPS = 30
 PEOPLE = (story.FIRST, story.SECOND, "carla-3")
 FOREIGN_TOKEN = "token-of-another-phone"
@@ -467,4 +467,38 @@ def test_a_late_logout_of_somebody_who_is_back_changes_nothing() -> None:
     phone.logs_in(**QUIET)
     phone.logs_out(**HELD_UP, at_once=False)
     phone.logs_in(**QUIET)
+    phone.teardown()
+
+
+def test_a_login_that_is_redriven_after_weeks_does_not_undo_the_logout() -> None:
+    phone = OnePhoneTwoPeople()
+    phone.logs_in(**QUIET)
+    for vendor in phone.world.vendors.values():
+        vendor.work()
+        vendor.faults.append("400")
+    phone.logs_in(**QUIET)
+    login = phone.story.said[-1]
+    for vendor in phone.world.vendors.values():
+        vendor.work()
+        vendor.troubles.add("settings")
+    phone.logs_out(**QUIET, at_once=False)
+    for vendor in phone.world.vendors.values():
+        # Eight days it is held, ten more parked: the logout's row is still there.
+        vendor.troubles.clear()
+        vendor.await_work()
+        vendor.work()
+    phone.world.clock.pass_(18 * 86_400)
+    phone.world.table.forget(phone.world.clock.now.timestamp())
+    for vendor in phone.world.vendors.values():
+        vendor.queue.redrive()
+        vendor.work()
+        assert phone.world.receipts(login)[vendor.name]["reason"] == "superseded"
+    phone.teardown()
+
+
+@pytest.mark.parametrize("fields", [("platform",), ("timezone",)])
+def test_an_incomplete_login_after_another_persons_leaves_the_phone_to_nobody(fields: tuple[str, ...]) -> None:
+    phone = OnePhoneTwoPeople()
+    phone.logs_in(**QUIET)
+    phone.another_logs_in(**QUIET, gaps=Gaps(fields=fields))
     phone.teardown()

@@ -34,7 +34,7 @@ def add_headers(request: Mapping[str, Any], response: ProxyResponse) -> ProxyRes
     readable = (
         {}
         if origin is None
-        else {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Retry-After"}
+        else {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Date, Retry-After"}
     )
     return {**response, "headers": {**response["headers"], "Vary": "Origin", **readable}}
 
