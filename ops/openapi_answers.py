@@ -14,9 +14,9 @@ with the place of each in the body as a JSON Pointer. A path or method that is n
 answers 413 above 10 MB, and 5xx when AWS fails; its answers are problems as well.
 
 **Time.** Events of a device are ordered by `sequence` (epoch milliseconds), else by `occurredAt`, else by receipt.
-Every answer carries `Date`. An app whose phone's clock may be wrong learns its offset once (`Date` minus the phone's own
-time), keeps it, and sends a `sequence` of corrected time that only rises. A 503 says with which `eventId` and `sequence`
-to send the event again.
+Every answer carries `Date`. An app whose phone's clock may be wrong learns its offset once (`Date` minus the phone's
+own time), keeps it, and sends a `sequence` of corrected time that only rises. A 503 says with which `eventId` and
+`sequence` to send the event again.
 
 Beyond what a schema can say: no name is both at an event's top level and in its `properties`; the texts of format
 `own-id` (`customerId`, `anonymousId`, `device.id`, `uid`) are in Unicode normal form NFKC, all characters visible."""

@@ -138,7 +138,10 @@ class Emarsys:
                 "pushToken": device.push_token,
                 "pushesGoTo": device.customer if device.push_token else None,
             }
-            for (application_id, hardware_id), device in self._devices.items()
+            # A logout may have come for each application; the one that is linked says who gets the pushes.
+            for (application_id, hardware_id), device in sorted(
+                self._devices.items(), key=lambda one: _is_linked(one[1])
+            )
         }
         return {"devices": devices, "events": list(self._events)}
 
@@ -189,9 +192,8 @@ class Emarsys:
         return Answer.json(202, me)
 
     def _logout(self, body: dict[str, Json]) -> Answer:
-        device = self._devices.get((body["application_id"], body["hardware_id"]))
-        if device:
-            device.customer = device.push_token = None
+        device = self._device(body)
+        device.customer = device.push_token = None
         return Answer(202)
 
     def _record(self, body: dict[str, Json], name: str) -> Answer:
@@ -207,6 +209,10 @@ class Emarsys:
 
     def _device(self, body: dict[str, Json]) -> Device:
         return self._devices.setdefault((body["application_id"], body["hardware_id"]), Device())
+
+
+def _is_linked(device: Device) -> bool:
+    return device.customer is not None
 
 
 def _bad_request() -> Answer:

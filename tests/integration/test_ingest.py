@@ -228,8 +228,9 @@ def test_a_batch_of_a_hundred_keeps_its_order(queue_url: str) -> None:
     assert heard == [str(n) for n in range(100)]
 
 
+@pytest.mark.usefixtures("queue_url")
 def test_once_an_event_of_a_device_was_refused_its_later_chunks_are_not_published(
-    queue_url: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = clients.sns()
     publish, asked = client.publish_batch, list[list[str]]()
