@@ -20,6 +20,11 @@ where it has one meaning, else left out, and named in `warnings`. Refused is onl
 track without a name, a push token call without the token. With `Prefer: handling=strict` whatever the schemas forbid is
 400: build with it, and ship without.
 
+**Time.** Events of a device are ordered by `sequence` (epoch milliseconds), else by `occurredAt`, else by receipt.
+Every answer carries `Date`. An app whose phone's clock may be wrong learns its offset once (`Date` minus the phone's
+own time), keeps it, and sends a `sequence` of corrected time that only rises. A 503 says with which `eventId` and
+`sequence` to send the event again.
+
 Beyond what a schema can say: no name is both at an event's top level and in its `properties`; no name differs from one
 of the schema by case, `_` or `-` alone; the texts of format `own-id` (`customerId`, `anonymousId`, `device.id`, `uid`)
 are in Unicode normal form NFKC, all characters visible; those of format `own-email` are addresses by RFC 5321's
@@ -31,6 +36,7 @@ PREFER: Schema = {
     "description": "How wrong details are handled (RFC 7240); lenient if absent.",
     "schema": {"type": "string", "enum": ["handling=strict", "handling=lenient"]},
 }
+
 
 SECURITY: Schema = {
     "key": {
@@ -62,6 +68,13 @@ def _ref(schema: str) -> Schema:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
+_ORDERED_BY: Schema = {
+    "type": "string",
+    "enum": ["sequence", "occurredAt", "receipt"],
+    "description": "What the event is ordered by among those of its device.",
+}
+
+
 def _items(schema: str) -> Schema:
     return {"type": "array", "items": _ref(schema)}
 
@@ -76,6 +89,12 @@ SCHEMAS: Schema = {
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "description": "What is wrong, and what to do about it."},
             "errors": {**_items("Fault"), "description": "Where in the body each fault is; the first few, if many."},
+            "eventId": {**_ref("EventId"), "description": "503: send the event again with this id."},
+            "sequence": {
+                "type": "integer",
+                "description": "503: send the event again with this sequence, so that it keeps its place among the "
+                "events of its device.",
+            },
         },
         "required": ["type", "title", "detail"],
         "additionalProperties": False,
@@ -102,6 +121,16 @@ SCHEMAS: Schema = {
         {
             "reason": _TEXT,
             "lastStatus": {"type": "integer"},
+            "released": {
+                "type": "boolean",
+                "const": True,
+                "description": "The agent links nobody to the device, since it could not be sent who is on it.",
+            },
+            "lateMs": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Milliseconds by which a superseded event is older than the newest of its device.",
+            },
             "withheld": {"type": "integer", "minimum": 0, "description": "Properties kept back as personal data."},
             "remarks": {
                 "type": "array",
@@ -125,7 +154,20 @@ SCHEMAS: Schema = {
                 "items": _ref("Fault"),
                 "description": "As in the answer; a pointer ends at the last name that this document has.",
             },
+            "orderedBy": _ORDERED_BY,
+            "events": {
+                **_items("EventReceipts"),
+                "description": "Where several events bear the id: each of them, the first accepted first. They differ "
+                "in who proved them, or in their type, person or device.",
+            },
         },
+    ),
+    "EventReceipts": _object(
+        {
+            "type": {"type": "string", "enum": list(EVENT_TYPES)},
+            "agents": {"type": "object", "additionalProperties": _ref("Receipt")},
+        },
+        {"acceptedAt": _TIME, "orderedBy": _ORDERED_BY},
     ),
     "DryRun": _object(
         {

@@ -147,7 +147,10 @@ class Emarsys:
                 "pushToken": device.push_token,
                 "pushesGoTo": device.customer if device.push_token else None,
             }
-            for (application_id, hardware_id), device in self._devices.items()
+            # A logout may have come for each application; the one that is linked says who gets the pushes.
+            for (application_id, hardware_id), device in sorted(
+                self._devices.items(), key=lambda one: _is_linked(one[1])
+            )
         }
         return {"devices": devices, "events": list(self._events)}
 
@@ -223,6 +226,10 @@ class Emarsys:
 
     def _device(self, body: dict[str, Json]) -> Device:
         return self._devices.setdefault((body["application_id"], body["hardware_id"]), Device())
+
+
+def _is_linked(device: Device) -> bool:
+    return device.customer is not None
 
 
 def _bad_request() -> Answer:

@@ -28,6 +28,12 @@ class SimulatedDynamoDB:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     faults: deque[Fault | None] = field(default_factory=deque)
 
+    def forget(self, now: float) -> None:
+        """Removes the rows whose end has come (epoch seconds)."""
+        ended = [key for key, row in self.rows.items() if int(row["expires"]["N"]) < now]
+        for key in ended:
+            del self.rows[key]
+
     def update_item(self, **asked: Any) -> dict[str, Row]:
         fault = self._meet()
         written = self._updated(**asked)

@@ -70,6 +70,7 @@ def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:
         "eventId": "evt_1",
         "type": "login",
         "acceptedAt": "2026-11-20T09:15:42.000Z",
+        "orderedBy": "sequence",
         "agents": {
             "facebook": {
                 "state": "retrying",

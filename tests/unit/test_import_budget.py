@@ -36,13 +36,16 @@ UNLESS_CALLED_FOR = {"jwt", "relay.api.identity_tokens"} | WRONG_DETAILS
 UNTIL_IT_FAILS = {"relay.delivery.breaker", "aws_lambda_powertools.utilities.circuit_breaker"}
 """What an agent's function needs once something has failed."""
 
+UNTIL_SEALED = {"cryptography"}
+"""What DashX's function needs once it has a contact to seal, and no other function."""
+
 BEYOND = {
     "authorizer": SENDING | {"jwt", "relay.event.model", "relay.ledger.ledger"},
     "dry_run": SENDING | {"jwt", "relay.ledger.ledger"} | WRONG_DETAILS,
     "identity": SENDING | {"relay.ledger.ledger", "relay.event.model"} | WRONG_DETAILS,
-    "ingest": SENDING | UNLESS_CALLED_FOR,
+    "ingest": SENDING | UNLESS_CALLED_FOR | UNTIL_SEALED,
     "receipts": SENDING | {"jwt"} | WRONG_DETAILS,
-    **{agent: {"jwt", "relay.api"} | WRONG_DETAILS | UNTIL_IT_FAILS for agent in AGENTS},
+    **{agent: {"jwt", "relay.api"} | WRONG_DETAILS | UNTIL_IT_FAILS | UNTIL_SEALED for agent in AGENTS},
 }
 
 

@@ -140,17 +140,19 @@ def test_no_number_of_a_mapping_is_where_sam_checks_its_type() -> None:
 
 @every_agent
 def test_a_function_reads_its_own_secret_and_no_other(agent: str) -> None:
-    allowed = {json.dumps(s["Action"]): s["Resource"] for s in _statements(f"{agent}Role")}
-    name = _template()["Mappings"]["Agents"][agent]["Name"]
-    assert allowed['"ssm:GetParameter"'] == {
-        "Fn::Sub": [
-            "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}/agents/${Name}",
-            {"Name": name},
-        ]
-    }
+    read = [s["Resource"]["Fn::Sub"] for s in _statements(f"{agent}Role") if s["Action"] == "ssm:GetParameter"]
+    name, keys = _template()["Mappings"]["Agents"][agent]["Name"], "ledger-keys" if agent in ORDERED else "no-keys"
+    parameters = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}/"
+    assert read == [[f"{parameters}agents/${{Name}}", {"Name": name}], [f"{parameters}${{Keys}}", {"Keys": keys}]]
     assert _properties(f"{agent}Function")["Environment"]["Variables"]["SETTINGS_PARAMETER"] == {
         "Fn::Sub": ["/session-relay/${Stage}/agents/${Name}", {"Name": name}]
     }
+
+
+def test_the_ledgers_keys_are_made_and_never_replaced() -> None:
+    for role in ("IngestRole", *(f"{agent}Role" for agent in AGENTS)):
+        (making,) = [one for one in _statements(role) if one["Action"] == "ssm:PutParameter"]
+        assert making["Condition"] == {"StringEquals": {"ssm:Overwrite": "false"}}
 
 
 REASONED = {

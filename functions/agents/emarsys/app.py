@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode
 from relay.errors import Skip
+from relay.event.contact import Contact
 from relay.event.model import Event
 
 MAX_CONTACT_VALUE = 60
@@ -93,7 +95,7 @@ class Settings(SettingsModel):
 
 
 def build_requests(event: Event, settings: Settings) -> list[Request]:
-    """One POST: to users/login, users/logout or events/{name}.
+    """A POST to users/login, users/logout or events/{name}; a logout of an unknown platform goes to each application.
 
     Raises:
         Skip: Emarsys has no use for the event, or it lacks what that call requires.
@@ -102,34 +104,55 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         raise Skip("no use for identify")
     if event.device.id is None:
         raise Skip("no device id")
-    application = _application(event, settings)
-    body: dict[str, object] = {"application_id": application.code, "hardware_id": event.device.id}
+    applications = _applications(event, settings)
     match event.type:
         case "logout":
-            path = "users/logout"
+            return _logouts(event, applications, settings)
+        case "push_token" if event.device.push_token is False and event.device.platform is None:
+            # A login must name the platform. A logout needs the device's id alone, and takes the token away as well.
+            return _logouts(event, applications, settings)
+        case _ if event.device.platform is None:
+            raise Skip("no platform")
         case "track":
-            path = f"events/{_segment(event.name)}"
-            body |= _contact(event, settings) | _attributes(event, settings)
+            path, body = f"events/{_segment(event.name)}", _contact(event, settings) | _attributes(event, settings)
         case _:
             path = "users/login"
             facts = {name: value for name, (value, _) in _device(event, settings).items()}
-            body |= _contact(event, settings) | facts | {"push_token": _push_token(event, settings)}
+            body = _contact(event, settings) | facts | {"push_token": _push_token(event, settings)}
+    return [_request(path, event, applications[0], body, settings)]
+
+
+def build_release(event: Event, settings: Settings, _contacts: Sequence[Contact]) -> list[Request]:
+    """Logouts of the event's device; none for a device that no configured application is for."""
+    try:
+        return _logouts(event, _applications(event, settings), settings)
+    except Skip:
+        return []
+
+
+def _logouts(event: Event, applications: Sequence[Application], settings: Settings) -> list[Request]:
+    return [_request("users/logout", event, application, {}, settings) for application in applications]
+
+
+def _request(path: str, event: Event, application: Application, body: dict[str, object], settings: Settings) -> Request:
+    device = {"application_id": application.code, "hardware_id": event.device.id}
     url = f"{settings.base_url}/api/mobileengage/v2/{path}"
     credentials = basic(application.code, application.password.get_secret_value())
-    return [json_request(url, body, {"authorization": credentials})]
+    return json_request(url, device | body, {"authorization": credentials})
 
 
-def _application(event: Event, settings: Settings) -> Application:
-    match event.device.platform:
-        case "android":
-            application = settings.applications.android
-        case "ios":
-            application = settings.applications.ios
-        case platform:
-            raise Skip("not a mobile app" if platform else "no platform")
+def _applications(event: Event, settings: Settings) -> list[Application]:
+    """The application of the event's platform; where that is not known, each configured one, a shared one once."""
+    configured, platform = settings.applications, event.device.platform
+    known = {"android": configured.android, "ios": configured.ios}
+    if platform is None:
+        return list({one.code: one for one in known.values() if one}.values())
+    if platform not in known:
+        raise Skip("not a mobile app")
+    application = known[platform]
     if application is None:
-        raise Skip(f"no application for {event.device.platform}")
-    return application
+        raise Skip(f"no application for {platform}")
+    return [application]
 
 
 # message_open is the vendor's own call with parameters of its own; dots would be resolved as a path.
@@ -262,5 +285,6 @@ AGENT = Agent(
     classify=classify,
     ordered=True,
     remarks=remarks,
+    build_release=build_release,
 )
 handler = lambda_handler(AGENT)

@@ -112,11 +112,11 @@ function showArrived({ events }) {
   }), "Nothing yet.");
 }
 
-// What keeps devices says whose pushes this one gets; DashX knows a device by its push token.
+// An agent that keeps devices says whose pushes this one gets; it may know the device by its push token.
 function belief(known) {
   const held = known[device.id] ?? known[pushToken];
   const [who] = [held?.pushesGoTo].flat().filter(Boolean);
-  const name = who?.length > 20 ? `${who.slice(0, 12)}…` : who; // Emarsys knows people by a digest
+  const name = who?.length > 20 ? `${who.slice(0, 12)}…` : who; // an agent may know people by a digest
   return element("b", "", name ? `its pushes go to ${name}` : "its pushes go to nobody");
 }
 
@@ -125,7 +125,7 @@ async function showAgents() {
   const rows = await Promise.all(agents.map(async ({ name, title }) => {
     const { requests: [last] } = await read(`/_requests?limit=1&agent=${name}`);
     const heard = last ? `last: ${last.method} ${last.path}, ${clock(last.receivedAt)}` : "nothing yet";
-    const thinks = ["eitri_push", "emarsys", "dashx"].includes(name) ? [belief(devices[name] ?? {})] : [];
+    const thinks = name in devices ? [belief(devices[name])] : [];
     const said = element("dd", "", ...thinks, element("span", "faint", heard));
     said.dataset.agent = name;
     return [element("dt", "", title), said];

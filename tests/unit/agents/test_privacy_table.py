@@ -193,7 +193,7 @@ def test_the_document_names_every_field_of_an_event_and_no_other() -> None:
             found |= leaves(type(field.default), f"{path}.") if name in parts else {path}
         return found
 
-    stamped = {"type", "appId", "receivedAt", "trusted", "deviceUnusable", "warnings"}
+    stamped = {"type", "appId", "receivedAt", "trusted", "deviceUnusable", "warnings", "orderedBy", "scope"}
     assert _table().keys() == FIELDS.keys()
     told = {f"device.{path}" if path == "platform" else path for path in leaves(Event)} - stamped - {"device.platform"}
     assert told == FIELDS.keys() | NOT_TOLD_AS_SUCH

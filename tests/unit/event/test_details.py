@@ -13,7 +13,7 @@ from relay.event.reading import Terms, read_event
 
 ROWS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "details.json").read_text())
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
-STAMPED = {"type": None, "appId": None, "receivedAt": None, "deviceUnusable": None}
+STAMPED = {"type": None, "appId": None, "receivedAt": None, "deviceUnusable": None, "orderedBy": None}
 
 every_row = pytest.mark.parametrize(
     "row", ROWS, ids=[f"{at} {row['type']} {json.dumps(row['sent'])[:80]}" for at, row in enumerate(ROWS)]

@@ -35,6 +35,7 @@ def test_the_seeds_bare_login_is_all_that_a_login_needs() -> None:
         "occurredAt": "2026-11-20T09:15:42.318000Z",
         "receivedAt": "2026-11-20T09:15:42.318000Z",
         "sequence": 1795166142318,
+        "orderedBy": "receipt",
         "customerId": "12345",
     }
 

@@ -15,6 +15,13 @@ from relay.event.reading import Terms
 MAX_USER_AGENT = 4096
 
 
+class Prover(NamedTuple):
+    """Who proved a call: a secret key, a customer by an identity token, or nobody."""
+
+    kind: str
+    customer_id: str | None = None
+
+
 class Caller(NamedTuple):
     """Who sends: the app and its key's kind; the header's identity tokens; where on the network it is.
 
@@ -66,12 +73,15 @@ class Caller(NamedTuple):
         if self.tokens:
             _proven(self.tokens, self.app_id, now)
 
-    def apply_identity(self, call: EventInput, own_tokens: Sequence[str], now: datetime) -> EventInput:
-        """The call, bound to the person who is proven to make it: by the event's own token, else by the header's.
+    def apply_identity(self, call: EventInput, own_tokens: Sequence[str], now: datetime) -> tuple[EventInput, Prover]:
+        """The call, bound to the person who is proven to make it, and who proved it.
+
+        The proof is the event's own token, else the header's.
 
         Raises:
             Forbidden: it speaks for another person.
             IncorrectToken: its token proves nothing, or it speaks for a person without one where one is needed.
+            SettingsUnavailable: its token cannot be checked now.
         """
         tokens = own_tokens or self.tokens
         verified = _proven(tokens, self.app_id, now) if tokens else None
@@ -84,8 +94,14 @@ class Caller(NamedTuple):
             raise Forbidden("The identity token is another customer's than customerId.")
         if self.kind == "public":
             # A public key speaks from the person's own device, so the connection says more than the body could.
-            return call.model_copy(update={"context": (call.context or Context()).model_copy(update=self.connection)})
-        return call
+            call = call.model_copy(update={"context": (call.context or Context()).model_copy(update=self.connection)})
+        return call, self._prover(verified)
+
+    def _prover(self, verified: str | None) -> Prover:
+        """Who proved the call; the ids of events are apart by it, or anybody could use up another's."""
+        if self.kind == "secret":
+            return Prover("secret key")
+        return Prover("nobody" if verified is None else "customer", verified)
 
 
 def _proven(tokens: Sequence[str], app_id: str, now: datetime) -> str:

@@ -42,7 +42,7 @@ def lambda_handler(
             agent,
             environment,
             Queue(environment.queue_url, environment.dead_letter_queue_url),
-            Ledger(environment.table, agent.name, environment.claim),
+            Ledger(environment.table, agent.name, environment.claim, keeps_contacts=agent.contact is not None),
             lambda scope: Circuit(scope, environment.table, environment.circuit),
             load,
             Report(agent.name),

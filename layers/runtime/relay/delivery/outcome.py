@@ -16,7 +16,8 @@ class Outcome(NamedTuple):
     not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
     is the last HTTP status; `withheld` counts the properties that are personal data; `remarks` name what the requests
     fill in, cut or leave out. `in_doubt` is True if it is not known whether the agent has the request; `failing_since`
-    (epoch seconds) is the first of the failures in a row.
+    (epoch seconds) is the first of the failures in a row. `released` is True if the agent links nobody to the device
+    any more; `late_by` is how many milliseconds older than the newest a superseded event is.
     """
 
     state: DeliveryState
@@ -31,10 +32,8 @@ class Outcome(NamedTuple):
     refused: bool = False
     in_doubt: bool = False
     failing_since: int = 0
-
-    def with_prefix(self, prefix: str) -> "Outcome":
-        """The outcome with a sentence before its reason."""
-        return self._replace(reason=prefix + self.reason) if prefix else self
+    released: bool = False
+    late_by: int | None = None
 
     def attributes(self, now: datetime) -> dict[str, str | int]:
         """What the ledger keeps of it; times in epoch milliseconds."""
@@ -49,6 +48,8 @@ class Outcome(NamedTuple):
             "failing": self._failing(),
             "withheld": self.withheld or None,
             "remarks": "\n".join(self.remarks) or None,
+            "released": int(self.released) or None,
+            "late": self.late_by,
         }
         return {name: value for name, value in values.items() if value is not None}
 
