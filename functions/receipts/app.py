@@ -12,6 +12,9 @@ from relay.errors import LedgerUnavailable, SettingsUnavailable
 from relay.event.types import EVENT_ID
 from relay.ledger.ledger import Ledger
 
+_LAST_MOMENT = 253_402_300_800_000
+"""Milliseconds until the year 10,000, which no date can name."""
+
 _UNKNOWN = "No event of this app has that id, or it is older than 15 days."
 
 
@@ -29,14 +32,14 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.")
     if not rows:
         return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
-    known = next(iter(rows.values()))
-    expected = {agent for agent, entry in agents.items() if entry.accepts(str(known["type"]))}
+    event_type = next((str(row["type"]) for row in rows.values() if row.get("type")), "")
+    expected = {agent for agent, entry in agents.items() if entry.accepts(event_type)}
     return json_response(
         HTTPStatus.OK,
         {
             "eventId": event_id,
-            "type": known["type"],
-            **({"acceptedAt": _moment(rows["*"]["accepted"])} if "*" in rows else {}),
+            "type": event_type,
+            **({"acceptedAt": accepted} if (accepted := _moment(_number(rows.get("*", {}), "accepted"))) else {}),
             "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {"*"})},
         },
     )
@@ -46,7 +49,7 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
     """State, reason, attempts, last status, properties withheld, when that was, and when the next attempt is due."""
     if not row:
         return {"state": "queued", "attempts": 0}
-    at, wait = row.get("at"), row.get("wait")
+    at, wait = _number(row, "at"), _number(row, "wait")
     due = at + wait * 1000 if row["state"] in {"retrying", "held"} and at is not None and wait is not None else None
     receipt = {
         "state": row["state"],
@@ -60,7 +63,12 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in receipt.items() if value is not None}
 
 
+def _number(row: Mapping[str, Any], name: str) -> int | None:
+    value = row.get(name)
+    return value if isinstance(value, int) else None
+
+
 def _moment(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
+    if milliseconds is None or not 0 <= milliseconds < _LAST_MOMENT:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

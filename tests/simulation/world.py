@@ -67,9 +67,7 @@ class World:
     def __init__(self, month: Month) -> None:
         self.month, self.random, self.clock = month, month.random, clocks.Clock()
         self.table = SimulatedTable(self.random, self.luck)
-        self.queues = {
-            name: SimulatedQueue(name, AGENTS[name].ordered, self.clock) for name in month.agents
-        }
+        self.queues = {name: SimulatedQueue(name, AGENTS[name].ordered, self.clock) for name in month.agents}
         self.sqs = SimulatedSqs(self.queues, self.random, self.luck)
         self.ssm = SimulatedSsm(SETTINGS, self.random, self.luck)
         self.vendors = {name: self._vendor(name) for name in month.agents}

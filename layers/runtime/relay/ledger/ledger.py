@@ -100,8 +100,8 @@ class Ledger:
     ) -> list[Claim | LedgerUnavailable]:
         """Takes deliveries for this worker, but not those that are settled or that another worker has.
 
-        Of one event's deliveries only the first is ours. `unsent` names for each event an earlier claim that certainly
-        sent nothing, or "": it is taken over without doubt.
+        Of one event's deliveries only the first is ours. `unsent` names for each event the earlier claims that
+        certainly sent nothing, with commas between them, or "": such a claim is taken over without doubt.
         """
         # A claim has a name, so that a worker knows its own claim whose answer was lost.
         taking = {
@@ -146,7 +146,8 @@ class Ledger:
         try:
             row = self._take(event, taking, _WAITS, _WAITING)
             if row is None and unsent:
-                row = self._take(event, taking, "#by = :unsent AND #state = :state", {":unsent": string(unsent)})
+                names = {f":unsent{at}": string(name) for at, name in enumerate(unsent.split(","))}
+                row = self._take(event, taking, f"#by IN ({', '.join(names)}) AND #state = :state", names)
             if row is not None:
                 return _ours(row)
             found = rows.get(self.table, self._delivery(event))
@@ -227,13 +228,17 @@ class Ledger:
         return device_order.owner_digest(self.table, self.agent, event) not in own
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, Any]]:
-        """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
+        """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event.
+
+        A row without a state is none of an event's: an app may bear an agent's name, and ask for a device's row.
+        """
         found = rows.query(
             self.table,
             KeyConditionExpression="event = :event",
             ExpressionAttributeValues={":event": _key(app_id, event_id, _ACCEPTED)["event"]},
         )
-        return {_text(row, "agent"): {name: rows.to_python(value) for name, value in row.items()} for row in found}
+        known = [row for row in found if _text(row, "state")]
+        return {_text(row, "agent"): {name: rows.to_python(value) for name, value in row.items()} for row in known}
 
     def _delivery(self, event: Event) -> Row:
         return _key(event.app_id, event.event_id, self.agent)
