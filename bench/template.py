@@ -31,8 +31,8 @@ _Loader.add_multi_constructor("!", _held)
 class Deployed:
     """A deployment of the template with all six agents.
 
-    Memories are in MB; `windows`, `batches` and the `events` that it receives by agent; `resources` counts them by type, and `alarm_metrics` the
-    metrics that alarms watch, by which they are paid.
+    Memories are in MB; `windows`, `batches` and the `events` that it receives by agent; `resources` counts them by
+    type, and `alarm_metrics` the metrics that alarms watch, by which they are paid.
     """
 
     authorizer_memory: int

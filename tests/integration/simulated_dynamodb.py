@@ -57,8 +57,8 @@ class SimulatedDynamoDB:
         pairs = [assignment.split(" = ") for assignment in re.split(r", (?=#?\w+ = )", setting)]
         names = [ExpressionAttributeNames.get(name, name) for name, _ in pairs]
         removed = {ExpressionAttributeNames[name] for name in removing.split(", ") if name}
-        values = (_assigned(value, row, ExpressionAttributeNames, ExpressionAttributeValues) for _, value in pairs)
-        kept = {name: value for name, value in row.items() if name not in removed}
+        values = [_assigned(text, row, ExpressionAttributeNames, ExpressionAttributeValues) for _, text in pairs]
+        kept = {name: held for name, held in row.items() if name not in removed}
         self.rows[_key(Key)] = {**Key, **kept, **dict(zip(names, values, strict=True))}
         return self.rows[_key(Key)]
 

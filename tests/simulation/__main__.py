@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: simulates months by their seeds; prints each that breaks a promise, and what it breaks."""
+"""`python -m tests.simulation`: simulates months by their seeds, and prints what each has broken."""
 
 import argparse
 import sys

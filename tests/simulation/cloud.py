@@ -168,12 +168,15 @@ class _Rows(dict[tuple[str, str], Row]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.written = 0
+        """Writes of deliveries' rows, without those of circuits and devices."""
         self.reopened: list[tuple[str, str, str, str]] = []
 
     def __setitem__(self, key: tuple[str, str], row: Row) -> None:
         before, after = (known.get("state", {}).get("S", "") for known in (self.get(key, {}), row))
         if before in NOT_REDRIVABLE and after != before:
             self.reopened.append((*key, before, after))
+        self.written += "lease" in row or "at" in row
         super().__setitem__(key, row)
 
 

@@ -49,7 +49,7 @@ class Vendor:
     `luck` is the trouble of the cloud; `meanwhile` is called now and then while a request is under way.
     """
 
-    def __init__(  # noqa: PLR0913 - what a vendor is made of
+    def __init__(  # noqa: PLR0913, PLR0917 - what a vendor is made of
         self,
         name: str,
         clock: Clock,
@@ -60,6 +60,8 @@ class Vendor:
     ) -> None:
         self.name, self.clock, self.random, self.weather = name, clock, random, weather
         self.luck, self.meanwhile = luck, meanwhile
+        self.is_steady = False
+        """Whether a trouble meets every request."""
         self.bad: set[str] = set()
         self.done: list[Done] = []
         self.sent: set[str] = set()
@@ -106,7 +108,7 @@ class Vendor:
         trouble = self.weather.at(self.clock.now)
         if trouble == "flaky":
             return self.random.choice(("down", "hanging", "unreachable", "busy", "garbage", "", "", "", ""))
-        return trouble if self.random.random() < 39 * _SELDOM else ""
+        return trouble if self.is_steady or self.random.random() < 39 * _SELDOM else ""
 
     def _hang(self, known: Sequence[tuple[str, int]], request: Request) -> Response:
         """No answer in time; whether the work was done nobody knows."""

@@ -37,7 +37,8 @@ class Weather(NamedTuple):
     @classmethod
     def drawn(cls, random: Random, troubles: Sequence[str], start: datetime, days: int) -> "Weather":
         """Troubles for so many days, with good times between them."""
-        episodes, at = [], start
+        at = start
+        episodes: list[Episode] = []
         while True:
             at += timedelta(seconds=random.expovariate(1 / (3 * DAY)))
             longest = LONG if random.random() < 1 / 20 else random.choice(DURATIONS)

@@ -1,4 +1,4 @@
-"""A simulated month: the real runtime between queues, a table, parameters and agents that fail, by a clock of its own."""
+"""A simulated month: the real runtime between queues, a table, parameters and agents that fail."""
 
 import json
 import random as global_random
@@ -129,7 +129,7 @@ class World:
                 self.queues[name].waiting.pop(record["messageId"], None)
 
     def is_repeated(self, name: str) -> bool:
-        """Whether the cloud itself may make a repeatable delivery again: a message twice, an answer of the table lost."""
+        """Whether the cloud may make a repeatable delivery again: a message twice, an answer of the table lost."""
         return bool(self.month.weathers.get("", Weather()).episodes) and AGENTS[name].repeatable
 
     def _is_twice(self) -> bool:

@@ -307,3 +307,25 @@ def test_an_event_of_an_unknown_type_is_parked_after_a_day() -> None:
     world = World(now=NOW + MAX_WAIT_FOR_VERSION)
     assert world.deliver(_of_tomorrow()) == []
     assert world.queue.parked["m1"]["reason"].startswith("unreadable")
+
+
+class ClosedForOne(FakeCircuit):
+    """An open circuit that lets one delivery through, its probe."""
+
+    is_probed: bool = False
+
+    def call(self, exchange: Any) -> Verdict:
+        self.is_probed = True
+        verdict: Verdict = exchange()
+        return verdict
+
+    def check(self) -> None:
+        if self.is_probed:
+            raise CircuitOpen("circuit open: the agent does not answer", down_for=DAY)
+
+
+def test_a_probe_that_fails_waits_for_the_agent_as_all_others_do() -> None:
+    world = World({"m1": [Response(503)]}, circuit=ClosedForOne())
+    assert world.deliver(_record()) == ["m1"]
+    assert (world.states, len(world.sent)) == ({"held": 1}, 1)
+    assert world.ledger.rows["m1"].get("failing", 0) == 0
