@@ -45,7 +45,7 @@ class Seen(NamedTuple):
 
 
 def measure(extent: Extent, say: Say) -> Iterator[Row]:
-    """A row for each figure; the reference is the rule of 45 s and one write at each look, simulated in the same run."""
+    """A row for each figure, beside the rule of 45 s and one write at each look, simulated in the same run."""
     deliveries = max(10, extent.events // 3)
     seen: dict[tuple[str, str, str], Seen] = {}
     for agent in ("appsflyer", "eitri_push"):
@@ -71,7 +71,7 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
     yield _row("facebook: 1,000 events, 30 bad: total", total, "requests", CHAIN_BEFORE, CHAIN_BEFORE)
 
 
-def _row(name: str, value: float, unit: str, before: float, most: float) -> Row:  # noqa: PLR0913, PLR0917 - a line
+def _row(name: str, value: float, unit: str, before: float, most: float) -> Row:
     ratio = value / before if before else None
     return Row(
         "outage", name, value, unit, "before", ratio, f"≤ {most:.3g}", met=value <= most, more={"before": before}

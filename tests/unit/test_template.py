@@ -101,8 +101,8 @@ def test_only_an_agent_whose_claims_may_be_handed_on_puts_messages_into_its_own_
 @every_agent
 def test_a_delivery_is_parked_with_its_reason_before_sqs_moves_it_without_one(agent: str) -> None:
     policy = _properties(f"{agent}Queue")["RedrivePolicy"]
-    assert MAX_RECEIVES < int(policy["maxReceiveCount"])
-    assert MAX_WAIT < timedelta(seconds=FOURTEEN_DAYS)
+    assert int(policy["maxReceiveCount"]) > MAX_RECEIVES
+    assert timedelta(seconds=FOURTEEN_DAYS) > MAX_WAIT
 
 
 @every_agent
