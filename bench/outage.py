@@ -96,8 +96,9 @@ def observe(agent: str, seconds: int, deliveries: int) -> Seen:
         looks, writes, reads = world.queues[agent].receives, world.table.rows.written - probing, world.table.reads
         sqs, invocations = world.sqs.calls + 2 * world.invocations, world.invocations
         world.run([], clocks.START + timedelta(seconds=seconds + DAY))
-    each = (looks, writes, reads, sqs, invocations)
-    return Seen(*(number / deliveries for number in each), late, world.queues[agent].moved_without_reason)
+    each = [number / deliveries for number in (looks, writes, reads, sqs, invocations)]
+    moved = world.queues[agent].moved_without_reason
+    return Seen(each[0], each[1], each[2], each[3], each[4], late, moved)
 
 
 def _note(vendor: Vendor, late: list[float], outage: Episode, world: World) -> None:
@@ -152,7 +153,7 @@ def halving(events: int = 1000, bad: int = 30) -> tuple[int, int]:
     world = World(Month(random, 1, {}, ("facebook",)))
     vendor = world.vendors["facebook"]
     with clocks.simulated(world.clock, world.table, world.sqs, world.ssm), pytest.MonkeyPatch.context() as patch:
-        one_by_one = batch.in_parallel
+        one_by_one: Callable[..., list[Any]] = vars(batch)["in_parallel"]
 
         def counted(kind: str, workers: int, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
             nonlocal chain, total

@@ -53,10 +53,10 @@ class SimulatedDynamoDB:
             and not _Condition(ConditionExpression, row, ExpressionAttributeNames, ExpressionAttributeValues).holds()
         ):
             return None
-        setting, _, removing = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
+        setting, _remove, removing = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
         pairs = [assignment.split(" = ") for assignment in re.split(r", (?=#?\w+ = )", setting)]
         names = [ExpressionAttributeNames.get(name, name) for name, _ in pairs]
-        removed = {ExpressionAttributeNames[name] for name in removing.split(", ") if name}
+        removed = {ExpressionAttributeNames[gone] for gone in removing.split(", ") if gone}
         values = [_assigned(text, row, ExpressionAttributeNames, ExpressionAttributeValues) for _, text in pairs]
         kept = {name: held for name, held in row.items() if name not in removed}
         self.rows[_key(Key)] = {**Key, **kept, **dict(zip(names, values, strict=True))}

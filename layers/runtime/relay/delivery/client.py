@@ -61,7 +61,7 @@ class AgentClient(NamedTuple, Generic[S]):
         try:
             verdict = self.circuit.call(partial(self._verdict, request, number))
             if verdict.kind is VerdictKind.RETRY and is_outage(verdict):
-                # A probe that failed: its delivery waits for the agent as the others do, not by the schedule of retries.
+                # A probe that failed: its delivery waits for the agent as the others do, not by the retry schedule.
                 self.circuit.check()
         except CircuitOpen as circuit_open:
             return circuit_open
