@@ -74,7 +74,15 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
 def _row(name: str, value: float, unit: str, before: float, most: float) -> Row:
     ratio = value / before if before else None
     return Row(
-        "outage", name, value, unit, "before", ratio, f"≤ {most:.3g}", met=value <= most, more={"before": before}
+        "outage",
+        name,
+        value,
+        unit,
+        "before",
+        ratio,
+        f"≤ {most:,.0f}" if most >= 100 else f"≤ {most:.3g}",
+        met=value <= most,
+        more={"before": before},
     )
 
 
