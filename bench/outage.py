@@ -80,7 +80,7 @@ def _row(name: str, value: float, unit: str, before: float, most: float) -> Row:
         unit,
         "before",
         ratio,
-        f"≤ {most:,.0f}" if most >= 100 else f"≤ {most:.3g}",
+        f"≤ {most:,.0f}" if most > MAX_CHAIN else f"≤ {most:.3g}",
         met=value <= most,
         more={"before": before},
     )
