@@ -25,7 +25,7 @@ ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 # What checks the client's types and size, where npm is there; CI has it.
 CLIENT_TOOLS := $(if $(shell command -v npm),.local/client.ready)
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz client-model sdks properties coverage openapi cli pictures bench build deploy credentials lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz simulate client-model sdks properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -79,6 +79,10 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 
 fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
+
+simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (twenty minutes): SEEDS how many, FIRST the first, EVENTS in each
+	@AWS_DEFAULT_REGION=us-east-1 POWERTOOLS_SERVICE_NAME=session-relay STAGE=test exec $(DEV)/python -m tests.simulation \
+	  --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --events $(or $(EVENTS),40)
 
 properties: $(ENVIRONMENTS) ## try every property with many examples: TIMES=20 times as many as make test does
 	@PROPERTY_TIMES=$(or $(TIMES),20) exec $(DEV)/python -m pytest -n 2 --dist load -m hypothesis tests/unit tests/integration

@@ -14,6 +14,9 @@ from relay.event.types import EVENT_ID
 from relay.ledger.ledger import Ledger
 
 _ACCEPTED = "*"
+_LAST_MOMENT = 253_402_300_800_000
+"""Milliseconds until the year 10,000, which no date can name."""
+
 _UNKNOWN = "No event of this app has that id, or it is older than 25 days."
 
 
@@ -38,12 +41,12 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
 
 def _event(rows: Mapping[str, Mapping[str, Any]], agents: Mapping[str, DeployedAgent]) -> dict[str, Any]:
     """One event of the id: its type, its acceptance, what it is ordered by, and a receipt per agent."""
-    event_type = str(next(iter(rows.values()))["type"])
+    event_type = next((str(row["type"]) for row in rows.values() if row.get("type")), "")
     expected = {agent for agent, entry in agents.items() if entry.accepts(event_type)}
     accepted = rows.get(_ACCEPTED, {})
     warnings = json.loads(accepted["warnings"]) if "warnings" in accepted else None
     known = {
-        "acceptedAt": _moment(accepted.get("accepted")),
+        "acceptedAt": _moment(_number(accepted, "accepted")),
         "orderedBy": accepted.get("orderedBy"),
         "warnings": warnings,
     }
@@ -58,7 +61,7 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
     """One agent's receipt; `lateMs` is how much older than the newest a superseded event is."""
     if not row:
         return {"state": "queued", "attempts": 0}
-    at, wait = row.get("at"), row.get("wait")
+    at, wait = _number(row, "at"), _number(row, "wait")
     due = at + wait * 1000 if row["state"] in {"retrying", "held"} and at is not None and wait is not None else None
     receipt = {
         "state": row["state"],
@@ -75,7 +78,12 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in receipt.items() if value is not None}
 
 
+def _number(row: Mapping[str, Any], name: str) -> int | None:
+    value = row.get(name)
+    return value if isinstance(value, int) else None
+
+
 def _moment(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
+    if milliseconds is None or not 0 <= milliseconds < _LAST_MOMENT:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

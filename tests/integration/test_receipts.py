@@ -10,6 +10,7 @@ import pytest
 from functions.receipts.app import handler
 from relay.errors import Warned
 from relay.event.model import Event
+from relay.ledger.device_order import SequenceUpdate
 from relay.ledger.ledger import Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
@@ -108,3 +109,31 @@ def test_a_ledger_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TABLE", "gone")
     answer = _get()
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "2")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"at": {"S": "yesterday"}, "wait": {"S": "soon"}},
+        {"at": {"N": "9" * 30}, "wait": {"N": "1.5"}},
+        {"reason": {"BOOL": True}, "attempts": {"NULL": True}, "more": {"L": [{"S": "x"}]}},
+        {"type": {"NULL": True}},
+    ],
+)
+def test_a_row_with_unexpected_attributes_is_answered_for_as_well(table: str, attributes: dict[str, Any]) -> None:
+    row = {"event": {"S": "shop#evt_1"}, "agent": {"S": "google"}, "state": {"S": "retrying"}, **attributes}
+    boto3.client("dynamodb").put_item(TableName=table, Item=row)
+    answer = _get()
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["agents"]["google"]["state"] == "retrying"
+
+
+def test_a_devices_row_is_no_event_of_an_app_that_bears_an_agents_name(table: str) -> None:
+    Ledger(table, "emarsys").advance_sequences([SequenceUpdate(EVENT, {})])
+    assert _get(EVENT.group, app_id="emarsys")["statusCode"] == 404
+
+
+def test_a_circuits_row_is_no_event_of_any_app(table: str) -> None:
+    row = {"event": {"S": "circuit"}, "agent": {"S": "google"}, "state": {"S": "OPEN"}}
+    boto3.client("dynamodb").put_item(TableName=table, Item=row)
+    assert {_get("google", app_id=app)["statusCode"] for app in ("circuit", "", "shop")} == {404}

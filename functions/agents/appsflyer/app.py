@@ -27,6 +27,7 @@ from relay.encoding import encode
 from relay.errors import Skip
 from relay.event.model import Consent, Device, Event, PropertyValue
 from relay.event.pii import contains_contact, contains_email, reject_contact
+from relay.event.stand_ins import is_stand_in
 
 MAX_BODY_BYTES = 1024
 """AppsFlyer takes at most 1 KB of JSON (server-to-server specification, 2026-08)."""
@@ -248,7 +249,7 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
         "eventName": name,
         "eventTime": event.occurred_at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00"),
         "os": device.os_version if _VERSION.fullmatch(device.os_version or "") else None,
-        "app_version_name": device.app_version,
+        "app_version_name": None if is_stand_in(device.app_version or "") else device.app_version,
         "bundleIdentifier": device.app_id or package,
         **_device_ids(device),
         "ip": _ip_version_4(context.ip),

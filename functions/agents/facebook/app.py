@@ -365,9 +365,11 @@ def classify(response: Response, number: int = 1) -> Verdict:
         return Verdict(VerdictKind.UNAUTHORIZED, reason)
     if code in _THROTTLED:
         return Verdict(VerdictKind.RETRY, reason, _regain_seconds(response))
-    if error.get("is_transient") is True or code in _TRANSIENT or code not in _PERMANENT:
+    if error.get("is_transient") is True or code in _TRANSIENT:
         return Verdict(VerdictKind.RETRY, reason)
-    return Verdict(VerdictKind.REJECTED, reason)
+    # A code that is not known may be about one event of many: each half goes again, and the last one is retried.
+    is_halved = number > 1 and response.status < 500  # noqa: PLR2004
+    return Verdict(VerdictKind.REJECTED if code in _PERMANENT or is_halved else VerdictKind.RETRY, reason)
 
 
 def _number(value: object) -> int | None:

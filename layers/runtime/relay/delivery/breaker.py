@@ -87,6 +87,7 @@ def _changed(table: str, change: CircuitTransition) -> None:
     logger().warning("circuit", extra={"agent": name, "from": change.from_state, "to": change.to_state})
     if change.to_state == CircuitState.OPEN:
         emit_metric("CircuitOpen", agent=name.partition("#")[0])
+        emit_metric("Unanswered")
     try:
         _remember(table, name, change.to_state)
     except clients.AwsError as fault:

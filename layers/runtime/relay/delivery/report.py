@@ -27,6 +27,7 @@ class Report:
     superseded: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
     refused: int = 0
+    in_doubt: int = 0
     seconds: list[float] = field(default_factory=list)
     _last: tuple[str, dict[str, Any]] | None = None
     _lock: Lock = field(default_factory=Lock)
@@ -62,6 +63,7 @@ class Report:
             self.refused += outcome.refused
             if event and outcome.late_by is not None:
                 self.superseded[event.app_id] += 1
+            self.in_doubt += outcome.in_doubt
             if event and outcome.state in SENT:
                 self.seconds.append(round((now - event.received_at).total_seconds(), 2))
             if self._last:
@@ -84,10 +86,12 @@ class Report:
         ended = sum(self.states[state] for state in TERMINAL)
         counts = {state.capitalize(): number for state, number in self.states.items() if state in _COUNTED}
         refused = {"CredentialsRefused": self.refused}
+        # A metric costs by the hour in which it has data, and this one seldom has any.
+        doubts = {"InDoubt": self.in_doubt} if self.in_doubt else {}
         first, *rest = [self.seconds[at : at + MAX_VALUES] for at in range(0, len(self.seconds) or 1, MAX_VALUES)]
         yield {
-            ("agent",): {**counts, "Attempts": self.attempts, **refused, "DeliverySeconds": first},
-            (): {"Settled": ended, **refused},
+            ("agent",): {**counts, "Attempts": self.attempts, **refused, **doubts, "DeliverySeconds": first},
+            (): {"Settled": ended, **refused, **({"Unanswered": self.in_doubt} if self.in_doubt else {})},
         }
         for more in rest:
             yield {("agent",): {"DeliverySeconds": more}}

@@ -124,8 +124,8 @@ class Ledger:
     ) -> list[Claim | LedgerUnavailable]:
         """Takes deliveries for this worker, but not those that are settled or that another worker has.
 
-        Of one event's deliveries only the first is ours. `unsent` names for each event an earlier claim that certainly
-        sent nothing, or "": it is taken over without doubt.
+        Of one event's deliveries only the first is ours. `unsent` names for each event the earlier claims that
+        certainly sent nothing, with commas between them, or "": such a claim is taken over without doubt.
         """
         # A claim has a name, so that a worker knows its own claim whose answer was lost.
         taking = {
@@ -170,7 +170,8 @@ class Ledger:
         try:
             row = self._take(event, taking, _WAITS, _WAITING)
             if row is None and unsent:
-                row = self._take(event, taking, "#by = :unsent AND #state = :state", {":unsent": string(unsent)})
+                names = {f":unsent{at}": string(name) for at, name in enumerate(unsent.split(","))}
+                row = self._take(event, taking, f"#by IN ({', '.join(names)}) AND #state = :state", names)
             if row is not None:
                 return _ours(row)
             found = rows.get(self.table, self._delivery(event))
@@ -257,14 +258,17 @@ class Ledger:
         return DeviceOrder(self.table, self.agent, keys, self.keeps_contacts, self._expires())
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, dict[str, Any]]]:
-        """The rows of the events of this id as plain values: by scope, then by agent, `*` for the acceptance."""
+        """The rows of the events of this id as plain values: by scope, then by agent, `*` for the acceptance.
+
+        A row without a state is none of an event's: an app may bear an agent's name, and ask for a device's row.
+        """
         found = rows.query(
             self.table,
             KeyConditionExpression="event = :event",
             ExpressionAttributeValues={":event": string(f"{app_id}#{event_id}")},
         )
         events: dict[str, dict[str, dict[str, Any]]] = {}
-        for row in found:
+        for row in (row for row in found if _text(row, "state")):
             agent, _, scope = _text(row, "agent").partition("#")
             events.setdefault(scope, {})[agent] = {name: rows.to_python(value) for name, value in row.items()}
         return events
