@@ -123,7 +123,8 @@ def _judge(document: dict[str, Any], path: str) -> Any:
         return None if sound is not ("warnings" in result) else ("refused" if sound else "accepted")
 
     def judge(body: Any, response: Any) -> str | None:
-        strict = response.headers.get("Preference-Applied") == "handling=strict"
+        # Schemathesis has headers in lower case, each with all its values.
+        strict = "handling=strict" in response.headers.get("preference-applied", [])
         if response.status_code != 207:
             taken = response.status_code != 400
             return verdict(
