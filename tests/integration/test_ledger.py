@@ -342,6 +342,13 @@ def test_a_push_token_that_names_nobody_supersedes_no_login(ledger: Ledger) -> N
     assert _placed(ledger, [_on_phone("c", "push_token", 8, None)]) == [False]
 
 
+def test_an_event_that_is_older_than_rows_live_has_no_order_where_no_row_is_left(ledger: Ledger) -> None:
+    old = int((NOW - timedelta(days=25)).timestamp() * 1000)
+    assert _turns(ledger, [_on_phone("a", "login", old, "ana")]) == [OrderResult(is_newest=False, is_unknown=True)]
+    assert _placed(ledger, [_on_phone("b", "login", 5, "ana")]) == [True]
+    assert _placed(ledger, [_on_phone("c", "login", old, "ana")]) == [True]
+
+
 def test_events_that_share_an_id_have_claims_and_receipts_of_their_own(ledger: Ledger) -> None:
     login, logout = _event(scope="one"), _event(event_type="logout", scope="two")
     _settle(ledger, login, "delivered")
