@@ -281,6 +281,13 @@ def test_an_event_that_says_that_nobody_is_on_the_device_releases_it_and_one_tha
     assert _releases(ledger, _on_phone("c", "open", 7, None))
 
 
+def test_an_event_that_says_that_push_is_declined_releases_also_its_own_person(ledger: Ledger) -> None:
+    _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
+    assert _releases(
+        ledger, _on_phone("b", "open", 6, "ana", device=Device.model_validate({"id": "phone", "pushToken": False}))
+    )
+
+
 def test_what_no_key_opens_neither_releases_nor_lets_an_old_logout_pass(ledger: Ledger) -> None:
     _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
     other = _of_keys(make_key())

@@ -113,12 +113,17 @@ class DeviceOrder(NamedTuple):
         if self.keeps_contacts:
             foreign = foreign_contacts(self._contacts(update), event)
             return OrderResult(is_newest=True, must_release=bool(foreign), foreign=foreign)
-        return OrderResult(is_newest=True, must_release=self._is_other(_linked_before(update), event))
+        return OrderResult(is_newest=True, must_release=self._must_leave(_linked_before(update), event))
 
-    def _is_other(self, linked: str, event: Event) -> bool:
-        """Whether a digest is known to be another person's than the event says; not where no key opens it."""
+    def _must_leave(self, linked: str, event: Event) -> bool:
+        """Whether a digest is known to be of a person whom the event does not let be reached on the device.
+
+        That is another person than it says, and anybody where it says that push is declined. Not where no key opens it.
+        """
         if not linked or not self.keys.knows(linked):
             return False
+        if event.device.push_token is False:
+            return True
         return event.owner is None or not self.keys.is_of(linked, text_in_group(event.group, event.owner))
 
     def _write(self, update: SequenceUpdate, turn: OrderResult) -> ConditionalWrite:
