@@ -250,7 +250,7 @@ def test_a_claim_that_may_have_been_written_has_a_name(ledger: Ledger, monkeypat
 
 
 def _on_phone(event_id: str, event_type: str, sequence: int, customer: str | None, **more: Any) -> Event:
-    return _event(event_id, event_type, sequence, customer_id=customer, device=Device(id="phone"), **more)
+    return _event(event_id, event_type, sequence, **{"customer_id": customer, "device": Device(id="phone"), **more})
 
 
 def _releases(ledger: Ledger, event: Event, *, is_sent: bool = False) -> bool:
