@@ -222,7 +222,7 @@ _ALL: dict[int | str, Schema] = {
     400: _problem(HTTPStatus.BAD_REQUEST, "The body has faults; `errors` lists them with their places."),
     401: _problem(HTTPStatus.UNAUTHORIZED, "No valid key, or no valid identity token."),
     403: _problem(HTTPStatus.FORBIDDEN, "The call needs a secret key, or the token is another customer's."),
-    404: _problem(HTTPStatus.NOT_FOUND, "No event of this app has that id, or it is older than 15 days."),
+    404: _problem(HTTPStatus.NOT_FOUND, "No event of this app has that id, or it is older than 25 days."),
     409: _problem(HTTPStatus.CONFLICT, "The app has no usable identity key."),
     413: _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."),
     415: _problem(

@@ -250,7 +250,7 @@ def test_a_claim_that_may_have_been_written_has_a_name(ledger: Ledger, monkeypat
 
 
 def _on_phone(event_id: str, event_type: str, sequence: int, customer: str | None, **more: Any) -> Event:
-    return _event(event_id, event_type, sequence, customer_id=customer, device=Device(id="phone"), **more)
+    return _event(event_id, event_type, sequence, **{"customer_id": customer, "device": Device(id="phone"), **more})
 
 
 def _releases(ledger: Ledger, event: Event, *, is_sent: bool = False) -> bool:
@@ -279,6 +279,13 @@ def test_an_event_that_says_that_nobody_is_on_the_device_releases_it_and_one_tha
     _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
     assert not _releases(ledger, _on_phone("b", "push_token", 6, None))
     assert _releases(ledger, _on_phone("c", "open", 7, None))
+
+
+def test_an_event_that_says_that_push_is_declined_releases_also_its_own_person(ledger: Ledger) -> None:
+    _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
+    assert _releases(
+        ledger, _on_phone("b", "open", 6, "ana", device=Device.model_validate({"id": "phone", "pushToken": False}))
+    )
 
 
 def test_what_no_key_opens_neither_releases_nor_lets_an_old_logout_pass(ledger: Ledger) -> None:
@@ -340,6 +347,13 @@ def test_a_push_token_that_names_nobody_supersedes_no_login(ledger: Ledger) -> N
     assert _placed(ledger, [_on_phone("a", "push_token", 9, None)]) == [True]
     assert _placed(ledger, [_on_phone("b", "login", 5, "ana")]) == [True]
     assert _placed(ledger, [_on_phone("c", "push_token", 8, None)]) == [False]
+
+
+def test_an_event_that_is_older_than_rows_live_has_no_order_where_no_row_is_left(ledger: Ledger) -> None:
+    old = int((NOW - timedelta(days=25)).timestamp() * 1000)
+    assert _turns(ledger, [_on_phone("a", "login", old, "ana")]) == [OrderResult(is_newest=False, is_unknown=True)]
+    assert _placed(ledger, [_on_phone("b", "login", 5, "ana")]) == [True]
+    assert _placed(ledger, [_on_phone("c", "login", old, "ana")]) == [True]
 
 
 def test_events_that_share_an_id_have_claims_and_receipts_of_their_own(ledger: Ledger) -> None:

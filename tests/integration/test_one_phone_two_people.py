@@ -436,7 +436,7 @@ def test_nobodys_pushes_reach_the_other_persons_phone() -> None:
     run_state_machine_as_test(
         OnePhoneTwoPeople,
         settings=settings(
-            max_examples=examples(60),
+            max_examples=examples(125),
             stateful_step_count=STEPS,
             deadline=None,
             derandomize=True,
@@ -502,4 +502,12 @@ def test_an_incomplete_login_after_another_persons_leaves_the_phone_to_nobody(fi
     phone = OnePhoneTwoPeople()
     phone.logs_in(**QUIET)
     phone.another_logs_in(**QUIET, gaps=Gaps(fields=fields))
+    phone.teardown()
+
+
+def test_a_decline_that_a_newer_event_without_consent_overtook_ends_the_pushes() -> None:
+    phone = OnePhoneTwoPeople()
+    phone.logs_in(**QUIET)
+    phone.switches_push(**HELD_UP)
+    phone.logs_in(**HELD_UP, gaps=Gaps(denied=True))
     phone.teardown()

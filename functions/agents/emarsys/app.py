@@ -213,7 +213,7 @@ def _or(value: str | None, fallback: str, remark: str) -> tuple[str, str]:
 
 def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
     """The facts of the device that were filled in."""
-    if event.type in {"logout", "track"}:
+    if event.type in {"logout", "track"} or event.device.platform is None:
         return ()
     return tuple(remark for _, remark in _device(event, settings).values() if remark)
 

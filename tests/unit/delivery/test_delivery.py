@@ -669,11 +669,11 @@ def test_a_superseded_event_says_by_how_much_it_was_late() -> None:
     assert (world.ledger.rows["old"]["reason"], world.ledger.rows["old"]["late"]) == ("superseded", 7_000)
 
 
-def test_an_ordered_event_that_happened_more_than_24_days_ago_expires_and_an_unordered_one_does_not() -> None:
-    old = int((NOW - timedelta(days=25)).timestamp() * 1000)
+def test_an_ordered_event_that_was_accepted_more_than_24_days_ago_expires_and_an_unordered_one_does_not() -> None:
+    old = (NOW - timedelta(days=24, seconds=1)).isoformat()
     for ordered, state in ((True, "expired"), (False, "delivered")):
         world = World(ordered=ordered)
-        world.deliver(_record(sequence=old, device=PHONE))
+        world.deliver(_record(receivedAt=old, device=PHONE))
         assert world.states == {state: 1}
 
 

@@ -20,7 +20,7 @@ from relay.delivery import refused
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
-from relay.delivery.plan import Plan, make_plan
+from relay.delivery.plan import ORDER_UNKNOWN, Plan, make_plan
 from relay.delivery.queue import Message, Queue
 from relay.delivery.release import UNSENT, is_done, release_outcome, retry_rejected
 from relay.delivery.report import Report
@@ -321,7 +321,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             item.outcome = item.previous._replace(state=DeliveryState.RETRYING, reason=f"ledger: {fault}", wait=wait)
         elif isinstance(turn, OrderResult):
             older = item.previous._replace(state=DeliveryState.SKIPPED, reason=SUPERSEDED, late_by=turn.late_by)
-            item.outcome = item.plan if isinstance(item.plan, Outcome) else older
+            unknown = item.previous._replace(state=DeliveryState.EXPIRED, reason=ORDER_UNKNOWN)
+            ended = unknown if turn.is_unknown else older
+            item.outcome = item.plan if isinstance(item.plan, Outcome) else ended
 
     def attempt(self, item: Item[S]) -> None:
         """Sends the requests of one delivery, or releases its device, and sets its outcome."""

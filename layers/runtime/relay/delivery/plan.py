@@ -1,7 +1,7 @@
 """The plan of a delivery: the requests that an event makes of an agent, or why it makes none."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -10,12 +10,15 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request
 from relay.delivery.outcome import Outcome
 from relay.errors import Skip
-from relay.event.model import Event, to_milliseconds
+from relay.event.model import Event
 from relay.ledger.device_order import UNORDERED
 from relay.ledger.ledger import MAX_ORDERED_AGE
 from relay.ledger.states import DeliveryState
 
 S = TypeVar("S", bound=BaseModel)
+
+ORDER_UNKNOWN = f"older than {MAX_ORDERED_AGE.days} days, so that its order is not known"
+"""Why an event of an ordered agent expires: the row that would supersede it may have ended."""
 
 
 class Plan(NamedTuple, Generic[S]):
@@ -44,8 +47,8 @@ def make_plan(
         return Outcome(DeliveryState.SKIPPED, f"consent: {agent.purpose}")
     if agent.ordered and event.device_unusable and not event.protects:
         return Outcome(DeliveryState.SKIPPED, "unusable device id")
-    if agent.ordered and event.type not in UNORDERED and now - _happened(event) > MAX_ORDERED_AGE:
-        return Outcome(DeliveryState.EXPIRED, f"older than {MAX_ORDERED_AGE}, so that its order is not known")
+    if agent.ordered and event.type not in UNORDERED and now - event.received_at > MAX_ORDERED_AGE:
+        return Outcome(DeliveryState.EXPIRED, ORDER_UNKNOWN)
     if agent.max_age and now - event.occurred_at > agent.max_age:
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
     settings = load()
@@ -56,14 +59,3 @@ def make_plan(
     withheld = agent.count_withheld(event, settings) if agent.count_withheld else 0
     remarks = agent.remarks(event, settings) if agent.remarks else ()
     return Plan(settings, requests, agent.name, withheld, remarks)
-
-
-_EPOCH_MILLISECONDS = 10**12
-"""A sequence below this (the year 2001) counts something else than milliseconds, and has no age."""
-
-
-def _happened(event: Event) -> datetime:
-    """When an event was received, or the time that it is ordered by where that is earlier."""
-    if not _EPOCH_MILLISECONDS <= event.sequence < to_milliseconds(event.received_at):
-        return event.received_at
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=event.sequence)

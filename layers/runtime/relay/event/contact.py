@@ -22,10 +22,10 @@ class Contact(NamedTuple):
 
 
 def foreign_contacts(contacts: Iterable[Contact], event: Event) -> list[Contact]:
-    """The contacts that must end because the event says that another person, or nobody, is on the device."""
+    """The contacts that must end because the event says that another person, or nobody, may be reached there."""
     if not event.names_owner:
         return []
-    if event.type == "logout" or _is_declined(event):
+    if event.type == "logout" or event.device.push_token is False:
         return list(contacts)
     return [contact for contact in contacts if not _is_of(event, contact)]
 
@@ -33,7 +33,7 @@ def foreign_contacts(contacts: Iterable[Contact], event: Event) -> list[Contact]
 def without_own(contacts: Iterable[Contact], event: Event) -> list[Contact]:
     """The contacts without those that the event's own requests end."""
     tokens = {event.device.push_token, event.device.previous_push_token}
-    if event.type != "logout" and not _is_declined(event):
+    if event.type not in {"logout", "push_token"}:
         return list(contacts)
     return [contact for contact in contacts if not (contact.token in tokens and _is_of(event, contact))]
 
@@ -45,10 +45,6 @@ def remaining_contacts(contacts: Iterable[Contact], event: Event, own: Contact |
     replaced = event.device.previous_push_token if own else None
     kept = [one for one in known if one not in ended and one.token != replaced and one != own]
     return [*kept, *([own] if own else [])][-MAX_CONTACTS:]
-
-
-def _is_declined(event: Event) -> bool:
-    return event.type == "push_token" and event.device.push_token is False
 
 
 def _is_of(event: Event, contact: Contact) -> bool:

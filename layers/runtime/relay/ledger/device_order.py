@@ -24,6 +24,9 @@ UNORDERED = frozenset({"track", "identify"})
 ATTEMPTS = 3
 """How often a row is read and written again that another worker has changed in between."""
 
+_EPOCH_MILLISECONDS = 10**12
+"""A sequence below this (the year 2001) counts something else than milliseconds, and has no age."""
+
 UNKNOWN = "?"
 """A person of whom the row says nothing."""
 
@@ -46,22 +49,28 @@ class OrderResult(NamedTuple):
 
     `must_release` where the agent may still link the device to another person than the event says; `foreign` are that
     person's contacts. `late_by` is how many milliseconds older than the newest a superseded event is.
+    `is_unknown` where there is no row, and the event is so old that its device's row may have ended.
     """
 
     is_newest: bool
     must_release: bool = False
     foreign: Sequence[Contact] = ()
     late_by: int = 0
+    is_unknown: bool = False
 
 
 class DeviceOrder(NamedTuple):
-    """The rows of one agent's devices; `keeps_contacts` where they hold sealed contacts; `expires` is their end."""
+    """The rows of one agent's devices; `keeps_contacts` where they hold sealed contacts; `expires` is their end.
+
+    `oldest` is the time (epoch milliseconds) before which an event may belong to a row that has ended.
+    """
 
     table: str
     agent: str
     keys: LedgerKeys
     keeps_contacts: bool
     expires: Row
+    oldest: int
 
     def advance(self, updates: Sequence[SequenceUpdate]) -> list[OrderResult | LedgerUnavailable]:
         """Applies the sequences of events, each of a device of its own."""
@@ -97,17 +106,24 @@ class DeviceOrder(NamedTuple):
             return OrderResult(is_newest=True)
         if is_superseded(event, known):
             return OrderResult(is_newest=False, late_by=max(0, _newest_sequence(known) - event.sequence))
+        if "sequence" not in known and _EPOCH_MILLISECONDS <= event.sequence < self.oldest:
+            return OrderResult(is_newest=False, is_unknown=True)
         if not event.names_owner:
             return OrderResult(is_newest=True)
         if self.keeps_contacts:
             foreign = foreign_contacts(self._contacts(update), event)
             return OrderResult(is_newest=True, must_release=bool(foreign), foreign=foreign)
-        return OrderResult(is_newest=True, must_release=self._is_other(_linked_before(update), event))
+        return OrderResult(is_newest=True, must_release=self._must_leave(_linked_before(update), event))
 
-    def _is_other(self, linked: str, event: Event) -> bool:
-        """Whether a digest is known to be another person's than the event says; not where no key opens it."""
+    def _must_leave(self, linked: str, event: Event) -> bool:
+        """Whether a digest is known to be of a person whom the event does not let be reached on the device.
+
+        That is another person than it says, and anybody where it says that push is declined. Not where no key opens it.
+        """
         if not linked or not self.keys.knows(linked):
             return False
+        if event.device.push_token is False:
+            return True
         return event.owner is None or not self.keys.is_of(linked, text_in_group(event.group, event.owner))
 
     def _write(self, update: SequenceUpdate, turn: OrderResult) -> ConditionalWrite:

@@ -255,7 +255,8 @@ class Ledger:
         if not all(keys.knows(digest) for row in known for digest in device_order.key_names(row)):
             # They may have been rotated since they were read.
             keys = self.keys(True)  # noqa: FBT003 - afresh
-        return DeviceOrder(self.table, self.agent, keys, self.keeps_contacts, self._expires())
+        oldest = to_milliseconds(self.now() - MAX_ORDERED_AGE)
+        return DeviceOrder(self.table, self.agent, keys, self.keeps_contacts, self._expires(), oldest)
 
     def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, dict[str, Any]]]:
         """The rows of the events of this id as plain values: by scope, then by agent, `*` for the acceptance.
