@@ -199,7 +199,7 @@ class Console:
             .get_paginator("scan")
             .paginate(
                 TableName=self.cloud["table"],
-                FilterExpression="#agent = :accepted AND accepted > :since",
+                FilterExpression="begins_with(#agent, :accepted) AND accepted > :since",
                 ExpressionAttributeNames={"#agent": "agent"},
                 ExpressionAttributeValues={":accepted": {"S": "*"}, ":since": {"N": str(self._since)}},
             )

@@ -167,10 +167,11 @@ def test_a_permanent_400_is_parked_with_what_an_operator_needs(app: Caller, uniq
     assert "firstSeen" in notes
 
 
-def test_an_agent_that_is_down_longer_than_the_horizon_has_its_deliveries_parked(app: Caller, unique: Unique) -> None:
-    event_id = _faulted(app, unique, "google", status=503)
+def test_an_agent_that_is_busy_for_too_long_has_its_deliveries_parked(app: Caller, unique: Unique) -> None:
+    # Not a 503: an agent that is down opens its circuit, and is waited for.
+    event_id = _faulted(app, unique, "google", status=429)
     assert wait_for(lambda: app.receipts(event_id)["google"]["state"] == "parked", LONG_SECONDS)
-    assert app.receipts(event_id)["google"]["reason"] == "still failing after the horizon: HTTP 503"
+    assert app.receipts(event_id)["google"]["reason"] == "still failing after the horizon: HTTP 429"
 
 
 def test_a_function_killed_between_sending_and_settling_leaves_a_delivery_in_doubt(app: Caller, unique: Unique) -> None:
@@ -290,7 +291,10 @@ def _message_of(app: Caller, event_id: str, unique: Unique) -> str:
     app.accepted("/login", body)
     (message,) = _parked(app, "Emarsys", marker)
     text: str = message["Body"]
-    return text.replace(f'"eventId":"{marker}"', f'"eventId":"{event_id}"')
+    # Eitri's message id is the event's id and its scope: who proved it, its type, person and device.
+    known = json.loads(app.wait_until_received("eitri_push", event_id)[0]["body"])
+    document = json.loads(text) | {"eventId": event_id, "scope": known["id"].rpartition(".")[2]}
+    return json.dumps(document)
 
 
 def _is_empty(app: Caller, name: str) -> bool:
