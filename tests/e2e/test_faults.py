@@ -292,7 +292,7 @@ def _message_of(app: Caller, event_id: str, unique: Unique) -> str:
     (message,) = _parked(app, "Emarsys", marker)
     text: str = message["Body"]
     # Eitri's message id is the event's id and its scope: who proved it, its type, person and device.
-    known = json.loads(app.wait_until_received("eitri_push", event_id)[0]["body"])
+    known = app.wait_until_received("eitri_push", event_id)[0]["body"]
     document = json.loads(text) | {"eventId": event_id, "scope": known["id"].rpartition(".")[2]}
     return json.dumps(document)
 
