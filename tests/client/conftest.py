@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from local import browser
-from tests.client.relay import Relay, serving
+from tests.client.service import Relay, serving
 
 
 class App:

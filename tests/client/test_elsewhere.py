@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.client.conftest import App
 from tests.client.node import run
-from tests.client.relay import CLIENT, Relay, token
+from tests.client.service import CLIENT, Relay, token
 
 # AsyncStorage: promises, and nothing else than text.
 PHONE = """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from tests.client.conftest import App
-from tests.client.relay import Fault, Relay, token
+from tests.client.service import Fault, Relay, token
 
 PEOPLE = ("ana-1", "bruno-2")
 STORM = [

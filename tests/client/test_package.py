@@ -4,7 +4,7 @@ import gzip
 import json
 
 from tests.client.node import PACKAGE, tool
-from tests.client.relay import CLIENT
+from tests.client.service import CLIENT
 
 MOST_BYTES = 6000
 

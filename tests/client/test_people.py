@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.client.conftest import App
-from tests.client.relay import Fault, Relay, token
+from tests.client.service import Fault, Relay, token
 
 STORE = "localStorage['session-relay.w']"
 

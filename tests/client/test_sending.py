@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.client.conftest import App
-from tests.client.relay import Fault, Relay, short, token
+from tests.client.service import Fault, Relay, short, token
 
 PROBLEM = '{"type":"about:blank","title":"A problem","status":%d,"detail":"What is wrong."}'
 
