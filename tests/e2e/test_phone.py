@@ -63,6 +63,8 @@ def _owned_by(phone: Page, who: str) -> None:
 def test_two_people_offline_then_online_the_order_is_kept_and_the_phone_is_the_second_persons(phone: Page) -> None:
     _press(phone, "Ana logs in", "accept push")
     _owned_by(phone, "ana-1")
+    for agent in ("appsflyer", "facebook", "google"):
+        expect(_thinks(phone, agent)).to_have_text("counts events; keeps no device", timeout=PATIENCE)
     ana_at_emarsys = _thinks(phone, "emarsys").inner_text()
     phone.get_by_label("offline").check()
     _press(phone, "look at a shoe", "log out", "Bruno logs in", "look at a shoe")
