@@ -139,15 +139,15 @@ def test_no_number_of_a_mapping_is_where_sam_checks_its_type() -> None:
 
 
 @every_agent
-def test_a_function_reads_its_own_secret_and_no_other(agent: str) -> None:
+def test_a_function_reads_its_own_settings_and_no_other_agents(agent: str) -> None:
     allowed = {json.dumps(s["Action"]): s["Resource"] for s in _statements(f"{agent}Role")}
     name = _template()["Mappings"]["Agents"][agent]["Name"]
-    assert allowed['"ssm:GetParameter"'] == {
-        "Fn::Sub": [
-            "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}/agents/${Name}",
-            {"Name": name},
-        ]
-    }
+    parameter = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}"
+    assert allowed['"ssm:GetParameter"'] == [
+        {"Fn::Sub": [f"{parameter}/agents/${{Name}}", {"Name": name}]},
+        {"Fn::Sub": [f"{parameter}/agents/${{Name}}/*", {"Name": name}]},
+        {"Fn::Sub": f"{parameter}/apps/*"},
+    ]
     assert _properties(f"{agent}Function")["Environment"]["Variables"]["SETTINGS_PARAMETER"] == {
         "Fn::Sub": ["/session-relay/${Stage}/agents/${Name}", {"Name": name}]
     }
@@ -167,15 +167,23 @@ def _statements(role: str) -> Iterator[dict[str, Any]]:
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
+def _text(resource: Any) -> str:
+    """The text of a resource's Fn::Sub, with or without values of its own."""
+    substituted = resource["Fn::Sub"]
+    return str(substituted[0] if isinstance(substituted, list) else substituted)
+
+
 @pytest.mark.parametrize("role", _of_type("AWS::IAM::Role"))
 def test_a_role_may_do_what_it_names_to_what_it_names(role: str) -> None:
     for statement in _statements(role):
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         assert not any("*" in action for action in actions)
-        if "*" in json.dumps(statement["Resource"]) and tuple(actions) not in REASONED:
-            # A parameter per app, whose names are not known when deploying.
-            assert actions == ["ssm:GetParameter"]
-            assert re.search(r"/session-relay/\$\{Stage\}/(apps|identity)/\*$", statement["Resource"]["Fn::Sub"])
+        named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        for resource in named:
+            if "*" in json.dumps(resource) and tuple(actions) not in REASONED:
+                # A parameter per app, whose names are not known when deploying.
+                assert actions == ["ssm:GetParameter"]
+                assert re.search(r"/session-relay/\$\{Stage\}/(apps|identity|agents/\$\{Name\})/\*$", _text(resource))
 
 
 def test_a_function_shares_its_role_with_no_other() -> None:

@@ -13,6 +13,7 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.batch import CHUNK_SIZE, MIN_REMAINING_MS, process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
@@ -28,6 +29,7 @@ T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="/session-relay/test/agents/example",
+    apps_path="/session-relay/test/apps",
     table="receipts",
     queue_url="queue",
     dead_letter_queue_url="dead",
@@ -259,9 +261,9 @@ class World:
         self.built.append(event)
         return _build(event, settings)
 
-    def _load(self, force_refresh: bool) -> Settings:  # noqa: FBT001
+    def _load(self, app_id: str, force_refresh: bool) -> ScopedSettings[Settings]:  # noqa: ARG002, FBT001
         self.loads.append(force_refresh)
-        return self.settings(force_refresh)
+        return ScopedSettings(self.settings(force_refresh), "example")
 
     def _send(self, request: Request) -> Response:
         self.sent.append(request)

@@ -22,6 +22,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from relay.aws import parameters
+from relay.aws.app_agents import AgentModes
 from relay.encoding import sha256
 from relay.errors import SettingsUnavailable
 
@@ -55,13 +56,14 @@ class Key(BaseModel):
 
 
 class App(BaseModel):
-    """An app's record: its keys, and whether a public key must prove who the customer is."""
+    """An app's record: its keys, whether a public key must prove who the customer is, and whose settings agents use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
     identity: Literal["required", "optional"] = "required"
     keys: tuple[Key, ...] = ()
+    agents: AgentModes = Field(default_factory=dict)
 
 
 @dataclass(slots=True)

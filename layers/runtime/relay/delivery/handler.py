@@ -8,10 +8,10 @@ from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
-from relay.aws import parameters
 from relay.aws.environment import AgentEnvironment
 from relay.aws.trace import traced
 from relay.delivery import transport
+from relay.delivery.app_settings import ScopedSettings, load_for_app
 from relay.delivery.batch import LambdaContext, process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.dry_run import dry_run
@@ -34,10 +34,11 @@ def lambda_handler(
 
     def handle(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment = AgentEnvironment.read()
-        load = partial(_load, agent.settings, environment.settings_parameter)
+        load = partial(_load, agent, environment)
         if "dryRun" in event:
             message = Event.load(event["dryRun"])
-            return dry_run(agent, message, partial(load, False), default_consent=environment.default_consent)  # noqa: FBT003 - from the cache
+            cached = partial(load, message.app_id, False)  # noqa: FBT003 - from the cache
+            return dry_run(agent, message, cached, default_consent=environment.default_consent)
         pipeline = DeliveryPipeline(
             agent,
             environment,
@@ -54,5 +55,10 @@ def lambda_handler(
     return traced(handle)
 
 
-def _load(model: type[S], name: str, force_refresh: bool) -> S:  # noqa: FBT001 - the pipeline's own question
-    return parameters.load(model, name, force_refresh=force_refresh)
+def _load(
+    agent: Agent[S],
+    environment: AgentEnvironment,
+    app_id: str,
+    force_refresh: bool,  # noqa: FBT001 - the pipeline's own question
+) -> ScopedSettings[S]:
+    return load_for_app(agent.settings, environment, agent.name, app_id, force_refresh=force_refresh)

@@ -17,6 +17,7 @@ from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
 from relay.delivery import refused
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
@@ -86,14 +87,17 @@ SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
 
 class DeliveryPipeline(NamedTuple, Generic[S]):
-    """One agent at work: the agent, its queue, its settings (from the cache or not), and the world that it acts on."""
+    """One agent at work: the agent, its queue, its settings, and the world that it acts on.
+
+    `load` is given an app's id, and whether to read its settings again instead of from the cache.
+    """
 
     agent: Agent[S]
     environment: AgentEnvironment
     queue: Queue
     ledger: Ledger
     circuit: Callable[[str], Circuit]
-    load: Callable[[bool], S]
+    load: Callable[[str, bool], ScopedSettings[S]]
     report: Report
     send: Send
     now: Callable[[], datetime] = _now
@@ -178,7 +182,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 self._close(item)
 
     def _plan(self, event: Event, message: Message, *, force_refresh: bool = False) -> Plan[S] | Outcome:
-        load = partial(self.load, force_refresh)
+        load = partial(self.load, event.app_id, force_refresh)
         try:
             return make_plan(self.agent, event, load, self.now(), default_consent=self.environment.default_consent)
         except SettingsUnavailable as fault:

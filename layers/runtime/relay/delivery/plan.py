@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from relay.agent.definition import Agent
 from relay.agent.http import Request
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.outcome import Outcome
 from relay.errors import Skip
 from relay.event.model import Event
@@ -29,7 +30,7 @@ class Plan(NamedTuple, Generic[S]):
 
 
 def make_plan(
-    agent: Agent[S], event: Event, load: Callable[[], S], now: datetime, *, default_consent: bool
+    agent: Agent[S], event: Event, load: Callable[[], ScopedSettings[S]], now: datetime, *, default_consent: bool
 ) -> Plan[S] | Outcome:
     """The plan of an event at an agent, or the outcome skipped or expired.
 
@@ -40,10 +41,10 @@ def make_plan(
         return Outcome(DeliveryState.SKIPPED, f"consent: {agent.purpose}")
     if agent.max_age and now - event.occurred_at > agent.max_age:
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
-    settings = load()
     try:
+        settings, scope = load()
         requests = agent.build_requests(event, settings)
     except Skip as skip:
         return Outcome(DeliveryState.SKIPPED, skip.reason)
     withheld = agent.count_withheld(event, settings) if agent.count_withheld else 0
-    return Plan(settings, requests, agent.name, withheld)
+    return Plan(settings, requests, scope, withheld)

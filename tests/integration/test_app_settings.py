@@ -1,0 +1,209 @@
+"""Several apps by one deployment: which settings serve an app, and what fails with them."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.agents.appsflyer import app as appsflyer
+from functions.agents.emarsys import app as emarsys
+from functions.agents.facebook import app as facebook
+from local import settings as local_settings
+from local.scenario import PHONE
+from relay.agent.definition import Agent
+from relay.agent.http import Request, Response
+from relay.delivery.handler import lambda_handler
+from relay.ledger.ledger import Ledger
+
+SHARED = local_settings.agents("https://vendors.example.com")
+OUTLETS = "https://outlet.example.com"
+OWN: dict[str, dict[str, Any]] = {
+    "appsflyer": {"s2s_key": "S2S-KEY-OF-OUTLET", "android_app_id": "com.example.outlet", "base_url": OUTLETS},
+    "facebook": {"access_token": "TOKEN-OF-OUTLET", "dataset_id": "6543210987654321", "base_url": OUTLETS},
+    "emarsys": {
+        "applications": {"android": {"code": "0UTLE-T0001", "password": "example-of-outlet"}},
+        "base_url": OUTLETS,
+    },
+}
+AGENTS: dict[str, Agent[Any]] = {made.AGENT.name: made.AGENT for made in (appsflyer, facebook, emarsys)}
+
+
+@dataclass
+class Time:
+    """A Lambda context with plenty of time."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+@dataclass
+class Stage:
+    """One agent's function of a stage, whose vendor answers by the account that a request is for."""
+
+    agent: Agent[Any]
+    outlets_status: int = 200
+    sent: list[Request] = field(default_factory=list)
+
+    def store(self, path: str, document: object) -> None:
+        """Stores a parameter of the stage."""
+        name = f"/session-relay/test/{path}"
+        boto3.client("ssm").put_parameter(Name=name, Value=json.dumps(document), Type="SecureString", Overwrite=True)
+
+    def deliver(self, *events: dict[str, Any]) -> list[str]:
+        """The event ids that stay in the queue."""
+        records = [_record(event, fifo=self.agent.ordered) for event in events]
+        answer = lambda_handler(self.agent, send=self._send)({"Records": records}, Time())
+        return sorted(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
+
+    def dry_run(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The requests that the event would make."""
+        return lambda_handler(self.agent, send=self._send)({"dryRun": json.dumps(event)}, Time())
+
+    def receipt(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The event's receipt."""
+        return dict(Ledger("receipts").receipts(event["appId"], event["eventId"])[self.agent.name])
+
+    def _send(self, request: Request) -> Response:
+        self.sent.append(request)
+        status = self.outlets_status if _is_outlets(request) else 200
+        events = json.loads(request.body).get("data", [])
+        return Response(status, json.dumps({"events_received": len(events)}).encode())
+
+    def accounts(self) -> set[str]:
+        """The apps whose accounts were sent something."""
+        return {"outlet" if _is_outlets(request) else "shop" for request in self.sent}
+
+
+def _is_outlets(request: Request) -> bool:
+    return request.url.startswith(OUTLETS)
+
+
+def _event(app_id: str, number: int = 1) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    device = {name: value for name, value in PHONE["device"].items() if name != "appId"}
+    return {
+        "type": "login",
+        "appId": app_id,
+        "eventId": f"evt_{app_id}_{number}",
+        "occurredAt": now,
+        "receivedAt": now,
+        "sequence": number,
+        "customerId": f"customer-{number}",
+        "email": "ana@example.com",
+        "ids": PHONE["ids"],
+        "device": {**device, "id": f"{app_id}-{number}"},
+    }
+
+
+def _record(event: dict[str, Any], *, fifo: bool) -> dict[str, Any]:
+    sent = {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(datetime.now(UTC).timestamp() * 1000))}
+    return {
+        "messageId": event["eventId"],
+        "receiptHandle": event["eventId"],
+        "body": json.dumps(event),
+        "attributes": {**sent, **({"MessageGroupId": event["device"]["id"]} if fifo else {})},
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:agent{'.fifo' if fifo else ''}",
+    }
+
+
+@pytest.fixture(params=AGENTS)
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, table: str) -> Stage:
+    """A stage of two apps, each with an account of its own at the agent: the shop's are the shared settings."""
+    name: str = request.param
+    for variable, value in {
+        "SETTINGS_PARAMETER": f"/session-relay/test/agents/{name}",
+        "TABLE": table,
+        "QUEUE_URL": boto3.client("sqs").create_queue(QueueName="q")["QueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": boto3.client("sqs").create_queue(QueueName="dead")["QueueUrl"],
+        "RETRY_SCHEDULE": "5,30",
+        "RETRY_HORIZON_SECONDS": "86400",
+        "HOLD_SECONDS": "900",
+        "CIRCUIT_SECONDS": "30",
+        "CLAIM_SECONDS": "60",
+        "DEFAULT_CONSENT": "granted",
+        "ALLOW_INSECURE_AGENTS": "false",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    made = Stage(AGENTS[name])
+    made.store(f"agents/{name}", SHARED[name])
+    made.store(f"agents/{name}/outlet", SHARED[name] | OWN[name])
+    made.store("apps/shop", {"keys": []})
+    made.store("apps/outlet", {"keys": [], "agents": {name: "own"}})
+    return made
+
+
+def test_each_app_is_served_by_its_own_account(stage: Stage) -> None:
+    assert stage.deliver(_event("shop")) == []
+    assert stage.accounts() == {"shop"}
+    stage.sent.clear()
+    assert stage.deliver(_event("outlet")) == []
+    assert stage.accounts() == {"outlet"}
+
+
+def test_one_batch_of_two_apps_never_mixes_their_accounts(stage: Stage) -> None:
+    events = [_event(app_id, number) for number in (1, 2) for app_id in ("shop", "outlet")]
+    assert stage.deliver(*events) == []
+    for request in stage.sent:
+        other = b"evt_shop" if _is_outlets(request) else b"evt_outlet"
+        assert other not in request.body
+    assert stage.accounts() == {"shop", "outlet"}
+    if stage.agent is facebook.AGENT:
+        assert len(stage.sent) == 2
+
+
+def test_a_broken_account_holds_its_own_app_alone(stage: Stage) -> None:
+    stage.outlets_status = 401
+    assert stage.deliver(_event("outlet"), _event("shop")) == ["evt_outlet_1"]
+    assert stage.receipt(_event("outlet"))["state"] == "held"
+    assert stage.receipt(_event("shop"))["state"] in {"delivered", "unconfirmed"}
+    stage.sent.clear()
+    # The refusal is remembered for the settings that were refused.
+    assert stage.deliver(_event("outlet", 2), _event("shop", 2)) == ["evt_outlet_2"]
+    assert stage.accounts() == {"shop"}
+
+
+def test_own_settings_that_are_missing_hold_the_delivery_and_never_use_the_shared_account(stage: Stage) -> None:
+    boto3.client("ssm").delete_parameter(Name=f"/session-relay/test/agents/{stage.agent.name}/outlet")
+    assert stage.deliver(_event("outlet"), _event("shop")) == ["evt_outlet_1"]
+    receipt = stage.receipt(_event("outlet"))
+    assert (receipt["state"], receipt["reason"]) == (
+        "held",
+        f"/session-relay/test/agents/{stage.agent.name}/outlet does not exist",
+    )
+    assert stage.accounts() == {"shop"}
+
+
+def test_an_app_whose_record_cannot_be_read_is_held(stage: Stage) -> None:
+    boto3.client("ssm").delete_parameter(Name="/session-relay/test/apps/outlet")
+    assert stage.deliver(_event("outlet")) == ["evt_outlet_1"]
+    assert stage.receipt(_event("outlet"))["reason"] == "/session-relay/test/apps/outlet does not exist"
+    assert stage.sent == []
+
+
+def test_an_app_that_does_not_use_the_agent_is_skipped_with_that_reason(stage: Stage) -> None:
+    stage.store("apps/outlet", {"keys": [], "agents": {stage.agent.name: "none"}})
+    assert stage.deliver(_event("outlet"), _event("shop")) == []
+    receipt = stage.receipt(_event("outlet"))
+    assert (receipt["state"], receipt["reason"]) == ("skipped", "the app does not use this agent")
+    assert stage.accounts() == {"shop"}
+
+
+def test_a_dry_run_shows_the_apps_own_account(stage: Stage) -> None:
+    shown = stage.dry_run(_event("outlet"))
+    assert all(request["url"].startswith(OUTLETS) for request in shown["requests"])
+    stage.store("apps/shop", {"agents": {stage.agent.name: "none"}})
+    assert stage.dry_run(_event("shop")) == {"skipped": "the app does not use this agent"}
+
+
+def test_an_outage_of_one_account_opens_its_own_circuit(stage: Stage) -> None:
+    stage.outlets_status = 503
+    for number in range(1, 8):
+        stage.deliver(_event("outlet", number))
+    assert "circuit open" in stage.receipt(_event("outlet", 7))["reason"]
+    assert stage.deliver(_event("shop")) == []
+    rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
+    circuits = {row["agent"]["S"] for row in rows if row["event"]["S"] == "circuit"}
+    assert circuits == {f"{stage.agent.name}#outlet", f"{stage.agent.name}#outlet##down"}
