@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from relay.agent.auth import Attempt, ClientCredentials, bearer, signed, with_headers
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, json_request
 from relay.agent.settings import SettingsModel, iso8601_z
 from relay.agent.verdict import Verdict, VerdictKind, by_status
@@ -53,7 +54,7 @@ class StaticHeader(SettingsModel):
     value: SecretStr
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """Where the webhook goes and how it is trusted; `customer_id_source` may name a property that holds the id."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$")

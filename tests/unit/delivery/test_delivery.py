@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings, Filters
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
@@ -297,6 +298,28 @@ def test_a_denied_purpose_is_decided_when_sending() -> None:
     world.deliver(_record(consent={"advertising": False}))
     assert world.sent == []
     assert world.ledger.rows["m1"]["reason"] == "consent: advertising"
+
+
+class Filtering(Settings, AgentSettings):
+    """Settings by which the agent gets the events of Android phones alone."""
+
+    filters: Filters = Filters(platforms=["android"])
+
+
+def test_an_event_that_the_settings_filter_out_is_skipped_with_the_reason() -> None:
+    world = World(settings=lambda _fresh: Filtering())
+    assert world.deliver(_record("m1"), _record("m2", device={"id": "d2", "platform": "android"})) == []
+    assert world.told == ["m2"]
+    assert world.ledger.rows["m1"]["reason"] == "filtered out: platform unknown"
+
+
+def test_a_person_whose_login_is_filtered_out_ends_the_pushes_of_the_last_person_on_the_device() -> None:
+    world = World(settings=lambda _fresh: Filtering(), ordered=True, purpose="messaging")
+    device = {"id": "d1", "platform": "ios"}
+    world.ledger.people[Event.load(_record(device=device).body).group] = "another"
+    world.deliver(_record(device=device))
+    assert [event.type for event in world.built] == ["logout"]
+    assert world.ledger.rows["m1"]["reason"].startswith("filtered out, so the last person was logged out: ")
 
 
 def test_retries_by_our_own_clock_whatever_sqs_counts() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
+from relay.agent.filters import FILTERED
 from relay.agent.http import Request, read_json
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
@@ -149,9 +150,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         event = _event(item)
         item.plan = self._plan(event, item.message)
         try:
-            if self._must_log_out_previous(event, item.plan):
+            if why := self._why_log_out_previous(event, item.plan):
                 item.event = event = event.model_copy(update=_AS_LOGOUT)
-                item.reason_prefix = "consent denied, so the last person was logged out: "
+                item.reason_prefix = f"{why}, so the last person was logged out: "
                 item.plan = self._plan(event, item.message)
         except LedgerUnavailable as fault:
             item.outcome = self._wait_for_ledger(item, fault)
@@ -191,12 +192,17 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         except Exception as bug:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
             return self._bug(event, message, bug, Outcome(DeliveryState.PENDING))
 
-    def _must_log_out_previous(self, event: Event, plan: Plan[S] | Outcome) -> bool:
-        """Whether a person who denied messaging uses a device that the agent still links to another person."""
+    def _why_log_out_previous(self, event: Event, plan: Plan[S] | Outcome) -> str:
+        """Why a person's event is not sent though the agent still links their device to another person; "" otherwise.
+
+        The person denied messaging, or the settings filter the event out.
+        """
         if isinstance(plan, Plan) or not self.agent.ordered or self.agent.personal_logout:
-            return False
+            return ""
         is_denied = not event.allows(self.agent.purpose, default=self.environment.default_consent)
-        return is_denied and bool(event.device.id and event.customer_id) and self.ledger.belongs_to_another(event)
+        why = "consent denied" if is_denied else "filtered out" if plan.reason.startswith(FILTERED) else ""
+        is_named = bool(why and event.device.id and event.customer_id)
+        return why if is_named and self.ledger.belongs_to_another(event) else ""
 
     def hold_unsendable(self, items: Sequence[Item[S]]) -> None:
         """Holds deliveries of which it is known that nothing can be sent now, without a claim or an attempt.

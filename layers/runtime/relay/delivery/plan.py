@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from relay.agent.definition import Agent
+from relay.agent.filters import filter_reason
 from relay.agent.http import Request
 from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.outcome import Outcome
@@ -43,6 +44,8 @@ def make_plan(
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
     try:
         settings, scope = load()
+        if reason := filter_reason(event, settings):
+            return Outcome(DeliveryState.SKIPPED, reason)
         requests = agent.build_requests(event, settings)
     except Skip as skip:
         return Outcome(DeliveryState.SKIPPED, skip.reason)
