@@ -30,10 +30,10 @@ NOTHING = "-"
 def list_(stage: Stage, show: Show, *, app: ForApp = None) -> None:
     """Lists the agents: whether each is deployed, and whether its settings (those that serve an app) validate."""
     rows = []
-    for name in agent_modules.agent_names():
+    for name in sorted({*agent_modules.agent_names(), *stage.agents}):
         path = settings_path(stage, name, app)
         deployed, text = name in stage.agents, stage.read(*path) if path else None
-        errors = field_errors(agent_modules.agent(name).settings, _document(text)) if text else []
+        errors = field_errors(agent_modules.deployed(stage, name).settings, _document(text)) if text else []
         state = "missing" if text is None else "invalid" if errors else "valid"
         rows.append(
             {
@@ -41,7 +41,7 @@ def list_(stage: Stage, show: Show, *, app: ForApp = None) -> None:
                 "deployed": deployed,
                 "settings": state if path else "not used",
                 "app": mode_of(stage, app, name) if app else None,
-                "purpose": agent_modules.agent(name).purpose,
+                "purpose": agent_modules.deployed(stage, name).purpose,
                 "events": list(stage.agents[name].events) if deployed else [],
                 "errors": errors,
             }
@@ -64,14 +64,14 @@ def set_(
     every: Annotated[bool, typer.Option("--all", help="Ask for fields with a default, too.")] = False,
 ) -> None:
     """Stores an agent's settings: asks field by field, or takes --file and --set; other fields keep their values."""
-    model, path = agent_modules.agent(agent).settings, ("agents", agent, *([app] if app else []))
+    model, path = agent_modules.deployed(stage, agent).settings, ("agents", agent, *([app] if app else []))
     if app:
         app_record(stage, app)
     document = read_file(file) if file else _document(stage.read(*path))
     for pair in values or []:
         document = _with(model, document, pair)
     if not (file or values):
-        document = _ask_fields(agent, document, show, every=every)
+        document = _ask_fields(agent_modules.code_of(stage, agent), document, show, every=every)
     if errors := field_errors(model, document):
         raise CommandError("The settings do not validate, so nothing was stored. " + "; ".join(errors) + ".")
     name = stage.store(document, *path)

@@ -39,7 +39,7 @@ def set_mode(stage: Stage, app: str, agent: str, mode: SettingsMode) -> None:
         UsageError: there is no such agent.
         CommandError: there is no such app.
     """
-    agent_modules.agent(agent)
+    agent_modules.deployed(stage, agent)
     record = app_record(stage, app)
     changed = {**record, "agents": {**record.get("agents", {}), agent: mode}}
     App.model_validate_json(json.dumps(changed))
@@ -91,7 +91,7 @@ def _own(stage: Stage, app: str, agent: str) -> Finding:
         what = f"its own settings for {agent} are not stored, so its deliveries there are held"
         return Finding(about, what, "wrong", store)
     try:
-        errors = field_errors(agent_modules.agent(agent).settings, json.loads(text))
+        errors = field_errors(agent_modules.deployed(stage, agent).settings, json.loads(text))
     except ValueError:
         errors = ["not JSON"]
     wrong = f"its own settings for {agent}: {'; '.join(errors)}"

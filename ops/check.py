@@ -52,7 +52,7 @@ def check(
 
 def checked(stage: Stage, name: str, sender: Send, code: str | None = None, app: str | None = None) -> Iterator[Row]:
     """Yields what each probe of an agent showed, by the settings of all apps or of one, and what no probe can show."""
-    agent, path = agent_modules.agent(name), settings_path(stage, name, app)
+    agent, path = agent_modules.deployed(stage, name), settings_path(stage, name, app)
     if path is None:
         yield _row(name, "settings", "note", "", f"{app} does not use this agent")
         return
@@ -66,7 +66,7 @@ def checked(stage: Stage, name: str, sender: Send, code: str | None = None, app:
         yield _row(name, "settings", "failed", "invalid", "the stored settings do not validate")
         return
     yield _row(name, "settings", "passed", "valid", "every field has the required form")
-    trial = TRIALS.get(name)
+    trial = TRIALS.get(agent_modules.code_of(stage, name))
     if trial is None:
         yield _row(name, "the agent", "not tried", "", "no probe is known that leaves no trace: send a test event")
         return

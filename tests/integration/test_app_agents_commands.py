@@ -110,3 +110,11 @@ def test_doctor_finds_own_settings_that_hold_deliveries(stage: Stage, own: Any, 
 def test_doctor_notes_an_agent_of_a_record_that_is_not_deployed(stage: Stage) -> None:
     (finding,) = own_settings_findings(stage, "outlet", App(agents={"google": "none"}))
     assert finding.state == "note"
+
+
+def test_an_instance_under_another_name_takes_the_settings_of_its_code(stage: Stage) -> None:
+    stage.agents["facebook_two"] = AgentStack("facebook_two", "FacebookTwo", ("login",), {}, "facebook")
+    set_(stage, Show(as_json=True), "facebook_two", values=[f"{name}={value}" for name, value in FACEBOOK.items()])
+    assert _stored("agents/facebook_two") == FACEBOOK
+    rows = list(checked(stage, "facebook_two", lambda _request: Response(401)))
+    assert [row["result"] for row in rows] == ["passed", "failed", "note"]

@@ -15,6 +15,7 @@ from local import settings as local_settings
 from local.scenario import PHONE
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
+from relay.aws import environment, parameters
 from relay.delivery.handler import lambda_handler
 from relay.ledger.ledger import Ledger
 
@@ -207,3 +208,20 @@ def test_an_outage_of_one_account_opens_its_own_circuit(stage: Stage) -> None:
     rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
     circuits = {row["agent"]["S"] for row in rows if row["event"]["S"] == "circuit"}
     assert circuits == {f"{stage.agent.name}#outlet", f"{stage.agent.name}#outlet##down"}
+
+
+def test_a_folder_that_is_deployed_under_another_name_works_under_that_name(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{stage.agent.name}_two"
+    environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
+    monkeypatch.setenv("SETTINGS_PARAMETER", f"/session-relay/test/agents/{name}")
+    stage.store(f"agents/{name}", SHARED[stage.agent.name] | OWN[stage.agent.name])
+    assert stage.deliver(_event("shop")) == []
+    assert stage.accounts() == {"outlet"}
+    rows = Ledger("receipts").receipts("shop", "evt_shop_1")
+    assert (rows.keys() & AGENTS.keys(), rows[name]["state"] in {"delivered", "unconfirmed"}) == (set(), True)
+    stage.store("apps/shop", {"agents": {stage.agent.name: "own", name: "none"}})
+    assert stage.dry_run(_event("shop")).keys() == {"requests"}
+    parameters._last_good.clear()  # noqa: SLF001
+    assert stage.dry_run(_event("shop")) == {"skipped": "the app does not use this agent"}

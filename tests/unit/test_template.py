@@ -62,14 +62,18 @@ every_agent = pytest.mark.parametrize("agent", AGENTS)
 
 def test_every_agents_folder_is_in_the_template_and_enabled() -> None:
     mapped = _template()["Mappings"]["Agents"]
-    assert sorted(facts["Name"] for facts in mapped.values()) == FOLDERS
+    assert sorted({facts["CodeUri"].rpartition("/")[2] for facts in mapped.values()}) == FOLDERS
+    names = [facts["Name"] for facts in mapped.values()]
+    assert len(set(names)) == len(names)
     assert sorted(_template()["Parameters"]["EnabledAgents"]["Default"].split(",")) == AGENTS
 
 
 @every_agent
-def test_an_agents_code_is_its_folder(agent: str) -> None:
+def test_an_agents_code_is_a_folder_and_a_folders_name_is_no_other_agents(agent: str) -> None:
     facts = _template()["Mappings"]["Agents"][agent]
-    assert facts["CodeUri"] == f"functions/agents/{facts['Name']}"
+    assert facts["CodeUri"] in {f"functions/agents/{folder}" for folder in FOLDERS}
+    assert facts["Name"] not in FOLDERS or facts["CodeUri"] == f"functions/agents/{facts['Name']}"
+    assert facts["CodeUri"] == f"functions/agents/{facts.get('Folder', facts['Name'])}"
     assert _properties(f"{agent}Function")["CodeUri"] == facts["CodeUri"]
 
 

@@ -38,7 +38,8 @@ class Agent(Generic[S]):
     twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
     pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
     `batching` where one request can tell of many events; `count_withheld` counts the properties of an event that are
-    personal data among those that the settings let through.
+    personal data among those that the settings let through. `may_be_ordered` where the template decides by the type of
+    the queue whether the agent is ordered.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Agent(Generic[S]):
     personal_logout: bool = False
     batching: BatchSpec | None = None
     count_withheld: Callable[[Event, S], int] | None = None
+    may_be_ordered: bool = False
 
     def __post_init__(self) -> None:
         """Checks what the runtime relies on.
@@ -60,5 +62,5 @@ class Agent(Generic[S]):
         Raises:
             ValueError: an ordered agent is not repeatable, or would be told many events at once.
         """
-        if self.ordered and (self.batching or not self.repeatable):
+        if (self.ordered or self.may_be_ordered) and (self.batching or not self.repeatable):
             raise ValueError("an ordered agent is told one event at a time, and again when in doubt")
