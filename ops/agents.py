@@ -41,7 +41,7 @@ def list_(stage: Stage, show: Show, *, app: ForApp = None) -> None:
                 "deployed": deployed,
                 "settings": state if path else "not used",
                 "app": mode_of(stage, app, name) if app else None,
-                "purpose": agent_modules.deployed(stage, name).purpose,
+                "purpose": agent_modules.deployed(stage, name).purpose or "by its settings",
                 "events": list(stage.agents[name].events) if deployed else [],
                 "errors": errors,
             }

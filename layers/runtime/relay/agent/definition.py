@@ -39,11 +39,11 @@ class Agent(Generic[S]):
     pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
     `batching` where one request can tell of many events; `count_withheld` counts the properties of an event that are
     personal data among those that the settings let through. `may_be_ordered` where the template decides by the type of
-    the queue whether the agent is ordered.
+    the queue whether the agent is ordered; `purpose_of` where the settings name the purpose, and `purpose` is None.
     """
 
     name: str
-    purpose: Purpose
+    purpose: Purpose | None
     settings: type[S]
     build_requests: Callable[[Event, S], list[Request]]
     classify: Callable[[Response], Verdict] = verdict.by_status
@@ -55,12 +55,15 @@ class Agent(Generic[S]):
     batching: BatchSpec | None = None
     count_withheld: Callable[[Event, S], int] | None = None
     may_be_ordered: bool = False
+    purpose_of: Callable[[S], Purpose] | None = None
 
     def __post_init__(self) -> None:
         """Checks what the runtime relies on.
 
         Raises:
-            ValueError: an ordered agent is not repeatable, or would be told many events at once.
+            ValueError: it has no purpose or two; an ordered agent is not repeatable, or is sent many events at once.
         """
+        if (self.purpose is None) == (self.purpose_of is None):
+            raise ValueError("an agent has a purpose, or its settings name one")
         if (self.ordered or self.may_be_ordered) and (self.batching or not self.repeatable):
             raise ValueError("an ordered agent is told one event at a time, and again when in doubt")

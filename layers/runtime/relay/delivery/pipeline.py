@@ -22,7 +22,7 @@ from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
-from relay.delivery.plan import Plan, make_plan
+from relay.delivery.plan import DENIED, Plan, make_plan
 from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
 from relay.delivery.retry import MAX_PROBE_SECONDS, MAX_PROBE_SECONDS_ORDERED, RetryPolicy
@@ -199,8 +199,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         """
         if isinstance(plan, Plan) or not self.agent.ordered or self.agent.personal_logout:
             return ""
-        is_denied = not event.allows(self.agent.purpose, default=self.environment.default_consent)
-        why = "consent denied" if is_denied else "filtered out" if plan.reason.startswith(FILTERED) else ""
+        reasons = {DENIED: "consent denied", FILTERED: "filtered out"}
+        why = next((why for start, why in reasons.items() if plan.reason.startswith(start)), "")
         is_named = bool(why and event.device.id and event.customer_id)
         return why if is_named and self.ledger.belongs_to_another(event) else ""
 

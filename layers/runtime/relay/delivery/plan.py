@@ -17,6 +17,9 @@ from relay.ledger.states import DeliveryState
 
 S = TypeVar("S", bound=BaseModel)
 
+DENIED = "consent: "
+"""The beginning of the reason of an event whose person denied the agent's purpose."""
+
 
 class Plan(NamedTuple, Generic[S]):
     """The requests by these settings; `withheld` properties of the event are personal data and are not among them.
@@ -38,12 +41,15 @@ def make_plan(
     Raises:
         SettingsUnavailable: the agent's settings cannot be read or do not validate.
     """
-    if not event.allows(agent.purpose, default=default_consent):
-        return Outcome(DeliveryState.SKIPPED, f"consent: {agent.purpose}")
+    # The usual purpose is known without the settings: what it denies is not held for their sake.
+    if agent.purpose and not event.allows(agent.purpose, default=default_consent):
+        return Outcome(DeliveryState.SKIPPED, f"{DENIED}{agent.purpose}")
     if agent.max_age and now - event.occurred_at > agent.max_age:
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
     try:
         settings, scope = load()
+        if agent.purpose_of and not event.allows(purpose := agent.purpose_of(settings), default=default_consent):
+            return Outcome(DeliveryState.SKIPPED, f"{DENIED}{purpose}")
         if reason := filter_reason(event, settings):
             return Outcome(DeliveryState.SKIPPED, reason)
         requests = agent.build_requests(event, settings)
