@@ -16,7 +16,7 @@ PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "memory", "cost"
 
 
 def main() -> None:
-    """Measures the parts that were asked for, all unless told."""
+    """Measures the named parts, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all unless told")
     parser.add_argument(

@@ -28,7 +28,7 @@ GATEWAY_BYTES = 400
 
 MONTH_SECONDS = 30 * 86_400
 HEADER_BYTES = 450
-"""What an HTTPS request to an agent has besides its body."""
+"""What an HTTPS request to an agent has beside its body."""
 
 ROW_BYTES = 190
 """A row of the ledger, with DynamoDB's own hundred."""
@@ -77,7 +77,7 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic, region
     own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
     logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
     sent = MILLION * sum(measured.told(name, "bytes")["agent." + name] for name in samples.AGENTS)
-    # A batch that is told by one request is one here as well, however large it was when it was measured.
+    # A batch that is sent by one request is one here as well, however large it was when it was measured.
     requests = sum(
         max(MILLION * measured.told(name, "calls")["agent." + name], invocations[name]) for name in samples.AGENTS
     )

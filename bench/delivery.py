@@ -68,7 +68,7 @@ def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row
 
 
 def _nominal(agent: str) -> float:
-    """The waits of a delivery in seconds as the stub is told them, without what the exchanges themselves take."""
+    """The waits of a delivery in seconds as the stub is given them, without what the exchanges themselves take."""
     return (AWS_MS * (3 if agent in samples.ORDERED else 2) + AGENT_MS * REQUESTS.get(agent, 1)) / 1000
 
 

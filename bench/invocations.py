@@ -41,7 +41,7 @@ _FIRST = {
     "google": [_INSERT],
     **{name: [_READ, _WRITE] for name in samples.ORDERED},
 }
-"""Before an agent is told: a delivery is claimed, or looked up and put in its device's order."""
+"""Before a request is sent: a delivery is claimed, or looked up and put in its device's order."""
 
 _CATALOGUE: Call = ("ssm", "get_parameters_by_path", {"Path": f"{samples.PREFIX}/catalogue"})
 _SETTINGS: Call = ("ssm", "get_parameter", {"Name": f"{samples.PREFIX}/apps/{samples.APP_ID}", "WithDecryption": True})

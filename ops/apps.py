@@ -6,9 +6,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import phonenumbers
 import typer
 from pydantic import ValidationError
 
+from ops import agent_modules
 from ops.app_agents import app_record, use
 from ops.command import command, group
 from ops.errors import CommandError, UsageError
@@ -46,10 +48,18 @@ def create(
     *,
     name: Annotated[str, typer.Option(help="What people call it.")] = "",
     identity: Identity = "required",
+    region: Annotated[
+        str | None, typer.Option(help="The country (ISO 3166, as in BR) of phone numbers without a country code.")
+    ] = None,
 ) -> None:
     """Creates an app with a public and a secret key, which are shown this once."""
     if not APP_ID.fullmatch(app):
         raise UsageError(f"{app!r} is not an app id: use 1 to 32 of a to z, 0 to 9 and -, a letter first.")
+    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+        raise UsageError(f"--region {region}: write a country's two capital letters (ISO 3166), as in BR.")
+    if app in {"circuit", *agent_modules.agent_names()}:
+        # The ledger keeps an agent's rows under its name, where an app keeps its events under its own.
+        raise UsageError(f"{app!r} is the name of an agent, or of the ledger's own rows: choose another id.")
     if stage.read("apps", app) is not None:
         raise CommandError(
             f"{app} exists already: choose another id, or make a new key.", stage.relay("apps", "rotate", app)
@@ -59,9 +69,10 @@ def create(
     keys: dict[Kind, str] = {"public": new_key(app, "public"), "secret": new_key(app, "secret")}
     now = datetime.now(UTC)
     record = {"name": name, "identity": identity, "keys": [_stored(key, kind, now) for kind, key in keys.items()]}
+    record |= {"region": region} if region else {}
     stage.store(_checked(record), "apps", app, overwrite=False)
     show.done(
-        {"app": app, "identity": identity, "keys": keys},
+        {"app": app, "identity": identity, **({"region": region} if region else {}), "keys": keys},
         f"App {app} is created. Its keys are shown this once; only their digests are stored.\n"
         f"public  {keys['public']}\nsecret  {keys['secret']}",
     )
@@ -96,6 +107,7 @@ def list_(stage: Stage, show: Show) -> None:
                 "app": app,
                 "name": record.get("name", ""),
                 "identity": record.get("identity", "required"),
+                "region": record.get("region", ""),
                 "publicKeys": valid.count("public"),
                 "secretKeys": valid.count("secret"),
                 "identityKey": app in signing,

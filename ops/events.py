@@ -31,6 +31,7 @@ def show_(
         show.document(found)
         return
     show.rows(timeline(found), COLUMNS, f"{found['type']} {event} of {app}")
+    say_warnings(show, found)
 
 
 def receipts(stage: Stage, app: str, event: str) -> dict[str, Any]:
@@ -57,6 +58,12 @@ def receipts(stage: Stage, app: str, event: str) -> dict[str, Any]:
     if answer["statusCode"] != 200:  # noqa: PLR2004
         raise CommandError(f"{document.get('detail', 'The receipts cannot be read.')} Check --app and --stage, too.")
     return document
+
+
+def say_warnings(show: Show, found: dict[str, Any]) -> None:
+    """Names, beside the answer, which details of an event were normalised or left out."""
+    for warning in found.get("warnings", []):
+        show.say(f"{warning['pointer']} {warning['detail']}", style="yellow")
 
 
 def timeline(found: dict[str, Any]) -> list[dict[str, Any]]:

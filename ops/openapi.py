@@ -18,17 +18,18 @@ from ops import openapi_answers as answers
 from ops import openapi_examples as examples
 from relay.api.batch import MAX_EVENTS
 from relay.event import types
+from relay.event.checks import REQUIRED
 from relay.event.faults import ROOT
 from relay.event.model import (
     EVENT_TYPES,
     MAX_PROPERTIES,
-    REQUIRED,
     EventInput,
     EventType,
     NonNegativeInt,
     PropertyValue,
     PushToken,
 )
+from relay.event.nested import MAX_DEPTH, part_schema
 
 HOME = Path(__file__).resolve().parent.parent
 DOCUMENT = HOME / "docs/openapi.json"
@@ -51,7 +52,10 @@ _TEXTS: dict[str, Any] = {
     "EventId": types.EventId,
     "CustomerId": types.CustomerId,
     "DeviceId": types.DeviceId,
+    "AgentId": types.AgentId,
+    "LongAgentId": types.LongAgentId,
     "Email": types.Email,
+    "Sha256": types.Sha256,
     "Phone": types.Phone,
     "Language": types.Language,
     "Moment": types.Timestamp,
@@ -60,6 +64,9 @@ _TEXTS: dict[str, Any] = {
     "Count": NonNegativeInt,
 }
 """Types of the code that many fields have; in the document each is said once."""
+
+_JSON = {f"JsonPart{depth}": part_schema(depth) for depth in range(MAX_DEPTH)}
+"""Parts of properties that are JSON, by how deep they may be."""
 
 _KEY: list[Schema] = [{"key": []}]
 _KEY_AND_PERSON: list[Schema] = [{"key": []}, {"key": [], "identityToken": []}]
@@ -109,6 +116,8 @@ def _event_call(event_type: EventType) -> Schema:
     return {
         **_named(event_type, _SUMMARIES[event_type]),
         "security": _KEY_AND_PERSON,
+        "parameters": [answers.PREFER],
+        "x-lenient-schema": _ref(f"Lenient{_name(event_type)}"),
         "requestBody": _body(
             f"{_name(event_type)}Call", MAX_EVENT_BYTES, examples.EVENTS[event_type], required=required
         ),
@@ -120,6 +129,7 @@ def _batch_call() -> Schema:
     return {
         **_named("batch", f"1 to {MAX_EVENTS} events, each answered on its own"),
         "security": _KEY_AND_PERSON,
+        "parameters": [answers.PREFER],
         "requestBody": _body("Batch", MAX_BATCH_BYTES, examples.BATCH),
         "responses": answers.of(207, 400, 401, 403, 413, 415, 429, 503),
     }
@@ -148,6 +158,7 @@ def _dry_run_call() -> Schema:
     return {
         **_named("dryRun", "What each agent would be sent for an event, for a secret key; sends nothing"),
         "security": _KEY,
+        "parameters": [answers.PREFER],
         "requestBody": _body("Event", MAX_DRY_RUN_BYTES, examples.DRY_RUN),
         "responses": answers.of("dryRun", 400, 401, 403, 413, 415, 429, 503),
     }
@@ -176,15 +187,29 @@ def _parts() -> Schema:
     del texts["PropertyValue"]["anyOf"][2]  # whole numbers, which the numbers of the same bounds hold
     parts = {**EventInput.model_json_schema()["$defs"], "TokenCall": TokenCall.model_json_schema()}
     return {
-        **{name: {word: _shared(value) for word, value in schema.items()} for name, schema in texts.items()},
+        **{name: {word: _shared(value) for word, value in schema.items()} for name, schema in (texts | _JSON).items()},
         **{name: _shared(_plain(part)) for name, part in parts.items()},
         "Properties": {
             "type": "object",
             "propertyNames": _ref("PropertyName"),
-            "additionalProperties": _ref("PropertyValue"),
+            "additionalProperties": {"anyOf": [_ref("PropertyValue"), {"type": "null"}]},
             "maxProperties": MAX_PROPERTIES,
         },
         "DeviceWithPushToken": _device_with_push_token(),
+        "Traits": _traits(),
+    }
+
+
+def _traits() -> Schema:
+    traits = _shared(_plain(EventInput.model_json_schema()["$defs"]["Traits"]))
+    del traits["properties"][""]
+    maximum = MAX_PROPERTIES + len(traits["properties"])
+    value = {"anyOf": [_ref("PropertyValue"), {"type": "null"}]}
+    return {
+        **traits,
+        "propertyNames": _ref("PropertyName"),
+        "additionalProperties": value,
+        "maxProperties": maximum,
     }
 
 
@@ -196,7 +221,8 @@ def _device_with_push_token() -> Schema:
 
 @cache
 def _said() -> Mapping[str, str]:
-    return {json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): name for name, kind in _TEXTS.items()}
+    texts = {json.dumps(TypeAdapter(kind).json_schema(), sort_keys=True): name for name, kind in _TEXTS.items()}
+    return texts | {json.dumps(schema, sort_keys=True): name for name, schema in _JSON.items()}
 
 
 def _events() -> Schema:
@@ -206,6 +232,7 @@ def _events() -> Schema:
     return {
         **{f"{_name(event_type)}Call": _event(event_type) for event_type in EVENT_TYPES},
         **{f"{_name(event_type)}Event": _typed(event_type) for event_type in EVENT_TYPES},
+        **{f"Lenient{_name(event_type)}": _lenient(event_type) for event_type in EVENT_TYPES},
         "Event": {"oneOf": choice, "discriminator": {"propertyName": "type", "mapping": mapping}},
         "Batch": {
             "type": "object",
@@ -240,8 +267,38 @@ def _event(event_type: EventType) -> Schema:
 
 def _given(optional: Schema) -> Schema:
     """The schema of a field that may not be null."""
-    given: Schema = optional["anyOf"][0]
-    return given
+    said = {name: value for name, value in optional.items() if name == "description"}
+    return {**optional["anyOf"][0], **said}
+
+
+_WHOLE: Schema = {"type": "integer", "minimum": 1, "maximum": types.MAX_SEQUENCE}
+
+
+def _lenient(event_type: EventType) -> Schema:
+    """What is accepted of an event without `Prefer: handling=strict`, whatever its other details hold."""
+    schema: Schema = {"type": "object", "description": "Accepted; whatever else it holds costs itself alone."}
+    choices = [_with(name) for names in REQUIRED.get(event_type, []) for name in names]
+    if event_type == "push_token":
+        device = {"type": "object", "required": ["pushToken"], "properties": {"pushToken": _ref("PushToken")}}
+        device["propertyNames"] = _no_other_spelling("pushToken")
+        names = {"allOf": [_no_other_spelling("device"), _no_other_spelling("devicePushToken")]}
+        choices = [{"required": ["device"], "properties": {"device": device}, "propertyNames": names}]
+    return {**schema, "anyOf": choices} if choices else schema
+
+
+def _with(name: str) -> Schema:
+    kind = {"customerId": "CustomerId", "anonymousId": "DeviceId"}.get(name, "Text")
+    least = -types.MAX_SEQUENCE if kind == "Text" else 1
+    return {
+        "required": [name],
+        "properties": {name: {"anyOf": [_ref(kind), {**_WHOLE, "minimum": least}]}},
+        "propertyNames": _no_other_spelling(name),
+    }
+
+
+def _no_other_spelling(name: str) -> Schema:
+    letters = "[-_]*".join(f"[{letter.lower()}{letter.upper()}]" for letter in name)
+    return {"anyOf": [{"const": name}, {"not": {"pattern": f"^[-_]*{letters}[-_]*$"}}]}
 
 
 def _typed(event_type: EventType) -> Schema:

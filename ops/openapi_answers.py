@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.api.responses import RETRY_AFTER_SECONDS
+from relay.errors import MAX_ERRORS
 from relay.event.model import EVENT_TYPES
 
 Schema = dict[str, Any]
@@ -13,8 +14,23 @@ One call tells every external agent who is logged in on which device. Faults are
 with the place of each in the body as a JSON Pointer. A path or method that is not here is 404. API Gateway itself
 answers 413 above 10 MB, and 5xx when AWS fails; its answers are problems as well.
 
-Beyond what a schema can say: no name is both at an event's top level and in its `properties`; the texts of format
-`own-id` (`customerId`, `anonymousId`, `device.id`, `uid`) are in Unicode normal form NFKC, all characters visible."""
+The schemas of events say what to send. What is sent otherwise costs the detail and not the event: it is normalised
+where it has one meaning, else left out, and named in `warnings`. Refused is only what could not be acted on, which
+`x-lenient-schema` says: no known type, a login or signup without a usable customerId, an identify that names nobody, a
+track without a name, a push token call without the token. With `Prefer: handling=strict` whatever the schemas forbid is
+400: build with it, and ship without.
+
+Beyond what a schema can say: no name is both at an event's top level and in its `properties`; no name differs from one
+of the schema by case, `_` or `-` alone; the texts of format `own-id` (`customerId`, `anonymousId`, `device.id`, `uid`)
+are in Unicode normal form NFKC, all characters visible; those of format `own-email` are addresses by RFC 5321's
+syntax."""
+
+PREFER: Schema = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "How wrong details are handled (RFC 7240); lenient if absent.",
+    "schema": {"type": "string", "enum": ["handling=strict", "handling=lenient"]},
+}
 
 SECURITY: Schema = {
     "key": {
@@ -63,8 +79,19 @@ SCHEMAS: Schema = {
         "required": ["type", "title", "detail"],
         "additionalProperties": False,
     },
-    "Accepted": _object({"eventId": _ref("EventId"), "status": {"type": "string", "const": "accepted"}}),
-    "Taken": _object({"status": {"type": "integer", "const": 202}, "eventId": _ref("EventId")}),
+    "Warnings": {
+        "type": "array",
+        "items": _ref("Fault"),
+        "minItems": 1,
+        "maxItems": MAX_ERRORS,
+        "description": "Which details were normalised or left out, in the caller's own names; the first few, if many.",
+    },
+    "Accepted": _object(
+        {"eventId": _ref("EventId"), "status": {"type": "string", "const": "accepted"}}, {"warnings": _ref("Warnings")}
+    ),
+    "Taken": _object(
+        {"status": {"type": "integer", "const": 202}, "eventId": _ref("EventId")}, {"warnings": _ref("Warnings")}
+    ),
     "Results": _object({"results": {"type": "array", "items": {"anyOf": [_ref("Taken"), _ref("Problem")]}}}),
     "Token": _object(
         {"token": _TEXT, "uid": _ref("CustomerId"), "kind": {"type": "string", "const": "USER"}, "expiresAt": _TIME}
@@ -85,7 +112,14 @@ SCHEMAS: Schema = {
             "type": {"type": "string", "enum": list(EVENT_TYPES)},
             "agents": {"type": "object", "additionalProperties": _ref("Receipt")},
         },
-        {"acceptedAt": _TIME},
+        {
+            "acceptedAt": _TIME,
+            "warnings": {
+                "type": "array",
+                "items": _ref("Fault"),
+                "description": "As in the answer; a pointer ends at the last name that this document has.",
+            },
+        },
     ),
     "DryRun": _object(
         {
@@ -95,7 +129,8 @@ SCHEMAS: Schema = {
                 "description": "By agent: its `requests`, or why there are none: skipped, expired, held, unavailable.",
                 "additionalProperties": {"type": "object"},
             },
-        }
+        },
+        {"warnings": _ref("Warnings")},
     ),
 }
 
@@ -107,12 +142,21 @@ _HEADERS: Schema = {
 }
 
 
+_OPTIONAL_HEADERS: Schema = {
+    "Preference-Applied": {
+        "description": "The preference that was followed, if there was one.",
+        "schema": {"type": "string", "enum": ["handling=strict", "handling=lenient"]},
+    }
+}
+
+
 def _answer(
     status: HTTPStatus, description: str, schema: str, *headers: str, media: str = "application/json"
 ) -> Schema:
     answered: Schema = {"description": description, "content": {media: {"schema": _ref(schema)}}}
     if headers:
-        answered["headers"] = {name: {"required": True, **_HEADERS[name]} for name in headers}
+        required = {name: {"required": True, **_HEADERS[name]} for name in headers if name in _HEADERS}
+        answered["headers"] = required | {name: _OPTIONAL_HEADERS[name] for name in headers if name not in _HEADERS}
     return {"status": str(int(status)), "answer": answered}
 
 
@@ -122,11 +166,11 @@ def _problem(status: HTTPStatus, description: str, *headers: str) -> Schema:
 
 _LINKS = {"receipts": {"operationId": "receipts", "parameters": {"eventId": "$response.body#/eventId"}}}
 _ALL: dict[int | str, Schema] = {
-    202: _answer(HTTPStatus.ACCEPTED, "The event is durably accepted.", "Accepted"),
-    207: _answer(HTTPStatus.MULTI_STATUS, "One result for each event, in their order.", "Results"),
+    202: _answer(HTTPStatus.ACCEPTED, "The event is durably accepted.", "Accepted", "Preference-Applied"),
+    207: _answer(HTTPStatus.MULTI_STATUS, "One result for each event, in order.", "Results", "Preference-Applied"),
     "token": _answer(HTTPStatus.OK, "A token.", "Token", "Cache-Control"),
     "receipts": _answer(HTTPStatus.OK, "What became of the event.", "Receipts"),
-    "dryRun": _answer(HTTPStatus.OK, "What would be sent, secrets masked.", "DryRun"),
+    "dryRun": _answer(HTTPStatus.OK, "What would be sent, secrets masked.", "DryRun", "Preference-Applied"),
     400: _problem(HTTPStatus.BAD_REQUEST, "The body has faults; `errors` lists them with their places."),
     401: _problem(HTTPStatus.UNAUTHORIZED, "No valid key, or no valid identity token."),
     403: _problem(HTTPStatus.FORBIDDEN, "The call needs a secret key, or the token is another customer's."),

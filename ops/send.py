@@ -12,7 +12,7 @@ from rich.live import Live
 
 from ops.agents import read_file
 from ops.errors import FAILED, CommandError, NoAnswerError, UsageError
-from ops.events import COLUMNS, timeline
+from ops.events import COLUMNS, say_warnings, timeline
 from ops.layout import fitted
 from ops.prompts import ask_secret
 from ops.show import Show
@@ -59,6 +59,7 @@ def send(
     event_id: Annotated[str | None, Option("--id", help="eventId; generated if absent.")] = None,
     body: Annotated[str | None, Option(help="A JSON file with more of the event; - is standard input.")] = None,
     api: Annotated[str | None, Option(envvar="RELAY_API", help="The API's URL, if it is not the stack's.")] = None,
+    strict: Annotated[bool, Option("--strict", help="Have an event with a wrong detail refused.")] = False,
     wait: Annotated[bool, Option("--wait", help="Follow it until it is settled everywhere.")] = False,
     patience: Annotated[float, Option("--timeout", min=0, help="Seconds to wait at most.")] = 60,
 ) -> None:
@@ -73,7 +74,9 @@ def send(
     if prop:
         event["properties"] = {**event.get("properties", {}), **dict(_pair(text) for text in prop)}
     caller = Api(api or stage.api, key or ask_secret("Secret key"), stage.relay("doctor"))
-    accepted = caller.send(PATHS.get(kind, kind), event)
+    accepted = caller.send(PATHS.get(kind, kind), event, strict=strict)
+    if not show.as_json:
+        say_warnings(show, accepted)
     if not wait:
         show.done(accepted, f"Accepted as {accepted['eventId']}.")
         return
@@ -95,17 +98,24 @@ class Api:
     def __init__(self, url: str, key: str, doctor: str) -> None:
         self.url, self.headers, self.doctor = url.rstrip("/"), {"authorization": f"Bearer {key}"}, doctor
 
-    def send(self, path: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    def send(self, path: str, event: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         """Sends an event and returns the API's answer."""
-        return self._call("POST", path, json=event)
+        return self._call("POST", path, {"prefer": "handling=strict"} if strict else {}, json=event)
 
     def receipts(self, event_id: str) -> dict[str, Any]:
         """Reads an event's receipts."""
         return self._call("GET", f"events/{event_id}")
 
-    def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - requests' own arguments
+    def _call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,  # noqa: ANN401 - requests' own arguments
+    ) -> dict[str, Any]:
         try:
-            answer = requests.request(method, f"{self.url}/{path}", headers=self.headers, timeout=30, **more)
+            headers = {**self.headers, **(headers or {})}
+            answer = requests.request(method, f"{self.url}/{path}", headers=headers, timeout=30, **more)
             document: dict[str, Any] = answer.json()
         except requests.RequestException as error:
             raise NoAnswerError(

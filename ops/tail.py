@@ -77,4 +77,5 @@ def _more(line: Line) -> str:
     parts += [f"attempt {line['attempt']}"] if line.get("attempt") else []
     parts += [f"next attempt in {line['wait']} s"] if line.get("wait") is not None else []
     parts += [f"{line['ms']} ms"] if "ms" in line else []
+    parts += [f"normalised or left out: {', '.join(line['warned'])}"] if line.get("warned") else []
     return ", ".join(parts)

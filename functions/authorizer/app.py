@@ -15,13 +15,14 @@ PUBLIC_CALLS = tuple(
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Answers a REQUEST authorizer's event with a policy and `{appId, kind, identity}` for the functions behind it.
+    """Answers a REQUEST authorizer's event with a policy, and `{appId, kind, identity, region}` for the functions.
 
     API Gateway caches the answer per key, so the policy names every call that the key may make, not just this one. The
     usage plan counts the calls of all keys of an app together, by `usageIdentifierKey`.
 
     Raises:
         Exception: with the text `Unauthorized`, which API Gateway turns into 401, for any key that is not valid.
+        SettingsUnavailable: the key could not be looked up; API Gateway answers 503, and caches nothing.
     """
     known = keys.authenticate(_key(event), apps_path())
     if known is None:
@@ -42,7 +43,12 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
                 }
             ],
         },
-        "context": {"appId": app_id, "kind": kind, "identity": app.identity},
+        "context": {
+            "appId": app_id,
+            "kind": kind,
+            "identity": app.identity,
+            **({"region": app.region} if app.region else {}),
+        },
         "usageIdentifierKey": keys.usage_key(stage(), app_id),
     }
 

@@ -17,7 +17,7 @@ from relay.aws import parameters
 from relay.aws.environment import identity_path
 from relay.aws.log import emit_metric, logger
 from relay.errors import InvalidEvent, SettingsUnavailable
-from relay.event.types import CustomerId, WireModel
+from relay.event.types import TokenUid, WireModel
 
 MAX_BODY_BYTES = 4096
 
@@ -35,7 +35,7 @@ def _app(app_id: str) -> str:
 class TokenCall(WireModel):
     """The body of `POST /identity-tokens`: for whom, and for how many seconds (the app's own lifetime if absent)."""
 
-    uid: CustomerId
+    uid: TokenUid
     expires_in: Lifetime | None = None
 
 
@@ -48,7 +48,7 @@ class DirectCall(TokenCall):
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answers an API Gateway proxy request, or a direct invocation with the answer's document alone.
 
-    A direct invocation is `{"appId", "uid", "expiresIn"}`; whoever may invoke the function may mint for every app.
+    A direct invocation is `{"appId", "uid", "expiresIn"}`; each of its callers may mint for every app.
     """
     over_http = "requestContext" in event
     if over_http and event["requestContext"]["authorizer"]["kind"] != "secret":
@@ -103,7 +103,7 @@ def _keys(name: str) -> IdentityKeys:
     try:
         return parameters.load(IdentityKeys, name)
     except SettingsUnavailable:
-        # A key that has been mended counts at once, not when the old text's five minutes are over.
+        # A corrected key counts at once, not when the old text's five minutes are over.
         return parameters.load(IdentityKeys, name, force_refresh=True)
 
 

@@ -14,6 +14,7 @@ from relay.api.body import Body, too_large
 from relay.api.body import read as read_body
 from relay.api.caller import Caller
 from relay.api.cors import add_headers, preflight
+from relay.api.preferences import Handling, applied
 from relay.api.responses import (
     HANDLED_ERRORS,
     ProxyResponse,
@@ -22,6 +23,7 @@ from relay.api.responses import (
     error_response,
     json_response,
     status_of,
+    with_headers,
 )
 from relay.aws import clients
 from relay.aws.environment import is_snapstart, table
@@ -29,6 +31,7 @@ from relay.aws.log import emf, emit_metric, log_with_metrics, logger
 from relay.aws.trace import annotate, traced
 from relay.errors import FieldError, InvalidEvent, LedgerUnavailable, RelayError, TooLarge, TopicUnavailable
 from relay.event.model import EVENT_TYPES, Event, EventInput, EventType
+from relay.event.reading import read_event
 from relay.ledger.ledger import Ledger
 from relay.uuid7 import uuid7
 
@@ -55,14 +58,18 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
 
 def _answered(request: Mapping[str, Any]) -> ProxyResponse:
     call = request["resource"].strip("/")
+    preferred: Handling | None = None
     try:
         caller = Caller.from_request(request, datetime.now(UTC))
+        preferred = caller.handling
         if call == "batch":
-            return _batch(read_body(request, MAX_BATCH_BYTES), caller)
-        return _single(read_body(request, MAX_EVENT_BYTES), caller, call)
+            response = _batch(read_body(request, MAX_BATCH_BYTES), caller)
+        else:
+            response = _single(read_body(request, MAX_EVENT_BYTES), caller, call)
     except HANDLED_ERRORS as error:
         _tell_of(error, request["requestContext"]["authorizer"]["appId"], call)
-        return error_response(error, _detail(error))
+        response = error_response(error, _detail(error))
+    return with_headers(response, applied(preferred)) if preferred else response
 
 
 def _single(body: Body, caller: Caller, call: str) -> ProxyResponse:
@@ -70,7 +77,7 @@ def _single(body: Body, caller: Caller, call: str) -> ProxyResponse:
     (outcome,) = _accept([_event(body.valid_text() or "{}", caller, CALLS[call])])
     if isinstance(outcome, RelayError):
         return error_response(outcome, _detail(outcome))
-    return json_response(HTTPStatus.ACCEPTED, {"eventId": outcome.event_id, "status": "accepted"})
+    return json_response(HTTPStatus.ACCEPTED, {"eventId": outcome.event_id, "status": "accepted", **_warnings(outcome)})
 
 
 def _batch(body: Body, caller: Caller) -> ProxyResponse:
@@ -97,14 +104,21 @@ def _item(item: object, faults: list[FieldError], caller: Caller) -> Outcome:
 def _result(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, RelayError):
         return error_document(outcome, _detail(outcome))
-    return {"status": int(HTTPStatus.ACCEPTED), "eventId": outcome.event_id}
+    return {"status": int(HTTPStatus.ACCEPTED), "eventId": outcome.event_id, **_warnings(outcome)}
+
+
+def _warnings(event: Event) -> dict[str, Any]:
+    """Which details were normalised or left out, in the caller's own names."""
+    found = [{"pointer": warned.pointer, "detail": warned.detail} for warned in event.warnings]
+    return {"warnings": found} if found else {}
 
 
 def _event(text: str | bytes, caller: Caller, event_type: EventType) -> Event:
     """The event that a JSON text is, bound to the person who is proven to send it."""
     now = datetime.now(UTC)
-    call = caller.apply_identity(EventInput.parse(text, event_type, verified_customer_id=caller.verified_customer_id))
-    return Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=not caller.token_required)
+    reading = read_event(text, event_type, caller.terms)
+    call, trusted = caller.apply_identity(reading.call), not caller.token_required
+    return reading.mark(Event.stamp(call, event_type, caller.app_id, str(uuid7(now)), now, trusted=trusted))
 
 
 def _tell_of(error: RelayError, app_id: str, call: str) -> None:
@@ -145,8 +159,10 @@ def _told(outcome: Outcome, failed: set[str]) -> Outcome:
         logger().error("unavailable", extra=known)
         return TopicUnavailable("the topic did not take it")
     annotate(event_id=outcome.event_id, app=outcome.app_id, state="accepted")
+    warned = {"warned": [warning.known for warning in outcome.warnings]} if outcome.warnings else {}
     # A zero for each, so that the average of Unavailable is the share of the events that were not accepted.
-    log_with_metrics(logging.INFO, "accepted", known, emf({(): {"Accepted": 1, "Unavailable": [0]}}))
+    metrics = emf({(): {"Accepted": 1, "Unavailable": [0]}, ("app",): {"Warned": int(bool(warned))}})
+    log_with_metrics(logging.INFO, "accepted", {**known, **warned}, metrics)
     return outcome
 
 

@@ -1,5 +1,6 @@
 """receipts: says what became of one event at every agent."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -36,10 +37,18 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
         {
             "eventId": event_id,
             "type": known["type"],
-            **({"acceptedAt": _moment(rows["*"]["accepted"])} if "*" in rows else {}),
+            **_acceptance(rows.get("*")),
             "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {"*"})},
         },
     )
+
+
+def _acceptance(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """When ingest accepted the event, and which of its details were normalised or left out."""
+    if row is None:
+        return {}
+    accepted = {"acceptedAt": _moment(row["accepted"])}
+    return accepted | {"warnings": json.loads(row["warnings"])} if "warnings" in row else accepted
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:

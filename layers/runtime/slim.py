@@ -30,8 +30,8 @@ OPERATIONS = {
     "ssm": {"GetParameter", "GetParametersByPath"},
 }
 
-UNUSED = ("charset_normalizer",)
-"""requests guesses the encoding of texts with it, which nobody asks it to; it is looked for at import alone."""
+UNUSED = ("charset_normalizer", "dns")
+"""requests would guess the encoding of texts with the first, email-validator look up domains with the second."""
 
 Json = dict[str, Any]
 

@@ -24,7 +24,18 @@ HOOK = "/hooks/events"
 TOLERANCE = 300
 TYPES = ("login", "logout", "open", "signup", "identify", "track", "push_token")
 REQUIRED = ("schema", "id", "type", "app", "occurredAt", "sequence")
-PERSON = ("customerId", "anonymousId", "email", "phone", "traits", "ids", "context", "consent")
+PERSON = (
+    "customerId",
+    "anonymousId",
+    "email",
+    "phone",
+    "emailSha256",
+    "phoneSha256",
+    "traits",
+    "ids",
+    "context",
+    "consent",
+)
 BODY: dict[str, Check] = {
     "schema": one_of("session-relay-event/1"),
     "id": text(),

@@ -1,7 +1,9 @@
-"""What schemathesis is told beside docs/openapi.json, cases by chance, and a judge of every answer.
+"""What schemathesis needs beside docs/openapi.json, cases by chance, and a judge of every answer.
 
-The judge compares what the API took with what the document allows: nothing is taken which it forbids, and nothing
-refused which it allows. As schemathesis' hooks (SCHEMATHESIS_HOOKS) it writes what it saw to the file at FUZZ_TALLY.
+The judge compares what the API took with what the document allows. Of a request that prefers strict handling nothing is
+taken which the schema forbids, and nothing refused which it allows. Of any other, what the schema allows is taken
+without a warning, what `x-lenient-schema` allows is taken, and what the schema forbids is taken with a warning or
+refused. As schemathesis' hooks (SCHEMATHESIS_HOOKS) it writes what it saw to the file at FUZZ_TALLY.
 """
 
 import atexit
@@ -17,6 +19,7 @@ from typing import Any
 
 import jsonschema_rs
 import schemathesis
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import ignored_auth
@@ -36,6 +39,20 @@ def is_own_id(text: str) -> bool:
     return seen and unicodedata.is_normalized("NFKC", text)
 
 
+def is_email(text: str) -> bool:
+    """The document's format `own-email`, by the library that the document names RFC 5321 for."""
+    try:
+        validate_email(
+            text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=True, strict=True
+        )
+    except EmailNotValidError:
+        return False
+    return True
+
+
+FORMATS = {"own-id": is_own_id, "own-email": is_email}
+
+schemathesis.openapi.format("own-email", st.emails().filter(is_email))
 schemathesis.openapi.format(
     "own-id", st.text(st.characters(categories=("Ll", "Lu", "Nd", "Po")), min_size=1, max_size=40).filter(is_own_id)
 )
@@ -83,23 +100,38 @@ def _judge(document: dict[str, Any], path: str) -> Any:
     content = document["paths"][path].get("post", {}).get("requestBody", {}).get("content")
     if not content:
         return None
-    whole, event = (
-        jsonschema_rs.Draft202012Validator(
-            {**schema, "components": document["components"]}, validate_formats=True, formats={"own-id": is_own_id}
-        )
-        for schema in (content["application/json"]["schema"], {"$ref": "#/components/schemas/Event"})
-    )
 
-    def verdict(allowed: bool, taken: bool) -> str | None:  # noqa: FBT001
-        return None if allowed is taken else ("accepted" if taken else "refused")
+    def allows(schema: dict[str, Any]) -> Any:
+        known = {**schema, "components": document["components"]}
+        return jsonschema_rs.Draft202012Validator(known, validate_formats=True, formats=FORMATS).is_valid
+
+    whole, event = allows(content["application/json"]["schema"]), allows({"$ref": "#/components/schemas/Event"})
+    lenient = {
+        event_type: allows({"$ref": f"#/components/schemas/Lenient{''.join(map(str.title, event_type.split('_')))}"})
+        for event_type in document["components"]["schemas"]["Event"]["discriminator"]["mapping"]
+    }
+    single = path.strip("/").replace("-", "_")
+
+    def verdict(item: Any, result: Any, *, sound: bool, taken: bool, strict: bool, typed: bool) -> str | None:  # noqa: PLR0913
+        sound = sound and not _given_twice(item, typed=typed) and not _misspelt(item)
+        if strict or single not in {*lenient, "dry_run", "batch"}:
+            return None if sound is taken else ("accepted" if taken else "refused")
+        event_type = item.get("type") if typed and isinstance(item, dict) else single
+        bearable = isinstance(event_type, str) and event_type in lenient and lenient[event_type](item)
+        if not taken:
+            return "refused" if sound or bearable else None
+        return None if sound is not ("warnings" in result) else ("refused" if sound else "accepted")
 
     def judge(body: Any, response: Any) -> str | None:
+        strict = response.headers.get("Preference-Applied") == "handling=strict"
         if response.status_code != 207:
-            twice = _given_twice(body, typed=path == "/dry-run")
-            return verdict(whole.is_valid(body) and not twice, response.status_code != 400)
+            taken = response.status_code != 400
+            return verdict(
+                body, response.json(), sound=whole(body), taken=taken, strict=strict, typed=single == "dry_run"
+            )
         results = response.json()["results"]
         found = [
-            verdict(event.is_valid(item) and not _given_twice(item, typed=True), result["status"] == 202)
+            verdict(item, result, sound=event(item), taken=result["status"] == 202, strict=strict, typed=True)
             for item, result in zip(body["events"], results, strict=True)
         ]
         return next(filter(None, found), None)
@@ -112,6 +144,21 @@ def _given_twice(event: Any, *, typed: bool) -> bool:
     if not isinstance(event, dict) or not isinstance(event.get("properties"), dict):
         return False
     return bool(event.keys() & event["properties"].keys() - _FIELDS - ({"type"} if typed else set()))
+
+
+def _misspelt(event: Any) -> bool:
+    """Nor this: a name that differs from a known one by case, `_` or `-` alone."""
+    if not isinstance(event, dict):
+        return False
+    traits = event.get("traits")
+    names = traits.keys() - _TRAITS if isinstance(traits, dict) else set()
+    return any(_folded(name) in _SPELLINGS for name in event.keys() - _FIELDS) or any(
+        _folded(name) in map(_folded, _TRAITS) for name in names
+    )
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def _json(request: Any) -> tuple[Any] | None:
@@ -130,7 +177,14 @@ def _shown(response: Any) -> str:
 
 
 _SCHEMA = json.loads(DOCUMENT.read_text())
-_FIELDS = _SCHEMA["components"]["schemas"]["LogoutCall"]["properties"].keys()
+_SCHEMAS = _SCHEMA["components"]["schemas"]
+_FIELDS = _SCHEMAS["LogoutCall"]["properties"].keys()
+_TRAITS = _SCHEMAS["Traits"]["properties"].keys()
+_SPELLINGS = {_folded(name) for name in _FIELDS} | {
+    _folded(part + name)
+    for part in ("Device", "Ids", "Consent", "Context", "Traits")
+    for name in _SCHEMAS[part]["properties"]
+}
 TALLY = Tally(_SCHEMA)
 _GUARDED: set[str] = set()
 

@@ -85,7 +85,7 @@ def _login(app: Caller, unique: Unique) -> str:
 
 def test_the_deployed_template_holds_the_alarms_the_dashboard_and_the_queries(watch: Watch) -> None:
     alarms = watch.alarms()
-    assert len(alarms) == 24
+    assert len(alarms) == 25
     topics = {arn for alarm in alarms.values() for arn in (*alarm["AlarmActions"], *alarm["OKActions"])}
     known = {topic["TopicArn"] for topic in watch.cloud.client("sns").list_topics()["Topics"]}
     assert len(topics) == 1

@@ -376,7 +376,7 @@ def test_two_devices_of_one_person_are_independent(phone: Handset, unique: Calla
         {**phone.device, "id": unique(), "platform": "ios", "model": "iPad14,1", "pushToken": unique()},
     )
     phone.tell("/login", customerId=ana, sequence=then + 20_000)
-    # Older than what the phone was told last, which is no concern of the tablet's.
+    # Older than the phone's newest event, which is no concern of the tablet's.
     assert states(tablet.tell("/login", customerId=ana, sequence=then))["emarsys"] == "delivered"
     assert phone.pushed() == tablet.pushed() == only(ana)
     phone.tell("/logout", customerId=ana, sequence=then + 30_000)

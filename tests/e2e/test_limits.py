@@ -1,4 +1,4 @@
-"""Limits: an app that calls too often is told to come again, and nobody else is."""
+"""Limits: an app that calls too often must wait, and no other app does."""
 
 from collections import Counter
 from collections.abc import Iterator

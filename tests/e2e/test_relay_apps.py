@@ -21,11 +21,25 @@ def test_an_app_that_was_made_can_call_the_api_with_its_keys(app: Caller) -> Non
         "app": "ops-new",
         "name": "New",
         "identity": "optional",
+        "region": "",
         "publicKeys": 1,
         "secretKeys": 1,
         "identityKey": False,
         "usagePlan": True,
     }
+
+
+def test_an_app_of_a_region_reads_its_national_phone_numbers(app: Caller) -> None:
+    terminal = Terminal(app.stack)
+    made = terminal.answered("apps", "create", "ops-region", "--region", "BR")
+    assert made["region"] == "BR"
+    caller = Caller(replace(app.stack, app_id="ops-region", secret_key=made["keys"]["secret"]))
+    sent = {"type": "login", "customerId": "12345", "phone": "(11) 99988-7766"}
+    shown = caller.call("/dry-run", sent, key="secret").json()
+    assert [one["detail"].split(":")[0] for one in shown["warnings"]] == ["was normalised"]
+    assert "+5511999887766" in json.dumps(shown["agents"]["dashx"])
+    wrong = terminal.relay("apps", "create", "ops-nowhere", "--region", "br")
+    assert (wrong.code, "two capital letters" in wrong.stderr) == (2, True)
 
 
 def test_only_digests_are_stored_and_a_key_is_shown_once(app: Caller) -> None:

@@ -57,11 +57,13 @@ def test_the_release_that_each_functions_alias_runs_is_named(app: Caller) -> Non
     found = {
         one["about"]: one
         for one in terminal.relay("doctor", "--json").json["findings"]
-        if "runs release" in one["what"]
+        if "runs release" in one["finding"]
     }
     assert len(found) == len(AGENTS) + 5
     assert {one["state"] for one in found.values()} == {"ok"}
-    (release,) = {re.findall(r"^runs release ([0-9a-f]{16}), version \d+$", one["what"])[0] for one in found.values()}
+    (release,) = {
+        re.findall(r"^runs release ([0-9a-f]{16}), version \d+$", one["finding"])[0] for one in found.values()
+    }
     sentence = f"All {len(found)} functions run release {release}."
     for command in ("doctor", "status"):
         run = terminal.relay(command)

@@ -1,4 +1,4 @@
-"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fall ill."""
+"""`relay send`, `events`, `tail` and `status`: events go their way through the local cloud, and agents fail."""
 
 import json
 import signal
@@ -72,6 +72,27 @@ def test_a_test_event_that_is_parked_or_refused_ends_with_1(app: Caller, unique:
     assert terminal.relay("send", "logout", "--property", "x").code == 2
     assert terminal.relay("send", "logout", "--api", "http://127.0.0.1:9").code == 3
     assert terminal.relay("send", "nothing").code == 2
+
+
+def test_what_was_normalised_or_left_out_is_named_wherever_the_event_is_shown(app: Caller, unique: Unique) -> None:
+    terminal, event_id = Terminal(app.stack), unique()
+    device = {"platform": "Android", "secret-name": "x"}
+    given = json.dumps({"device": device, "email": "ana@example.com ", "phone": "no"})
+    arguments = ("send", "login", "--customer", unique(), "--body", "-")
+    refused = terminal.relay(*arguments, "--strict", given=given)
+    assert (refused.code, "#/phone" in refused.stderr) == (1, True)
+    sent = terminal.well(*arguments, "--id", event_id, given=given)
+    assert "#/device/secret-name was left out" in sent.stderr
+    shown = terminal.well("events", "show", event_id, "--app", app.stack.app_id)
+    for pointer, became in {"/phone": "left out", "/email": "normalised", "/device/platform": "normalised"}.items():
+        assert f"#{pointer} was {became}" in sent.stderr
+        assert f"#{pointer} was {became}" in shown.stderr
+    assert "secret-name" not in shown.out + shown.stderr
+    assert "#/device was left out" in shown.stderr
+    tailed = terminal.well("tail", "--event", event_id, "--since", "60", "--for", "4").out
+    assert "accepted normalised or left out: " in tailed
+    assert "secret-name" not in tailed
+    app.settled(event_id)
 
 
 def test_receipts_are_a_timeline_in_the_words_of_the_api(app: Caller, unique: Unique) -> None:

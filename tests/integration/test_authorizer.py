@@ -12,6 +12,7 @@ from functions.authorizer.app import handler
 from relay.api.keys import NEGATIVE_CACHE_SIZE, AppLookupLimiter, authenticate, new_key, usage_key
 from relay.aws import clients
 from relay.encoding import sha256
+from relay.errors import SettingsUnavailable
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/v1/POST/login"
 
@@ -168,12 +169,27 @@ def _known(key: str, seconds: float) -> bool:
 def test_a_stranger_cannot_use_up_ssm_and_known_apps_go_on(shop: tuple[str, Ssm]) -> None:
     key, ssm = shop
     assert _known(key, 0)
+    refused = 0
     for number in range(1000):
-        assert not _known(new_key(f"made-up-{number}", "secret"), number / 1000)
+        try:
+            assert not _known(new_key(f"made-up-{number}", "secret"), number / 1000)
+        except SettingsUnavailable:
+            refused += 1
         assert _known(key, number / 1000)
+    assert refused >= 992
     # Four at once, and four in the second that this took; the first of them is the shop.
     assert ssm.asked[0] == "shop"
     assert len(ssm.asked) <= 8
+
+
+def test_a_key_that_cannot_be_looked_up_now_is_not_refused(shop: tuple[str, Ssm]) -> None:
+    key, ssm = shop
+    for number in range(4):
+        assert not _known(new_key(f"made-up-{number}", "secret"), 0)
+    with pytest.raises(SettingsUnavailable, match="too many look-ups"):
+        _known(key, 0)
+    assert "shop" not in ssm.asked
+    assert _known(key, 1)
 
 
 def test_an_app_that_was_not_there_is_looked_for_again_after_a_minute(shop: tuple[str, Ssm]) -> None:

@@ -1,6 +1,7 @@
 """ingest against SNS: what is published for an accepted event, and what the caller hears when it cannot be."""
 
 import base64
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ KEY = "an-identity-key-of-at-least-32-bytes"
 
 @pytest.fixture
 def queue_url(monkeypatch: pytest.MonkeyPatch, table: str) -> str:  # noqa: ARG001 - ingest writes there as well
-    """A queue that hears everything that the topic is told."""
+    """A queue that receives everything that is published."""
     sns, sqs = boto3.client("sns"), boto3.client("sqs")
     topic = sns.create_topic(Name="events.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
     url = sqs.create_queue(QueueName="all.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
@@ -108,8 +109,12 @@ def test_a_secret_keys_context_is_the_bodys(queue_url: str) -> None:
     assert json.loads(_heard(queue_url)[0]["Body"])["context"] == {"ip": "198.51.100.7"}
 
 
-def test_bad_input_is_told_and_not_published(queue_url: str) -> None:
-    answer = _call({"customerId": 12345, "device": {"platform": "vax"}})
+STRICT = {"Prefer": "handling=strict"}
+
+
+def test_wrong_details_are_400_with_their_places_where_the_caller_prefers_it(queue_url: str) -> None:
+    answer = _call({"customerId": 12345, "device": {"platform": "vax"}}, headers=STRICT)
+    assert answer["headers"]["Preference-Applied"] == "handling=strict"
     assert answer["statusCode"] == 400
     assert answer["headers"]["Content-Type"] == "application/problem+json"
     problem = json.loads(answer["body"])
@@ -119,6 +124,78 @@ def test_bad_input_is_told_and_not_published(queue_url: str) -> None:
         {"pointer": "#/device/platform", "detail": "must be 'ios', 'android' or 'web'"},
     ]
     assert _heard(queue_url) == []
+
+
+def test_a_wrong_detail_costs_itself_and_never_the_event(queue_url: str, table: str) -> None:
+    body = {"eventId": "e1", "customer_id": 12345, "phone": "call me", "device": {"platform": "iOS", "secret": "x"}}
+    answer = _call(body)
+    assert answer["statusCode"] == 202
+    assert "Preference-Applied" not in answer["headers"]
+    warnings = {one["pointer"]: one["detail"] for one in json.loads(answer["body"])["warnings"]}
+    assert warnings == {
+        "#/customer_id": "was normalised: must be a valid string",
+        "#/phone": "was left out: must be in E.164: '+', country code and digits only, as in +5511999887766",
+        "#/device/platform": "was normalised: must be 'ios', 'android' or 'web'",
+        "#/device/secret": "was left out: is not a known field here; send it as a property",
+    }
+    event = json.loads(_heard(queue_url)[0]["Body"])
+    assert (event["customerId"], event["device"]) == ("12345", {"platform": "ios"})
+    assert "warnings" not in event
+    # What the caller made up is not kept: only names that the schema knows.
+    kept = json.loads(Ledger(table).receipts("shop", "e1")["*"]["warnings"])
+    assert {one["pointer"] for one in kept} == {"#/customerId", "#/phone", "#/device/platform", "#/device"}
+    assert "secret" not in str(kept)
+
+
+def test_a_warned_event_is_counted_by_app(caplog: pytest.LogCaptureFixture, queue_url: str) -> None:
+    with caplog.at_level("INFO"):
+        _call({"customerId": "1", "email": ""})
+        _call({"customerId": "1"})
+    warned, plain = (vars(record) for record in caplog.records if record.message == "accepted")
+    assert warned["warned"] == ["#/email"]
+    assert (warned["Warned"], warned["app"]) == (1, "shop")
+    directives = warned["_aws"]["CloudWatchMetrics"]
+    assert {"Dimensions": [["stage", "app"]], "Metrics": [{"Name": "Warned"}]}.items() <= directives[1].items()
+    assert "Warned" not in plain
+    assert len(_heard(queue_url)) == 2
+
+
+def test_national_numbers_are_those_of_the_apps_region(queue_url: str) -> None:
+    context = {"authorizer": {"appId": "shop", "kind": "secret", "identity": "optional", "region": "BR"}}
+    answer = _call({"customerId": "1", "phone": "(11) 99988-7766"}, requestContext=context)
+    assert [one["pointer"] for one in json.loads(answer["body"])["warnings"]] == ["#/phone"]
+    assert json.loads(_heard(queue_url)[0]["Body"])["phone"] == "+5511999887766"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [
+        ("handling=strict", "strict"),
+        ("respond-async, Handling = Strict; x=1", "strict"),
+        ('handling="strict"', "strict"),
+        ("handling=lenient, handling=strict", "lenient"),
+        ("handling=other", None),
+        ("", None),
+    ],
+)
+def test_the_first_preference_that_is_known_counts(queue_url: str, prefer: str, applied: str | None) -> None:
+    answer = _call({"customerId": "1", "email": ""}, headers={"prefer": prefer})
+    assert answer["statusCode"] == (400 if applied == "strict" else 202)
+    assert answer["headers"].get("Preference-Applied") == (applied and f"handling={applied}")
+    assert len(_heard(queue_url)) == (0 if applied == "strict" else 1)
+
+
+def test_an_id_that_is_no_event_id_is_its_digest_and_the_answer_says_so(queue_url: str) -> None:
+    answer = json.loads(_call({"customerId": "1", "eventId": "orders/ana@example.com"})["body"])
+    assert answer["eventId"] == f"sha256-{hashlib.sha256(b'orders/ana@example.com').hexdigest()}"
+    assert answer["warnings"][0]["pointer"] == "#/eventId"
+    assert json.loads(_heard(queue_url)[0]["Body"])["eventId"] == answer["eventId"]
+
+
+@pytest.mark.parametrize("event_id", ["fb.1.1795100000000.1098115397", "a:b~c", "x" * 128, "..."])
+def test_the_ids_of_vendors_pixels_are_event_ids(queue_url: str, event_id: str) -> None:
+    assert json.loads(_call({"customerId": "1", "eventId": event_id})["body"])["eventId"] == event_id
+    assert len(_heard(queue_url)) == 1
 
 
 def test_a_body_that_is_too_large_is_413(queue_url: str) -> None:
@@ -180,13 +257,20 @@ def test_a_visitor_needs_no_token(queue_url: str) -> None:
     [
         (_token("ana", key="another-key-of-at-least-32-bytes..."), "Incorrect Identity Token: Invalid signature"),
         ({"x-identity-token": "not.a-token"}, "Incorrect Identity Token: Improper format"),
-        ({"X-IDENTITY-TOKEN": ""}, "Incorrect Identity Token: Improper format"),
     ],
 )
 @pytest.mark.parametrize("kind", ["public", "secret"])
 def test_a_token_that_proves_nothing_is_401_for_every_key(headers: dict[str, str], detail: str, kind: str) -> None:
     answer = _call({"customerId": "ana"}, kind=kind, headers=headers)
     assert (answer["statusCode"], json.loads(answer["body"])["detail"]) == (401, detail)
+
+
+def test_an_empty_token_is_no_token(queue_url: str) -> None:
+    headers = {"X-IDENTITY-TOKEN": ""}
+    assert _call({"customerId": "ana"}, headers=headers)["statusCode"] == 202
+    bare = _call({"customerId": "ana"}, kind="public", identity="required", headers=headers)
+    assert json.loads(bare["body"])["detail"].startswith("Incorrect Identity Token: Missing")
+    assert len(_heard(queue_url)) == 1
 
 
 @pytest.mark.usefixtures("queue_url")
@@ -200,9 +284,9 @@ def test_each_event_of_a_batch_has_its_own_answer(queue_url: str) -> None:
     events = [
         {"type": "login", "eventId": "1", "customerId": "ana"},
         {"type": "signin", "customerId": "ana"},
-        {"type": "login", "customerId": 5},
+        {"type": "login", "customerId": 5.5},
         "login",
-        {"type": "push_token", "eventId": "5", "device": {"id": "d", "pushToken": "false"}},
+        {"type": "push_token", "eventId": "5", "device": {"id": "d", "pushToken": "false", "model": ""}},
     ]
     answer = _call({"events": events}, "/batch")
     assert answer["statusCode"] == 207
@@ -210,21 +294,22 @@ def test_each_event_of_a_batch_has_its_own_answer(queue_url: str) -> None:
     assert [result["status"] for result in results] == [202, 400, 400, 400, 202]
     assert (results[0]["eventId"], results[4]["eventId"]) == ("1", "5")
     assert results[2]["errors"] == [{"pointer": "#/customerId", "detail": "must be a valid string"}]
+    assert results[4]["warnings"] == [{"pointer": "#/device/model", "detail": "was left out: is empty"}]
     heard = [json.loads(message["Body"]) for message in _heard(queue_url)]
     assert [event["type"] for event in heard] == ["login", "push_token"]
     assert heard[1]["device"]["pushToken"] is False
 
 
 def test_a_batch_of_a_hundred_keeps_its_order(queue_url: str) -> None:
-    events = [{"type": "track", "name": "x", "eventId": str(n), "device": {"id": "d"}} for n in range(100)]
+    events = [{"type": "track", "name": "x", "eventId": str(n), "device": {"id": "d"}} for n in range(1, 101)]
     results = json.loads(_call({"events": events}, "/batch")["body"])["results"]
-    assert [result["eventId"] for result in results] == [str(n) for n in range(100)]
+    assert [result["eventId"] for result in results] == [str(n) for n in range(1, 101)]
     heard: list[str] = []
     while messages := _heard(queue_url):
         heard += [json.loads(message["Body"])["eventId"] for message in messages]
         for message in messages:
             boto3.client("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-    assert heard == [str(n) for n in range(100)]
+    assert heard == [str(n) for n in range(1, 101)]
 
 
 @pytest.mark.usefixtures("queue_url")
@@ -264,6 +349,7 @@ def test_no_log_line_and_no_metric_holds_the_person(
 ) -> None:
     _call({"customerId": "cust-77", "email": "ana@example.com", "phone": "+5511999887766"})
     _call({"customerId": "cust-77", "email": "ana@example", "phone": "11999887766"})
+    _call({"customerId": "cust-77", "email": "ana@example", "phone": "11999887766"}, headers=STRICT)
     printed = capsys.readouterr().out + str([vars(record) for record in caplog.records])
     assert "accepted" in printed
     assert "rejected" in printed

@@ -66,7 +66,7 @@ PROPERTIES = st.dictionaries(NAME, WORDS | st.booleans() | WHOLE | st.floats(-(2
 
 
 class Topic:
-    """SNS as a list of what it was told."""
+    """SNS as a list of what was published."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""receipts against DynamoDB and SSM: what a caller is told of its own event."""
+"""receipts against DynamoDB and SSM: what a caller learns of its own event."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Settings against SSM: cached, afresh on demand, the last good value when SSM does not answer."""
+"""Settings against SSM: cached, read again on demand, the last good value when SSM does not answer."""
 
 import boto3
 import pytest

@@ -1,4 +1,4 @@
-"""Traces: what the X-Ray daemon is told, in a process of its own as a function is one."""
+"""Traces: what the X-Ray daemon receives, in a process of its own as a function is one."""
 
 import json
 import os

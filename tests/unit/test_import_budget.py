@@ -1,4 +1,4 @@
-"""The import budget of each function: what it may not load to be invoked, since whoever starts it waits for it.
+"""The import budget of each function: what it may not load to be invoked, since its caller waits for the start.
 
 By the names of modules, not by time. A fresh interpreter without site, as Lambda has it.
 """

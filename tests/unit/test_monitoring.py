@@ -18,6 +18,7 @@ POLLING_DOLLARS, IDLE_DOLLARS = 1.30, 3.00
 FREE_DASHBOARDS = 3
 
 OF_THE_STAGE = {"Accepted", "Rejected", "Unavailable", "Minted", "Settled", "CredentialsRefused", "CircuitOpen"}
+OF_AN_APP = {"Warned"}
 OF_AN_AGENT = {
     *("Delivered", "Unconfirmed", "Skipped", "Expired", "Parked", "Retrying", "Held"),
     *("Attempts", "DeliverySeconds", "CredentialsRefused", "CircuitOpen"),
@@ -220,7 +221,7 @@ def _dashboard() -> dict[str, Any]:
 
 def test_the_dashboard_shows_every_metric_that_session_relay_writes() -> None:
     shown = json.dumps([widget["properties"].get("metrics") for widget in _dashboard()["widgets"]])
-    assert {metric for metric in OF_THE_STAGE | OF_AN_AGENT if metric not in shown} == set()
+    assert {metric for metric in OF_THE_STAGE | OF_AN_APP | OF_AN_AGENT if metric not in shown} == set()
 
 
 def test_the_dashboard_answers_five_questions_from_top_to_bottom() -> None:

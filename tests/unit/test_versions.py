@@ -152,7 +152,7 @@ def _versions(created: Json) -> dict[str, str]:
 
 
 def _configurations(created: Json, parameters: Mapping[str, str]) -> dict[str, str]:
-    """What Lambda is told of each function, its layer's content included, with the parameters' values."""
+    """What Lambda gets of each function, its layer's content included, with the parameters' values."""
     resources = created["Resources"]
     layer = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::Lambda::LayerVersion"}
     return {

@@ -102,7 +102,9 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
-    properties = shareable_properties(event.properties, settings.properties)
+    shareable = shareable_properties(event.properties, settings.properties)
+    # The event's value is flat (server-to-server specification, 2026-08).
+    properties = {name: value for name, value in shareable.items() if not isinstance(value, list | dict)}
     for document in _ever_smaller(_body(event, name, settings), event, properties):
         body = encode(document)
         if len(body) <= MAX_BODY_BYTES:

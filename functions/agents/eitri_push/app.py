@@ -13,6 +13,7 @@ from relay.agent.webhooks import SigningSecret, classify_webhook
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
 from relay.event.model import Event
+from relay.event.stand_ins import is_stand_in
 
 SCHEMA = "eitri-session/1"
 
@@ -101,7 +102,7 @@ def _customer(event: Event, settings: Settings) -> dict[str, str]:
     if source != "customer_id" and not event.trusted:
         raise Skip("customer id from a property, and not from a trusted caller")
     customer_id = event.customer_id if source == "customer_id" else event.properties.get(source)
-    if not customer_id:
+    if not customer_id or not isinstance(customer_id, str | int):
         if event.type in {"login", "signup", "identify"}:
             raise Skip("no customerId")
         return {}
@@ -115,7 +116,7 @@ def _device(event: Event) -> dict[str, Any]:
         "id": device.id,
         "platform": device.platform,
         "app_version": device.app_version,
-        "os_version": device.os_version,
+        "os_version": None if is_stand_in(device.os_version or "") else device.os_version,
         "push": {"provider": "fcm", "token": device.push_token} if device.push_token else None,
     }
     return {name: value for name, value in known.items() if value is not None}

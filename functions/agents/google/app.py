@@ -225,9 +225,9 @@ def _device(device: Device) -> dict[str, str]:
 _NOT_A_PROPERTY = {"session_id", "engagement_time_msec", "engagementTimeMsec", "debug_mode", "user_id", "items"}
 
 
-def _params(event: Event, settings: Settings) -> dict[str, str | int | float]:
+def _params(event: Event, settings: Settings) -> dict[str, PropertyValue]:
     session, engaged = event.ids.ga_session_id or "", event.properties.get("engagementTimeMsec")
-    known: dict[str, str | int | float] = {
+    known: dict[str, PropertyValue] = {
         # Without it nobody counts as active; 1 is what Google's own examples fall back on.
         "engagement_time_msec": engaged if type(engaged) is int and engaged > 0 else 1,
     }
@@ -247,7 +247,8 @@ def _params(event: Event, settings: Settings) -> dict[str, str | int | float]:
 
 
 def _fits(value: PropertyValue) -> bool:
-    return not isinstance(value, str) or len(value) <= MAX_TEXT
+    # A parameter is text or a number.
+    return len(value) <= MAX_TEXT if isinstance(value, str) else not isinstance(value, list | dict)
 
 
 def classify(response: Response) -> Verdict:

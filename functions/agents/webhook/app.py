@@ -25,7 +25,18 @@ MIN_PSEUDONYM_KEY = 32
 _DEVICE = {"platform", "model", "manufacturer", "os_version", "app_id", "app_version", "app_build", "language"}
 """What a device is, which many have in common."""
 
-_PERSON = {"customer_id", "anonymous_id", "email", "phone", "traits", "ids", "context", "consent"}
+_PERSON = {
+    "customer_id",
+    "anonymous_id",
+    "email",
+    "phone",
+    "email_sha256",
+    "phone_sha256",
+    "traits",
+    "ids",
+    "context",
+    "consent",
+}
 
 
 class Settings(AgentSettings):
@@ -73,8 +84,9 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
 def _full(event: Event, settings: Settings) -> dict[str, Any]:
     device = event.device
     may_track = device.ad_tracking is not False and device.att_status in {None, "authorized"}
-    if device.advertising_id and not may_track:
-        event = event.model_copy(update={"device": device.model_copy(update={"advertising_id": None})})
+    if not may_track:
+        hidden = dict.fromkeys(("advertising_id", "oaid", "amazon_aid"))
+        event = event.model_copy(update={"device": device.model_copy(update=hidden)})
     known = _dumped(event, {"method", "name", "device", *_PERSON})
     return known | _filled(properties=dict(selected_properties(event.properties, settings.properties)))
 

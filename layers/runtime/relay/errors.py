@@ -35,6 +35,17 @@ class FieldError(NamedTuple):
     detail: str
 
 
+class Warned(NamedTuple):
+    """One detail of an accepted event that was normalised or left out; `known` is its place in the schema's own names.
+
+    `pointer` may hold names that the caller made up, so it goes to the caller alone; no part holds a value.
+    """
+
+    pointer: str
+    detail: str
+    known: str
+
+
 class InvalidEvent(RelayError):
     """A caller's event has faults; none of them quotes what the caller sent."""
 
@@ -67,7 +78,7 @@ class TopicUnavailable(RelayError):
 
 
 class Skip(RelayError):
-    """The event has nothing for this agent, or may not be told to it; the reason is one of a few fixed sentences."""
+    """The event has nothing for this agent, or may not be sent to it; the reason is one of a few fixed sentences."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -61,7 +61,7 @@ EMAIL = st.builds(
 ) | st.builds("{}@{}".format, st.text(string.ascii_letters + "._+-", min_size=1, max_size=20),
               st.sampled_from(["gmail.com", "GoogleMail.com", "example.com"]))  # fmt: skip
 PHONE = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
-# Null is a name that people have; a digest of it is somebody's.
+# Null is a name that people have; a digest of it names a person.
 NAME = st.text(LETTERS, min_size=1, max_size=30).filter(
     lambda name: name.strip().lower() not in {"null", "undefined", "none", "false"}
 )

@@ -36,9 +36,12 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "anonymousId": ("3f0c2a58-6f1b-4f0e-9a7d-51c8a2b4e901", "a81d4e2f-0b7c-4c55-8f1e-2d3c4b5a6978"),
     "email": ("zq.one@example.com", "zq.two@example.com"),
     "phone": ("+5511999887766", "+5511999887755"),
+    "emailSha256": ("ab" * 32, "cd" * 32),
+    "phoneSha256": ("ef" * 32, "01" * 32),
     "traits.firstName": ("Zqana", "Zqeva"),
     "traits.lastName": ("Zqsouza", "Zqsilva"),
     "traits.name": ("Zqana Souza", "Zqeva Silva"),
+    "traits.others": ({"zqcity": "zq-oslo"}, {"zqcity": "zq-lima"}),
     "method": ("zqpassword", "zqcode"),
     "name": ("zq_checkout", "zq_basket"),
     "properties": ({"zqitem": "zq-shoe"}, {"zqitem": "zq-hat"}),
@@ -56,6 +59,9 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "device.previousPushToken": ("zq-old-1", "zq-old-2"),
     "device.advertisingId": ("9C9A82FB-D5DE-4CD1-90C3-527441C11828", "8C9A82FB-D5DE-4CD1-90C3-527441C11828"),
     "device.vendorId": ("7C9A82FB-D5DE-4CD1-90C3-527441C11828", "6C9A82FB-D5DE-4CD1-90C3-527441C11828"),
+    "device.appSetId": ("zq-app-set-1", "zq-app-set-2"),
+    "device.oaid": ("zq-oaid-1", "zq-oaid-2"),
+    "device.amazonAid": ("zq-amazon-1", "zq-amazon-2"),
     "device.adTracking": (True, False),
     "device.attStatus": ("authorized", "denied"),
     "device.carrier": ("zq-carrier-1", "zq-carrier-2"),
@@ -73,6 +79,8 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "context.ip": ("203.0.113.71", "203.0.113.72"),
     "context.userAgent": ("zq-browser/1", "zq-browser/2"),
     "context.url": ("https://shop.example.com/zq1", "https://shop.example.com/zq2"),
+    "context.referrer": ("https://search.example.com/zq1", "https://search.example.com/zq2"),
+    "context.title": ("zq title 1", "zq title 2"),
     "consent.advertising": (True, False),
     "consent.adPersonalization": (True, False),
     "consent.saleOptOut": (True, False),
@@ -159,7 +167,9 @@ def _cell(agent: str, path: str) -> str:
 def _table() -> dict[str, list[str]]:
     """The rows of the document's table of fields: cells by field."""
     rows = re.findall(
-        r"^\| `([A-Za-z.]+)` \|(.+)\|$", DOCUMENT.split("## Which field goes where")[1].split("\n## ")[0], re.MULTILINE
+        r"^\| `([A-Za-z0-9.]+)` \|(.+)\|$",
+        DOCUMENT.split("## Which field goes where")[1].split("\n## ")[0],
+        re.MULTILINE,
     )
     return {field: [cell.strip() for cell in cells.split("|")] for field, cells in rows}
 
@@ -178,7 +188,7 @@ def test_the_document_names_every_field_of_an_event_and_no_other() -> None:
             found |= leaves(type(field.default), f"{path}.") if name in parts else {path}
         return found
 
-    stamped = {"type", "appId", "receivedAt", "trusted"}
+    stamped = {"type", "appId", "receivedAt", "trusted", "deviceUnusable", "warnings"}
     assert _table().keys() == FIELDS.keys()
     told = {f"device.{path}" if path == "platform" else path for path in leaves(Event)} - stamped - {"device.platform"}
     assert told == FIELDS.keys() | NOT_TOLD_AS_SUCH

@@ -24,7 +24,7 @@ from tests.unit.delivery.test_delivery import ENVIRONMENT
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 STORED = optional_agents("https://hooks.example.com")["webhook"]
-NEW_SECRET = "whsec_b2YtbGFzdC15ZWFyLW9mLWxhc3QteWVhci1vZi1sYXN0"  # noqa: S105 - an example
+NEW_SECRET = "whsec_b2YtbGFzdC15ZWFyLW9mLWxhc3QteWVhci1vZi1sYXN0"
 SCHEMA = json.loads(Path("docs/webhook-event.schema.json").read_text())
 CASES = json.loads(Path("functions/agents/webhook/contract.json").read_text())["cases"]
 KINDS: dict[str, Any] = {"string": str, "integer": int, "object": dict}

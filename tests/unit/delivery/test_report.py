@@ -1,4 +1,4 @@
-"""The report of a batch: lines that CloudWatch reads as metrics, and none that tells who somebody is."""
+"""The report of a batch: lines that CloudWatch reads as metrics, and none that tells who a person is."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -71,6 +71,37 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
     assert event.properties == {}
 
 
+ITEMS = [{"sku": "A-1", "price": 9.9, "tags": ["new", {"by": "us"}]}, {"sku": "B-2", "gift": True}]
+
+
+def test_properties_and_traits_may_be_json_and_what_is_null_is_absent() -> None:
+    event = _stamped(
+        {
+            "customerId": "1",
+            "properties": {"items": [*ITEMS, None], "cart": {"id": "c", "coupon": None}},
+            "traits": {"firstName": "Ana", "city": "Recife", "tastes": ["a", {"b": 1}], "nothing": None},
+        }
+    )
+    assert event.properties == {"items": ITEMS, "cart": {"id": "c"}}
+    assert (event.traits.first_name, event.traits.others) == ("Ana", {"city": "Recife", "tastes": ["a", {"b": 1}]})
+    assert json.loads(event.dump())["traits"] == {"firstName": "Ana", "city": "Recife", "tastes": ["a", {"b": 1}]}
+    assert Event.load(event.dump()) == event
+
+
+@pytest.mark.parametrize("value", [[[[[1]]]], {"a": {"b": {"c": {"d": "e"}}}}])
+def test_json_of_four_depths_is_taken(value: Any) -> None:
+    assert _stamped({"customerId": "1", "properties": {"a": value}}).properties == {"a": value}
+
+
+@pytest.mark.parametrize(
+    "value", [[[[[[]]]]], ["\0"], [""], [2**53], [{"": 1}], [{"n" * 65: 1}], ["x" * 4097], [float("inf")]]
+)
+def test_json_that_is_deeper_or_holds_what_no_agent_takes_is_named(value: Any) -> None:
+    faults = _faults({"customerId": "1", "properties": {"a": value}, "traits": {"b": value}})
+    assert faults.keys() == {"#/properties/a", "#/traits/b"}
+    assert faults["#/traits/b"].startswith("must be text, a boolean, a number, or a list or object of these")
+
+
 @pytest.mark.parametrize(
     ("body", "pointer", "detail"),
     [
@@ -121,7 +152,11 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
             "#/loyalty",
             "is given at the top level and in properties; send it once",
         ),
-        ({"customerId": "1", "eventId": "a b"}, "#/eventId", "must be 1 to 64 letters, digits, '_' or '-'"),
+        (
+            {"customerId": "1", "eventId": "a b"},
+            "#/eventId",
+            "must be 1 to 128 letters, digits, '_', '.', ':', '~' or '-'",
+        ),
     ],
 )
 def test_each_fault_is_named_with_its_place(body: Any, pointer: str, detail: str) -> None:

@@ -115,6 +115,42 @@ def test_order_numbers_prices_times_and_ids_pass(value: Any) -> None:
     assert count_withheld({"note": value}, "all") == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "kept", "withheld"),
+    [
+        ([{"sku": "A-1", "price": 9.9}], [{"sku": "A-1", "price": 9.9}], 0),
+        ([{"sku": "A-1", "note": "ana@example.com"}], [{"sku": "A-1"}], 1),
+        ([{"sku": "A-1", "buyer": {"firstName": "Ana", "phone": 5511999887766}}], [{"sku": "A-1"}], 2),
+        ([[["A-1", "(11) 99988-7766", 5511999887766]]], [[["A-1"]]], 2),
+        ([{"a": [{"b": "ana%40example.com"}, {"b": 1}]}], [{"a": [{"b": 1}]}], 1),
+        ([{"ana@example.com": 1, "sku": "A-1"}], [{"sku": "A-1"}], 1),
+        ([], [], 0),
+        ({"a": {}}, {"a": {}}, 0),
+    ],
+)
+def test_personal_data_is_withheld_at_every_depth(value: Any, kept: Any, withheld: int) -> None:
+    assert shareable_properties({"items": value}, "all") == {"items": kept}
+    assert count_withheld({"items": value}, "all") == withheld
+
+
+def test_a_list_of_which_nothing_is_left_goes_as_a_whole() -> None:
+    given: dict[str, Any] = {"note": ["ana@example.com"], "email": {"work": "a", "home": "b"}, "plan": "gold"}
+    assert shareable_properties(given, "all") == {"plan": "gold"}
+    assert count_withheld(given, "all") == 2
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@given(contact=st.one_of(EMAIL, phones()), depth=st.integers(1, 4), in_list=st.booleans())
+def test_a_contact_never_goes_out_in_clear_however_deep_it_is(
+    disguise: str, contact: str, depth: int, *, in_list: bool
+) -> None:
+    value: Any = f" {DISGUISES[disguise](contact)} "
+    for _ in range(depth):
+        value = [value] if in_list else {"note": value}
+    assert shareable_properties({"note": value}, "all") == {}
+    assert count_withheld({"note": value}, "all") == 1
+
+
 @given(st.decimals(0, 9_999_999, places=2))
 def test_every_price_below_ten_million_passes_as_text_and_as_a_number(price: Any) -> None:
     for value in (str(price), f"{price:,}", f"{price:,}".translate(str.maketrans(",.", ".,")), float(price)):

@@ -70,6 +70,7 @@ def test_is_healthy_and_shows_a_page(sandbox: Sandbox) -> None:
     files = [page, *(file.read_text() for file in Path("local/sandbox/page").glob("*.[jc]s*"))]
     about = call(sandbox, "GET", "/_console")[1]
     assert [agent["name"] for agent in about["agents"]] == list(sandbox.agents)
+    assert (about["ready"], about["curl"]) == (False, "")
     # Nothing is fetched from elsewhere.
     assert not any(re.search(r"https?://(?!www\.w3\.org/2000/svg)", file) for file in files)
 

@@ -17,9 +17,9 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class BatchSpec(NamedTuple):
-    """How an agent is told many events by one request: at most so many, their requests joined, and the answer read.
+    """How one request sends many events: at most so many, their requests joined, and the response read.
 
-    `classify` is given the answer and how many events the request told of. Only requests of one URL and with the same
+    `classify` gets the response and how many events the request holds. Only requests of one URL and with the same
     headers are joined.
     """
 

@@ -29,7 +29,7 @@ class Filters(SettingsModel):
     def reason(self, event: Event) -> str | None:
         """Returns why an event does not pass; None if it does, and for logouts and declined pushes whatever is set."""
         device = event.device
-        if event.type == "logout" or device.push_token is False:
+        if event.protects or device.push_token is False:
             return None
         if self.types != "all" and event.type not in self.types:
             return f"{FILTERED}type {event.type}"

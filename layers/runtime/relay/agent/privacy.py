@@ -1,9 +1,9 @@
-"""What of an event an agent is told in clear: the properties its settings name, and nothing that names a person."""
+"""What an agent may receive in clear: the properties that its settings name, without personal data."""
 
 import re
 from collections.abc import Mapping
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -17,17 +17,44 @@ Allowed = Literal["all", "none"] | list[str]
 
 
 def shareable_properties(properties: Mapping[str, PropertyValue], allowed: Allowed) -> dict[str, PropertyValue]:
-    """The properties that may leave in clear to an advertising or analytics agent."""
-    return {
-        name: value
-        for name, value in selected_properties(properties, allowed).items()
-        if not is_personal_data(name, value)
-    }
+    """The properties that may leave in clear to an advertising or analytics agent, without personal data at any depth.
+
+    A list or an object stays without its personal parts; one of which nothing is left goes as a whole.
+    """
+    return _without_personal_data(selected_properties(properties, allowed))[0]
 
 
 def count_withheld(properties: Mapping[str, PropertyValue], allowed: Allowed) -> int:
-    """How many properties the agent's settings let through, and `shareable_properties` keeps back as personal data."""
-    return sum(is_personal_data(name, value) for name, value in selected_properties(properties, allowed).items())
+    """How many values `shareable_properties` keeps back as personal data, among the properties that the settings name.
+
+    A list or an object under a name on the deny list counts once.
+    """
+    return _without_personal_data(selected_properties(properties, allowed))[1]
+
+
+def _without_personal_data(members: Mapping[str, PropertyValue]) -> tuple[dict[str, PropertyValue], int]:
+    """The members of an object without personal data, and how many values went."""
+    kept: dict[str, PropertyValue] = {}
+    withheld = 0
+    for name, value in members.items():
+        if is_personal_data(name, value):
+            withheld += 1
+        elif isinstance(value, list | dict):
+            part, inside = _pruned(value)
+            withheld += inside
+            if part or not inside:
+                kept[name] = part
+        else:
+            kept[name] = value
+    return kept, withheld
+
+
+def _pruned(value: list[Any] | dict[str, Any]) -> tuple[list[Any] | dict[str, Any], int]:
+    """A list or an object without personal data; the items of a list have no names of their own."""
+    if isinstance(value, dict):
+        return _without_personal_data(value)
+    kept, withheld = _without_personal_data({str(position): item for position, item in enumerate(value)})
+    return list(kept.values()), withheld
 
 
 def selected_properties(properties: Mapping[str, PropertyValue], allowed: Allowed) -> Mapping[str, PropertyValue]:

@@ -7,7 +7,8 @@ from typing import Any
 from relay.api.body import Body
 from relay.errors import FieldError, InvalidEvent, RelayError
 from relay.event.faults import NOT_AN_OBJECT, ROOT, TOO_DEEP, child
-from relay.event.model import EVENT_TYPES, MAX_SEQUENCE, Event, EventType
+from relay.event.model import EVENT_TYPES, Event, EventType
+from relay.event.types import MAX_SEQUENCE
 
 MAX_EVENTS = 100
 _OF_EVENT = re.compile(r"#/events/([0-9]+)(.*)", re.DOTALL)

@@ -5,22 +5,29 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from relay.api import headers
+from relay.api.preferences import Handling, handling
 from relay.aws import parameters
 from relay.aws.environment import identity_path
 from relay.errors import Forbidden, IncorrectToken, SettingsUnavailable
 from relay.event.model import Context, EventInput
+from relay.event.reading import Terms
 
 MAX_USER_AGENT = 4096
 
 
 class Caller(NamedTuple):
-    """Who sends: the app and its key's kind; who is proven to be behind it; where on the network it is."""
+    """Who sends: the app and its key's kind; who is proven to be behind it; where on the network it is.
+
+    `region` is where the app's national phone numbers are (ISO 3166); `handling` what it prefers for wrong details.
+    """
 
     app_id: str
     kind: str
     token_required: bool
     verified_customer_id: str | None
     connection: Mapping[str, str | None]
+    region: str | None = None
+    handling: Handling | None = None
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any], now: datetime) -> Self:
@@ -31,7 +38,8 @@ class Caller(NamedTuple):
         """
         context = request["requestContext"]
         known, connection = context["authorizer"], context.get("identity") or {}
-        tokens = headers.values(request, "x-identity-token")
+        # Apps that have no token yet send the header all the same.
+        tokens = [token for token in headers.values(request, "x-identity-token") if token.strip()]
         return cls(
             app_id=known["appId"],
             kind=known["kind"],
@@ -41,7 +49,14 @@ class Caller(NamedTuple):
                 "ip": connection.get("sourceIp"),
                 "user_agent": (connection.get("userAgent") or "")[:MAX_USER_AGENT] or None,
             },
+            region=known.get("region"),
+            handling=handling(request),
         )
+
+    @property
+    def terms(self) -> Terms:
+        """How this caller's events are read."""
+        return Terms(self.handling == "strict", self.region, self.verified_customer_id)
 
     def apply_identity(self, call: EventInput) -> EventInput:
         """The call, bound to the person who is proven to make it.

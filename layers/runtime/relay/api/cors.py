@@ -8,6 +8,9 @@ from relay.api import headers
 from relay.api.responses import ProxyResponse, problem_response
 from relay.aws.environment import allowed_origins
 
+EXPOSED_HEADERS = "Date, Retry-After, Preference-Applied"
+"""What a page may read of an answer, beside its body; the template says the same of API Gateway's own answers."""
+
 MAX_AGE_SECONDS = 7200
 """The longest that Chromium keeps a preflight's answer (Fetch standard and Chromium's net docs, 2026)."""
 
@@ -20,21 +23,21 @@ def preflight(request: Mapping[str, Any]) -> ProxyResponse:
         )
     allows = {
         "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Identity-Token",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Prefer, X-Identity-Token, X-Retry-Count",
         "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
     }
     return {"statusCode": int(HTTPStatus.NO_CONTENT), "headers": allows, "body": ""}
 
 
 def add_headers(request: Mapping[str, Any], response: ProxyResponse) -> ProxyResponse:
-    """The answer, readable by the page that asked for it if its origin is allowed; caches are told that it depends."""
+    """The answer, readable by a page of an allowed origin; caches learn that it depends on the origin."""
     if not allowed_origins():
         return response
     origin = _allowed(request)
     readable = (
         {}
         if origin is None
-        else {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Retry-After"}
+        else {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED_HEADERS}
     )
     return {**response, "headers": {**response["headers"], "Vary": "Origin", **readable}}
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from relay.errors import IncorrectToken
-from relay.event.types import CustomerId, integral
+from relay.event.types import TokenUid, integral
 
 ALGORITHM = "HS256"
 MIN_KEY_BYTES = 32
@@ -21,6 +21,10 @@ MIN_KEY_BYTES = 32
 
 MAX_LIFETIME_SECONDS = 7 * 24 * 3600
 MAX_TOKEN_BYTES = 4096
+MAX_EXPIRY = 1e11
+"""The year 5138 in seconds: what is beyond was meant in milliseconds, and would never end."""
+
+NOT_BEFORE_LEEWAY_SECONDS = 60
 
 # PyJWT lets '=' pass at a part's end; whether a part is in canonical form it checks itself.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -57,13 +61,14 @@ class IdentityKeys(BaseModel):
 
 
 class Claims(BaseModel):
-    """What a token says; further claims are passed over, `exp` is in UNIX seconds."""
+    """What a token says; further claims are passed over, `exp` and `nbf` are in UNIX seconds, fractions included."""
 
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     kind: Literal["USER"]
-    uid: CustomerId
-    exp: int
+    uid: TokenUid
+    exp: Annotated[float, Field(le=MAX_EXPIRY)]
+    nbf: float | None = None
 
 
 class Token(NamedTuple):
@@ -87,13 +92,16 @@ def mint(keys: IdentityKeys, uid: str, expires_in: int, now: datetime) -> Token:
     """
     if not 1 <= expires_in <= MAX_LIFETIME_SECONDS:
         raise ValueError(f"expires_in must be 1 to {MAX_LIFETIME_SECONDS} seconds")
-    claims = Claims(kind="USER", uid=uid, exp=int(now.timestamp()) + expires_in)
-    token = jwt.encode(claims.model_dump(), keys.keys[0].get_secret_value(), ALGORITHM)
-    return Token(token, uid, claims.kind, datetime.fromtimestamp(claims.exp, UTC))
+    expires_at = int(now.timestamp()) + expires_in
+    claims = Claims(kind="USER", uid=uid, exp=expires_at)
+    token = jwt.encode({"kind": claims.kind, "uid": uid, "exp": expires_at}, keys.keys[0].get_secret_value(), ALGORITHM)
+    return Token(token, uid, claims.kind, datetime.fromtimestamp(expires_at, UTC))
 
 
 def verify(token: str, keys: IdentityKeys, now: datetime) -> str:
-    """The customer whom a token speaks for; no leeway, and the signature is checked before a claim is believed.
+    """The customer whom a token speaks for; the signature is checked before a claim is believed.
+
+    A token ends at its `exp` without leeway; from its `nbf` on it counts, 60 s of difference between clocks allowed.
 
     Raises:
         IncorrectToken: in DashX's wording; never quotes the token.
@@ -101,6 +109,8 @@ def verify(token: str, keys: IdentityKeys, now: datetime) -> str:
     claims = _claims(_signed_payload(token, keys))
     if claims.exp <= now.timestamp():
         raise IncorrectToken("Expired")
+    if claims.nbf is not None and claims.nbf > now.timestamp() + NOT_BEFORE_LEEWAY_SECONDS:
+        raise IncorrectToken("Not valid yet")
     return claims.uid
 
 
@@ -118,7 +128,7 @@ def _signed_payload(token: str, keys: IdentityKeys) -> bytes:
     raise IncorrectToken("Invalid signature")
 
 
-_FAULTS = {"kind": "Wrong kind", "uid": "Missing identity 'uid'", "exp": "Improper format"}
+_FAULTS = {"kind": "Wrong kind", "uid": "Missing identity 'uid'", "exp": "Improper format", "nbf": "Improper format"}
 
 
 def _claims(payload: bytes) -> Claims:

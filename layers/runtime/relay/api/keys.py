@@ -4,9 +4,9 @@ A key is `pk_<app>_<secret>` (public, may sit in an app) or `sk_<app>_<secret>` 
 is stored. The secret is 32 random letters and digits, so that a plain digest of it cannot be guessed backwards. An app
 has as many keys as it wants: to rotate one, store the new one beside it, and take it out (or let it expire) later.
 
-SSM answers 40 reads a second, for the whole account. A stranger who makes up apps must not use them up. So an app that
+SSM answers 40 reads a second, for the whole account. A caller who makes up apps must not use them up. So an app that
 was not there is not looked for again for a minute, and a function instance looks for few apps a second that it does not
-know; beyond that they are refused unseen, while the apps that it knows go on.
+know; beyond that the caller has to try again later (503), while the apps that it knows go on.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -56,31 +56,38 @@ class Key(BaseModel):
 
 
 class App(BaseModel):
-    """An app's record: its keys, whether a public key must prove who the customer is, and whose settings agents use."""
+    """An app's record: its keys, who must prove the customer, where its people are, and whose settings agents use.
+
+    `region` is the country (ISO 3166) by which phone numbers without a country code are read; `agents` says per agent
+    whether it serves the app by the settings of all apps, by the app's own, or not at all.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
     identity: Literal["required", "optional"] = "required"
+    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     keys: tuple[Key, ...] = ()
     agents: AgentModes = Field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class AppLookupLimiter:
-    """The apps that a function instance knows, and those it knows not to be; how many more it may look up at once."""
+    """The apps that a function instance knows, those that do not exist, and how many more it may look up now."""
 
     known: set[str] = field(default_factory=set)
     missing_apps: OrderedDict[str, float] = field(default_factory=OrderedDict)
     looks: float = MAX_UNKNOWN_LOOKUPS_PER_SECOND
     counted_at: float = 0.0
 
+    def is_missing(self, app_id: str, now: float) -> bool:
+        """Whether the app was not there a short while before a time (epoch seconds)."""
+        return app_id not in self.known and self.missing_apps.get(app_id, 0.0) > now
+
     def allow(self, app_id: str, now: float) -> bool:
         """Whether to ask SSM for an app at a time (epoch seconds)."""
         if app_id in self.known:
             return True
-        if self.missing_apps.get(app_id, 0.0) > now:
-            return False
         self.looks = min(
             MAX_UNKNOWN_LOOKUPS_PER_SECOND,
             self.looks + max(0.0, now - self.counted_at) * MAX_UNKNOWN_LOOKUPS_PER_SECOND,
@@ -126,7 +133,8 @@ def authenticate(key: str, apps_path: str, now: datetime | None = None) -> tuple
     """Whose key this is: app id, kind and record, or None for a key that is malformed, unknown, expired or revoked.
 
     Raises:
-        SettingsUnavailable: the app's record exists but does not validate, or SSM does not answer.
+        SettingsUnavailable: the app's record does not validate, SSM does not answer, or too many unknown apps were
+            looked up at once.
     """
     match = _KEY.fullmatch(key)
     if not match:
@@ -144,14 +152,18 @@ def authenticate(key: str, apps_path: str, now: datetime | None = None) -> tuple
 
 
 def _record(app_id: str, apps_path: str, now: float) -> App | None:
-    if not app_lookup_limiter().allow(app_id, now):
+    limiter = app_lookup_limiter()
+    if limiter.is_missing(app_id, now):
         return None
+    if not limiter.allow(app_id, now):
+        # A valid key may be among these: it is not refused, but has to come again.
+        raise SettingsUnavailable("too many look-ups of unknown apps at once")
     try:
         app = parameters.load(App, f"{apps_path}/{app_id}")
     except SettingsUnavailable as fault:
         if fault.missing:
-            app_lookup_limiter().not_found(app_id, now)
+            limiter.not_found(app_id, now)
             return None
         raise
-    app_lookup_limiter().found(app_id)
+    limiter.found(app_id)
     return app

@@ -1,4 +1,4 @@
-"""The catalogue: which agents are deployed, what each is told of, and its function, as the template wrote it."""
+"""The registry of deployed agents: the events that each receives, and its function, as the template wrote it."""
 
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ class DeployedAgent(BaseModel):
     events: str
 
     def accepts(self, event_type: str) -> bool:
-        """Whether the agent is told of events of this type."""
+        """Whether the agent receives events of this type."""
         return event_type in self.events.split(",")
 
 

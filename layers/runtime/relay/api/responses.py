@@ -35,7 +35,7 @@ _STATUSES: dict[type[RelayError], HTTPStatus] = {
     TopicUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 HANDLED_ERRORS = tuple(_STATUSES)
-"""What a caller is told as a problem."""
+"""The errors that a caller gets as a problem."""
 
 _HEADERS: dict[HTTPStatus, dict[str, str]] = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: {"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -50,6 +50,11 @@ def json_response(status: HTTPStatus, document: object, headers: Mapping[str, st
         "headers": {"Content-Type": "application/json", **(headers or {})},
         "body": encode(document).decode(),
     }
+
+
+def with_headers(response: ProxyResponse, headers: Mapping[str, str]) -> ProxyResponse:
+    """The response with further headers."""
+    return {**response, "headers": {**response["headers"], **headers}}
 
 
 def problem_response(status: HTTPStatus, detail: str, faults: Sequence[FieldError] = ()) -> ProxyResponse:

@@ -1,4 +1,4 @@
-"""Everything that the functions are told by their environment variables; nothing else reads `os.environ`."""
+"""The functions' environment variables; no other module reads `os.environ`."""
 
 import os
 from functools import cache

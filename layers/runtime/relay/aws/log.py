@@ -28,7 +28,7 @@ _LAMBDA_LEVELS = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING:
 
 @cache
 def logger() -> Logger:
-    """The function's logger, whose level is POWERTOOLS_LOG_LEVEL; functions are told apart by their log groups."""
+    """The function's logger, whose level is POWERTOOLS_LOG_LEVEL; each function has a log group of its own."""
     written = Logger(location=None, use_rfc3339=True, json_serializer=_to_json)
     written.remove_keys(["service"])
     return written

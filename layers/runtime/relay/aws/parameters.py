@@ -1,4 +1,4 @@
-"""Settings and secrets from SSM: cached, read afresh on demand, and the last good value when SSM does not answer."""
+"""Settings and secrets from SSM: cached, read again on demand, and the last good value when SSM does not answer."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -33,7 +33,7 @@ def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
 
 
 def read(name: str, *, force_refresh: bool = False) -> str:
-    """The decrypted text of a parameter, at most five minutes old; afresh if asked; else the last good one.
+    """The decrypted text of a parameter, at most five minutes old; the last good one if SSM does not answer.
 
     Raises:
         SettingsUnavailable: the parameter has never been read and cannot be read now.
@@ -67,7 +67,7 @@ def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> 
     try:
         found, lasts = ask(), MAX_AGE_SECONDS
     except clients.AwsError as fault:
-        # That there is no such parameter is an answer: whoever deletes a key means it.
+        # That there is no such parameter is an answer: a deleted key must not go on working.
         missing = clients.error_code(fault) == "ParameterNotFound"
         if kept is None or missing:
             _last_good.pop(name, None)

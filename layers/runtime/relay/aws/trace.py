@@ -13,14 +13,14 @@ from relay.aws.environment import tracing
 H = TypeVar("H", bound=Callable[[Any, Any], Any])
 
 _PATCHED = ("botocore",)
-"""Calls to AWS are told by operation and resource. Those to agents are not: their addresses may name a person."""
+"""Calls to AWS are traced by operation and resource. Those to agents are not: their addresses may name a person."""
 
 _invocations: list[Any] = []
 """The subsegment of the invocation under way; a function instance has one at a time."""
 
 
 def traced(handler: H) -> H:
-    """The handler with each of its invocations traced; what it takes, answers and raises is not told."""
+    """The handler with each of its invocations traced; what it takes, answers and raises is not recorded."""
     if not tracing():
         return handler
     # Importing it takes longer than the rest of a cold start.
@@ -31,7 +31,7 @@ def traced(handler: H) -> H:
     recorder: Any = tracer.provider
 
     def handle(event: object, context: object) -> object:
-        # Not Powertools' decorator, which writes down the text of an exception whatever it is told.
+        # Not Powertools' decorator, which writes down the text of an exception whatever its parameters say.
         _invocations[:] = [recorder.begin_subsegment("invocation")]
         try:
             return handler(event, context)

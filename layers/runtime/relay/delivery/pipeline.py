@@ -343,7 +343,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         """The outcome of a result, of which `done` requests are behind the delivery."""
         previous = item.previous if done is None else item.previous._replace(done=done)
         if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED and isinstance(item.plan, Plan):
-            refused.remember(item.plan.scope, item.plan.settings, result.reason)
+            refused.remember(item.plan.scope, item.plan.settings, result.reason, self.environment.hold)
         return self.retry_policy.decide(item.message, result, previous)
 
     def _send(self, item: Item[S]) -> Outcome:

@@ -44,6 +44,8 @@ def make_plan(
     # The usual purpose is known without the settings: what it denies is not held for their sake.
     if agent.purpose and not event.allows(agent.purpose, default=default_consent):
         return Outcome(DeliveryState.SKIPPED, f"{DENIED}{agent.purpose}")
+    if agent.ordered and event.device_unusable and not event.protects:
+        return Outcome(DeliveryState.SKIPPED, "unusable device id")
     if agent.max_age and now - event.occurred_at > agent.max_age:
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
     try:

@@ -2,15 +2,15 @@
 
 from time import monotonic
 
-REMEMBERED_SECONDS = 60
-"""After it one delivery tries again, and finds new settings where there are some."""
+MAX_SECONDS = 60
+"""How long a refusal is remembered at most: then one delivery tries again, and finds new settings if there are some."""
 
 _refused: dict[str, tuple[object, str, float]] = {}
 
 
-def remember(scope: str, settings: object, reason: str) -> None:
-    """Notes that an agent refused these settings' credentials, though they had just been read again."""
-    _refused[scope] = (settings, reason, monotonic() + REMEMBERED_SECONDS)
+def remember(scope: str, settings: object, reason: str, hold_seconds: float) -> None:
+    """Notes that an agent refused these settings' credentials, for half of what a held delivery waits, 60 s at most."""
+    _refused[scope] = (settings, reason, monotonic() + min(MAX_SECONDS, hold_seconds / 2))
 
 
 def reason(scope: str, settings: object) -> str | None:

@@ -20,7 +20,7 @@ _WARNINGS = {DeliveryState.PARKED, DeliveryState.HELD, DeliveryState.WAITING, De
 
 @dataclass(slots=True)
 class Report:
-    """What became of one batch of an agent's deliveries, told from several threads."""
+    """The outcomes of one batch of an agent's deliveries, reported from several threads."""
 
     agent: str
     states: Counter[str] = field(default_factory=Counter)
@@ -73,7 +73,7 @@ class Report:
                 _write("more", {}, emf(more, self.agent))
 
     def _metrics(self) -> Iterator[dict[tuple[str, ...], Metrics]]:
-        """The metrics by their dimensions besides the stage, a line's worth at a time."""
+        """The metrics by their dimensions beside the stage, a line's worth at a time."""
         ended = sum(self.states[state] for state in TERMINAL)
         counts = {state.capitalize(): number for state, number in self.states.items() if state in _COUNTED}
         refused = {"CredentialsRefused": self.refused}

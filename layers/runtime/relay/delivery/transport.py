@@ -91,7 +91,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is somebody's on the internet, and not of this machine, its network, or its cloud's metadata.
+    """Whether an address is on the internet, and not of this machine, its network, or its cloud's metadata.
 
     An IPv4 address within an IPv6 one is judged as what it is; 6to4 and Teredo, which hide one, are not public.
     """

@@ -24,6 +24,12 @@ def field_errors(invalid: ValidationError, text: str | bytes = b"") -> list[Fiel
     return [FieldError(pointer, ", or ".join(messages)) for pointer, messages in list(faults.items())[:MAX_ERRORS]]
 
 
+def sentences(invalid: ValidationError) -> str:
+    """What is wrong with one value, in one line."""
+    found = [_message(error["type"], error["msg"]) for error in invalid.errors(include_url=False, include_input=False)]
+    return ", or ".join(dict.fromkeys(found))
+
+
 def redact_property(fault: FieldError) -> FieldError:
     """A fault without the name of a property, which may be anything: it is told to an operator, not to the caller."""
     return FieldError("#/properties", fault.detail) if fault.pointer.startswith("#/properties/") else fault
@@ -43,7 +49,7 @@ def _message(kind: str, message: str) -> str:
 
 
 _SUBJECT = re.compile(r"^(Input|String|Value|List|Dictionary) should")
-_BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\])")
+_BRANCH = re.compile(r"^(constrained-|function-|literal\[|str$|bool$|int$|float$|nullable|\[key\]|$)")
 _MESSAGES = {
     "string_pattern_mismatch": "must be text that is not blank and has no control characters",
     "json_invalid": NOT_JSON,

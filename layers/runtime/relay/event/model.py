@@ -1,23 +1,40 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    SkipValidation,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from relay.encoding import sha256
-from relay.errors import FieldError, InvalidEvent
-from relay.event.faults import ROOT, child
+from relay.errors import InvalidEvent, Warned
+from relay.event import checks
+from relay.event.nested import MAX_DEPTH, Nested
 from relay.event.types import (
+    MAX_SEQUENCE,
+    AgentId,
+    AlsoTakes,
     CustomerId,
     DeviceId,
     Email,
     EventId,
     Language,
+    LongAgentId,
     LongText,
+    OneSentence,
     Phone,
     PropertyName,
+    Sha256,
     Text,
     Timestamp,
     WireModel,
@@ -27,9 +44,6 @@ from relay.event.types import (
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Purpose = Literal["advertising", "analytics", "messaging"]
-
-MAX_SEQUENCE = 2**53 - 1
-"""The largest integer that every JSON reader keeps exact."""
 
 MAX_PROPERTIES = 100
 
@@ -41,10 +55,13 @@ def _declined(value: object) -> object:
     return False if value == "false" else value
 
 
-PushToken = Annotated[LongText | Literal[False], BeforeValidator(_declined)]
+PushToken = Annotated[LongAgentId | Literal[False], BeforeValidator(_declined), AlsoTakes("false")]
 SafeInteger = Annotated[int, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
-PropertyValue = LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)]
-"""Beyond these bounds a whole number would arrive as another one."""
+PropertyValue = Annotated[
+    LongText | bool | SafeInteger | Annotated[float, Field(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)] | Nested,
+    OneSentence(f"must be text, a boolean, a number, or a list or object of these that is at most {MAX_DEPTH} deep"),
+]
+"""Text, a boolean, a number, or a list or object of these; beyond these bounds a whole number would change."""
 
 NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(integral)]
 
@@ -63,7 +80,7 @@ class Device(WireModel):
     `push_token` is False where push is declined or the token has ended; `previous_push_token` is the one it replaces.
     """
 
-    id: DeviceId | None = None
+    id: DeviceId | None = Field(default=None, alias="id", description="The installation, by which events are ordered.")
     platform: Literal["ios", "android", "web"] | None = None
     model: Text | None = None
     manufacturer: Text | None = None
@@ -73,10 +90,17 @@ class Device(WireModel):
     app_build: Text | None = None
     language: Language | None = None
     timezone: Text | None = None
-    push_token: PushToken | None = None
-    previous_push_token: LongText | None = None
-    advertising_id: Text | None = None
-    vendor_id: Text | None = None
+    push_token: PushToken | None = Field(
+        default=None, alias="pushToken", description="Where pushes go; false where push is declined."
+    )
+    previous_push_token: LongAgentId | None = Field(
+        default=None, alias="previousPushToken", description="The token that pushToken replaces."
+    )
+    advertising_id: AgentId | None = None
+    vendor_id: AgentId | None = None
+    app_set_id: AgentId | None = None
+    oaid: AgentId | None = None
+    amazon_aid: AgentId | None = None
     ad_tracking: bool | None = None
     att_status: Literal["notDetermined", "restricted", "denied", "authorized"] | None = None
     carrier: Text | None = None
@@ -89,13 +113,13 @@ class Device(WireModel):
 class Ids(WireModel):
     """What the agents' own SDKs call this installation or visitor."""
 
-    appsflyer_id: Text | None = None
-    ga_app_instance_id: Text | None = None
-    ga_client_id: Text | None = None
-    ga_session_id: Text | None = None
-    fbp: Text | None = None
-    fbc: LongText | None = None
-    fb_anon_id: Text | None = None
+    appsflyer_id: AgentId | None = None
+    ga_app_instance_id: AgentId | None = None
+    ga_client_id: AgentId | None = None
+    ga_session_id: AgentId | None = None
+    fbp: AgentId | None = None
+    fbc: LongAgentId | None = None
+    fb_anon_id: AgentId | None = None
 
 
 class Tcf(WireModel):
@@ -122,12 +146,41 @@ class Consent(WireModel):
     tcf: Tcf | None = None
 
 
+_OTHERS = ""
+"""The name under which other traits stand while they are checked: a caller's names have a character at least."""
+
+
 class Traits(WireModel):
-    """The person's profile, for signup and identify."""
+    """The person's profile, for signup and identify: names, and others under names of the app's own choice."""
 
     first_name: Text | None = None
     last_name: Text | None = None
     name: Text | None = None
+    others: Annotated[
+        dict[PropertyName, PropertyValue], Field(alias=_OTHERS, default_factory=dict, max_length=MAX_PROPERTIES)
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        known = {name: value for name, value in given.items() if name in _TRAITS}
+        others = {name: value for name, value in given.items() if name not in _TRAITS and value is not None}
+        return {**known, _OTHERS: others} if others else known
+
+    def __hash__(self) -> int:
+        """By the names alone: a default that has no hash is copied with each event."""
+        return hash((self.first_name, self.last_name, self.name))
+
+    @model_serializer(mode="wrap")
+    def _spread(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        others: dict[str, Any] = written.pop(_OTHERS, {})
+        return written | others
+
+
+_TRAITS = {"firstName", "lastName", "name"}
 
 
 class Context(WireModel):
@@ -136,6 +189,8 @@ class Context(WireModel):
     ip: Text | None = None
     user_agent: LongText | None = None
     url: LongText | None = None
+    referrer: LongText | None = None
+    title: LongText | None = None
 
 
 class EventInput(WireModel):
@@ -145,17 +200,43 @@ class EventInput(WireModel):
     model_config = ConfigDict(extra="allow", defer_build=True)
     __pydantic_extra__: dict[PropertyName, LongText | None] = Field(init=False)
 
-    event_id: EventId | None = None
-    occurred_at: Timestamp | None = None
-    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE), BeforeValidator(integral)] | None = None
-    customer_id: CustomerId | None = None
-    anonymous_id: DeviceId | None = None
-    email: Email | None = None
-    phone: Phone | None = None
+    event_id: EventId | None = Field(
+        default=None, alias="eventId", description="The idempotency key: events of one id are one; made if absent."
+    )
+    occurred_at: Timestamp | None = Field(
+        default=None,
+        alias="occurredAt",
+        description="When it happened; the time of receipt if absent or later.",
+    )
+    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE), BeforeValidator(integral)] | None = Field(
+        default=None, alias="sequence", description="The order of a device's events, in epoch milliseconds."
+    )
+    customer_id: CustomerId | None = Field(
+        default=None, alias="customerId", description="The account that the app's back end knows the person by."
+    )
+    anonymous_id: DeviceId | None = Field(
+        default=None, alias="anonymousId", description="The visitor before and beside the account, best a UUID."
+    )
+    email: Email | None = Field(
+        default=None, alias="email", description="In clear; each agent gets it in the form that its contract asks for."
+    )
+    phone: Phone | None = Field(
+        default=None, alias="phone", description="In E.164 and in clear; each agent gets it in its own form."
+    )
+    email_sha256: Sha256 | None = Field(
+        default=None,
+        alias="emailSha256",
+        description="The SHA-256 of the trimmed, lower-case address, for callers who do not have email.",
+    )
+    phone_sha256: Sha256 | None = Field(
+        default=None,
+        alias="phoneSha256",
+        description="The SHA-256 of the number in E.164 with its plus sign, for callers who do not have phone.",
+    )
     method: Text | None = None
     name: Text | None = None
     traits: Traits | None = None
-    properties: Annotated[dict[PropertyName, PropertyValue], Field(max_length=MAX_PROPERTIES)] | None = None
+    properties: Annotated[dict[PropertyName, PropertyValue | None], Field(max_length=MAX_PROPERTIES)] | None = None
     device: Device | None = None
     ids: Ids | None = None
     consent: Consent | None = None
@@ -163,7 +244,7 @@ class EventInput(WireModel):
 
     @classmethod
     def parse(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
-        """A caller's JSON text as a call of this type; the customer, where it names none, is the one proven by a token.
+        """A caller's JSON text as a call of this type, read strictly; a token's customer counts where it names none.
 
         Raises:
             InvalidEvent: with every fault and its place.
@@ -174,7 +255,7 @@ class EventInput(WireModel):
             from relay.event.explain import field_errors  # noqa: PLC0415 - see its first line
 
             raise InvalidEvent(field_errors(invalid, body)) from None
-        faults = [*_missing(call, event_type), *_given_twice(call)]
+        faults = checks.faults(call, event_type)
         if faults:
             raise InvalidEvent(faults)
         if call.customer_id is None and verified_customer_id is not None:
@@ -187,6 +268,7 @@ class Event(EventInput):
 
     `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
     `trusted` where the caller may speak for any customer, so that the event's other words on who it is count as well.
+    `device_unusable` where the caller named a device in a form that names none; `warnings` are ingest's own.
     """
 
     model_config = ConfigDict(defer_build=False)
@@ -204,7 +286,10 @@ class Event(EventInput):
     consent: Consent = Consent()
     context: Context = Context()
     traits: Traits = Traits()
-    properties: dict[PropertyName, PropertyValue] = Field(default_factory=dict)
+    # Without the nulls of what a caller sends.
+    properties: dict[PropertyName, PropertyValue] = Field(default_factory=dict)  # type: ignore[assignment]
+    device_unusable: bool = False
+    warnings: Annotated[tuple[Warned, ...], SkipValidation] = Field(default=(), exclude=True)
 
     @classmethod
     def stamp(  # noqa: PLR0913 - all that a call does not say itself
@@ -221,11 +306,13 @@ class Event(EventInput):
 
         A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
         """
-        given = {name: getattr(call, name) for name in EventInput.model_fields if getattr(call, name) is not None}
-        loose = {name: value for name, value in (call.__pydantic_extra__ or {}).items() if value is not None}
+        values = call.__dict__
+        given = {name: values[name] for name in EventInput.model_fields if values[name] is not None}
+        properties = {**(call.properties or {}), **(call.__pydantic_extra__ or {})}
         milliseconds = int(now.timestamp() * 1000)
         return cls.model_construct(
             **{
+                **_NOTHING_SENT,
                 **given,
                 "type": event_type,
                 "app_id": app_id,
@@ -234,7 +321,7 @@ class Event(EventInput):
                 "occurred_at": min(call.occurred_at or now, now),
                 "received_at": now,
                 "sequence": min(call.sequence or milliseconds, milliseconds),
-                "properties": {**(call.properties or {}), **loose},
+                "properties": {name: value for name, value in properties.items() if value is not None},
             }
         )
 
@@ -261,6 +348,11 @@ class Event(EventInput):
         device = self.device.id or self.anonymous_id or self.customer_id or self.event_id
         return sha256(f"{self.app_id}\0{device}")
 
+    @property
+    def protects(self) -> bool:
+        """Whether it is a logout or a declined push: it protects the person, so it always reaches messaging agents."""
+        return self.type == "logout" or (self.type == "push_token" and self.device.push_token is False)
+
     def dump(self) -> str:
         """The event as JSON text for the topic."""
         return self.model_dump_json(exclude_none=True, exclude_defaults=True)
@@ -270,35 +362,11 @@ class Event(EventInput):
 
         A logout and a declined push always reach messaging agents: they protect the person.
         """
-        declined = self.type == "push_token" and self.device.push_token is False
-        if purpose == "messaging" and (self.type == "logout" or declined):
+        if purpose == "messaging" and self.protects:
             return True
         granted: bool | None = getattr(self.consent, purpose)
         return default if granted is None else granted
 
 
-REQUIRED: dict[EventType, list[tuple[str, ...]]] = {
-    "login": [("customerId",)],
-    "signup": [("customerId",)],
-    "identify": [("customerId", "anonymousId")],
-    "track": [("name",)],
-}
-"""What an event of a type must name beside what a token may say for it: of each group one."""
-
-
-def _missing(call: EventInput, event_type: EventType) -> list[FieldError]:
-    given = call.model_dump(by_alias=True, exclude_none=True, include={"customer_id", "anonymous_id", "name"})
-    faults = [
-        FieldError(f"#/{names[0]}", f"{' or '.join(names)} is required for {event_type}")
-        for names in REQUIRED.get(event_type, [])
-        if not any(name in given for name in names)
-    ]
-    if event_type == "push_token" and (call.device is None or call.device.push_token is None):
-        faults.append(FieldError("#/device/pushToken", "the token, or false when push is declined, is required"))
-    return faults
-
-
-def _given_twice(call: EventInput) -> list[FieldError]:
-    twice = (call.properties or {}).keys() & (call.__pydantic_extra__ or {}).keys()
-    sentence = "is given at the top level and in properties; send it once"
-    return [FieldError(child(ROOT, name), sentence) for name in sorted(twice)]
+_NOTHING_SENT = {part: Event.model_fields[part].default for part in ("device", "ids", "consent", "context", "traits")}
+"""The parts of which nothing was sent: pydantic would copy them for each event."""

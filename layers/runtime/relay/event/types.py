@@ -5,12 +5,21 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-NOBODY = ("null", "undefined", "none", "nil", "nan", "unknown", "00000000-0000-0000-0000-000000000000")
-"""What programs send when they do not know: as an id it would make one person, or one phone, of many."""
+from relay.event import stand_ins
+
+MAX_SEQUENCE = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact."""
 
 # Neither SNS nor SQS takes U+FFFE and U+FFFF, which are no characters.
 PRINTABLE = r"^[^\x00-\x1f\x7f\uFFFE\uFFFF]*[^\x00-\x20\x7f\uFFFE\uFFFF][^\x00-\x1f\x7f\uFFFE\uFFFF]*$"
@@ -45,7 +54,26 @@ class FullMatch:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
-class VisibleId:
+class OneSentence:
+    """One sentence for a value that is none of a union's kinds, instead of one for each kind."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Gives the union its own error."""
+        return {**handler(source), "custom_error_type": "kind", "custom_error_message": self.sentence}
+
+
+class NoStandIn:
+    """An id that is not a stand-in; ingest checks it, so that a queue's older events are still read."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Says what is no id."""
+        return {**handler(schema), "not": stand_ins.json_schema()}
+
+
+class VisibleId(NoStandIn):
     """An id that is somebody's own: it names one person or one device, and looks like no other.
 
     Two ids that look alike on a screen would be two people there, or one: so what cannot be seen is refused, and so are
@@ -58,11 +86,9 @@ class VisibleId:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Says what JSON Schema can say; `own-id` stands for the rest, which the description tells."""
-        words = "|".join("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in word) for word in NOBODY)
         return {
-            **handler(schema),
+            **super().__get_pydantic_json_schema__(schema, handler),
             "pattern": r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$",
-            "not": {"pattern": f"^(?:{words})$"},
             "format": "own-id",
             "description": "Visible characters in Unicode normal form NFKC, with plain spaces inside at most; "
             "no format, private-use or unassigned characters.",
@@ -70,8 +96,8 @@ class VisibleId:
 
 
 def _check_id(value: str) -> str:
-    if value != value.strip() or value.lower() in NOBODY:
-        raise PydanticCustomError("own_id", "must be an id of its own, not blank, padded, 'null' or 'undefined'")
+    if value != value.strip():
+        raise PydanticCustomError("own_id", "must be an id without blanks around it")
     if value.isascii():
         return value
     if _UNSEEN.search(value) or any(c != " " and unicodedata.category(c) in _UNSEEN_CATEGORIES for c in value):
@@ -82,6 +108,12 @@ def _check_id(value: str) -> str:
     if not unicodedata.is_normalized("NFKC", value):
         raise PydanticCustomError("nfkc", "must be in Unicode normal form NFKC; normalise it before it is sent")
     return value
+
+
+def _refuse_stand_in(uid: str) -> str:
+    if stand_ins.is_stand_in(uid):
+        raise PydanticCustomError("stand_in", "{sentence}", {"sentence": stand_ins.SENTENCE})
+    return uid
 
 
 _RFC3339 = re.compile(
@@ -118,23 +150,61 @@ def _timestamp(value: object) -> datetime:
         raise PydanticCustomError("moment", "must be a day that there was, as in 2026-11-20T09:15:42Z") from None
 
 
+MAX_LONG_TEXT = 4096
+MAX_NAME = 64
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE)]
-LongText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=WITHOUT_NUL)]
-PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
-EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-EventId = Annotated[str, FullMatch(EVENT_ID.pattern, "must be 1 to 64 letters, digits, '_' or '-'")]
+LongText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LONG_TEXT, pattern=WITHOUT_NUL)]
+PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
+EVENT_ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.:~-]{1,128}")
+"""A path of a URL can hold it as it is; `.` and `..` would lead elsewhere."""
+
+EventId = Annotated[
+    str,
+    FullMatch(EVENT_ID.pattern, "must be 1 to 128 letters, digits, '_', '.', ':', '~' or '-'"),
+    NoStandIn(),
+]
 CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE), VisibleId()]
 DeviceId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE), VisibleId()]
+TokenUid = Annotated[CustomerId, AfterValidator(_refuse_stand_in)]
+AgentId = Annotated[Text, NoStandIn()]
+LongAgentId = Annotated[LongText, NoStandIn()]
 Timestamp = Annotated[datetime, Rfc3339()]
 _IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufffe\uffff]+"
+
+
+class AlsoTakes:
+    """A text that a validator turns into another value before the type is looked at."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Adds it to what the type allows."""
+        known = handler(schema)
+        return {**known, "anyOf": [*known["anyOf"], {"const": self.text, "type": "string"}]}
+
+
+class OwnFormat:
+    """What JSON Schema has no word for: a format of our own, which ingest checks."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Names the format."""
+        return {**handler(schema), "format": self.name}
+
+
 Email = Annotated[
     str,
     StringConstraints(max_length=254),
     FullMatch(rf"{_IN_ADDRESS}@{_IN_ADDRESS}\.{_IN_ADDRESS}", "must be an e-mail address, as in ana@example.com"),
+    OwnFormat("own-email"),
 ]
 Phone = Annotated[
     str, FullMatch(r"\+[1-9][0-9]{6,14}", "must be in E.164: '+', country code and digits only, as in +5511999887766")
 ]
+Sha256 = Annotated[str, FullMatch(r"[0-9a-f]{64}", "must be a SHA-256 in 64 lower-case hexadecimal digits")]
 Language = Annotated[
     str, FullMatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "must be a language tag, as in pt or pt-BR")
 ]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from relay.encoding import encode
 from relay.errors import LedgerUnavailable
 from relay.event.model import Event
 from relay.ledger import device_order, rows
@@ -265,7 +266,16 @@ def _accepted(event: Event) -> Row:
         "type": string(event.type),
         "accepted": number(int(event.received_at.timestamp() * 1000)),
         "expires": _expires(event),
+        **_warnings(event),
     }
+
+
+def _warnings(event: Event) -> Row:
+    """What was normalised or left out, by the schema's own names: what a caller made up is not kept."""
+    if not event.warnings:
+        return {}
+    named = dict.fromkeys((warned.known, warned.detail) for warned in event.warnings)
+    return {"warnings": string(encode([{"pointer": pointer, "detail": detail} for pointer, detail in named]).decode())}
 
 
 def _expires(event: Event) -> Row:
