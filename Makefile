@@ -22,15 +22,18 @@ endif
 
 ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz properties coverage openapi cli pictures bench build deploy credentials lock clean
+# What checks the client's types and size, where npm is there; CI has it.
+CLIENT_TOOLS := $(if $(shell command -v npm),.local/client.ready)
+
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz simulate client-model sdks properties coverage openapi cli pictures bench build deploy credentials lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event
 	@exec $(DEV)/python -m local demo
 
-test: $(ENVIRONMENTS) ## run all tests: unit, integration (moto) and end to end (the local cloud); TESTS names files
+test: $(ENVIRONMENTS) $(CLIENT_TOOLS) ## run all tests: unit, integration (moto), the client's and end to end (the local cloud); TESTS names files
 	@exec $(DEV)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fast: .venv/dev/.ready ## the loop while you write (a minute): format, lint, types, import rules, unit and integration tests but the slowest
@@ -77,11 +80,21 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
 
+simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (twenty minutes): SEEDS how many, FIRST the first, EVENTS in each
+	@AWS_DEFAULT_REGION=us-east-1 POWERTOOLS_SERVICE_NAME=session-relay STAGE=test exec $(DEV)/python -m tests.simulation \
+	  --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --events $(or $(EVENTS),40)
+
 properties: $(ENVIRONMENTS) ## try every property with many examples: TIMES=20 times as many as make test does
 	@PROPERTY_TIMES=$(or $(TIMES),20) exec $(DEV)/python -m pytest -n 2 --dist load -m hypothesis tests/unit tests/integration
 coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if they run less of relay and functions than the floor in pyproject.toml
 	@$(DEV)/python -m coverage run -m pytest -q tests/unit tests/integration
 	@exec $(DEV)/python -m coverage report
+
+client-model: .venv/dev/.ready ## let 300 random lives of a phone in Chromium agree with a model (fifteen minutes); CLIENT_MODEL names another number
+	@CLIENT_MODEL=$(or $(CLIENT_MODEL),300) CLIENT_MODEL_STEPS=30 REQUIRE_BROWSER=1 exec $(DEV)/python -m pytest -q -s tests/client/test_model.py
+
+sdks: .venv/dev/.ready .venv/sdks/.ready .venv/node/.ready ## point the vendors' own libraries at the sandbox and compare digests (needs Node.js 20.19)
+	@exec $(DEV)/python -m tests.sdks
 
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
@@ -112,7 +125,7 @@ credentials: .venv/dev/.ready
 	@$(DEV)/python -m ops.credentials $(STAGE)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
-	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud; do \
+	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud locks/sdks.txt:sdks; do \
 	  group=$${output#*:}; \
 	  case "$$group" in "") what=pyproject.toml;; dev) what="pyproject.toml --group dev";; *) what="--group $$group";; esac; \
 	  echo "$${output%:*}"; \
@@ -122,6 +135,19 @@ lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
 
 clean: down ## remove everything that make made
 	rm -rf .venv .local .aws-sam
+
+.local/client.ready: clients/javascript/package-lock.json
+	@echo "Installing the client's tools (once; some seconds)"
+	@mkdir -p .local/client
+	@cp clients/javascript/package*.json clients/javascript/.npmrc .local/client
+	@if npm ci --silent --prefix .local/client; then touch $@; \
+	elif [ -n "$$REQUIRE_NODE" ]; then exit 1; \
+	else echo "They cannot be had here: the tests of the client's types and size are skipped."; fi
+
+.venv/node/.ready: tests/sdks/package-lock.json
+	@mkdir -p .venv/node && cp tests/sdks/package.json $< .venv/node
+	@cd .venv/node && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 .venv/%/.ready: locks/%.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=...")'

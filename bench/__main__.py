@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import against, cold, cost, delivery, end_to_end, ingest, mapping, memory, report, samples
+from bench import against, cold, cost, delivery, end_to_end, ingest, mapping, memory, outage, report, samples
 from bench.measure import Extent, Row, Say
 from bench.revision import UnknownRevisionError
 from bench.traffic import Measured
 
-PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "memory", "cost")
+PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "memory", "cost", "outage")
 
 
 def main() -> None:
@@ -66,6 +66,7 @@ def _measured(parts: set[str], extent: Extent, say: Say, *, quick: bool) -> Iter
         "end-to-end": lambda: iter(()) if quick else end_to_end.measure(extent, say),
         "memory": lambda: memory.measure(extent, say, from_sources=quick),
         "cost": lambda: cost.rows(Measured.of(rows)),
+        "outage": lambda: outage.measure(extent, say),
     }
     for part, measure in measures.items():
         if part in needed:

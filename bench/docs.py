@@ -221,6 +221,24 @@ def _judged(row: Found) -> list[str]:
     return [ratio, {None: "", True: "met", False: "missed"}[row["met"]]]
 
 
+def _outage(told: Found) -> Iterator[str]:
+    lines = [
+        [
+            row["name"],
+            _short(row["more"]["before"]),
+            f"{_short(row['value'])} {row['unit']}",
+            row["target"],
+            _judged(row)[1],
+        ]
+        for row in told["parts"].get("outage", [])
+    ]
+    return _table(["", "before", "now", "target", ""], lines)
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004 - to three digits
+
+
 _TABLES: dict[str, Callable[[Found], Iterator[str]]] = {
     "targets": _targets,
     "machine": _machine,
@@ -234,6 +252,7 @@ _TABLES: dict[str, Callable[[Found], Iterator[str]]] = {
     "cost": _usd("cost", "idle"),
     "changes": _usd("cost if"),
     "against": _against,
+    "outage": _outage,
 }
 
 

@@ -22,6 +22,7 @@ TITLES = {
     "memory": "A warm invocation by memory: Lambda's share of a processor, AWS answering after 5 ms, agents after 50",
     "cost": "Cost of a million events to six agents, list price",
     "idle": "A month without events, list price",
+    "outage": "Outages, simulated with the real runtime and a clock of its own",
     "cost if": "What would change the cost",
     "starts against": "Starts: import and first invocation, processor time",
     "mapping against": "Mapping: a dry run of one login by the agent's handler, processor time",

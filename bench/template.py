@@ -31,8 +31,8 @@ _Loader.add_multi_constructor("!", _held)
 class Deployed:
     """A deployment of the template with the agents that it enables.
 
-    Memories are in MB; `windows` and `batches` by agent; `resources` counts them by type, and `alarm_metrics` the
-    metrics that alarms watch, by which they are paid.
+    Memories are in MB; `windows`, `batches` and the `events` that it receives by agent; `resources` counts them by
+    type, and `alarm_metrics` the metrics that alarms watch, by which they are paid.
     """
 
     authorizer_memory: int
@@ -40,6 +40,7 @@ class Deployed:
     agent_memory: int
     windows: Mapping[str, int]
     batches: Mapping[str, int]
+    events: Mapping[str, frozenset[str]]
     resources: Mapping[str, int]
     alarm_metrics: int
 
@@ -60,6 +61,7 @@ def deployed(tree: Path = samples.ROOT) -> Deployed:
         agent_memory=int((usual | loop[2]["${Agent}Function"]["Properties"])["MemorySize"]),
         windows={agent["Name"]: int(agent.get("Window", 0)) for agent in agents.values()},
         batches={agent["Name"]: int(agent["Batch"]) for agent in agents.values()},
+        events={agent["Name"]: frozenset(agent["Events"]) for agent in agents.values()},
         resources=Counter(one["Type"] for one in resources),
         alarm_metrics=sum(sum("MetricStat" in one for one in alarm.get("Metrics", ())) or 1 for alarm in alarms),
     )

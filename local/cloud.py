@@ -71,10 +71,12 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")
         tools = environment(endpoint, home)
+        # The console's phone is a page that calls the API itself.
+        chosen = {"AllowedOrigins": sandbox_url, **(parameters or {})}
         with _built(tools, say):
-            api_id = deploy.deploy(tools, parameters or {}, say)
+            api_id = deploy.deploy(tools, chosen, say)
         cloud = deploy.Cloud(endpoint, REGION)
-        cloud.apply_gateway_responses(api_id, parameters or {})
+        cloud.apply_gateway_responses(api_id, chosen)
         cloud.make_topic_fifo()
         cloud.limit_concurrency(2)
         cloud.shorten_visibility(32)

@@ -57,18 +57,24 @@ def main() -> int:
     console.print("[bold]session-relay[/bold]: one call in, one delivery to each agent. Starting the local cloud:")
     with running("demo", lambda line: console.print(f"  {time.monotonic() - started:4.0f} s  {line}")) as stack:
         player = Player(stack, console)
-        rows = [row for step in STEPS for row in player.play(step)]
-        owners = player.owners()
+        rows, scenes = [], []
+        for step in STEPS:
+            rows += player.play(step)
+            scenes += [(step, player.owners(step.phone_of))] if step.phone_of else []
+        owners = player.owners(SECOND)
     _show(rows, console)
     console.print("The first event waits for every function to start; the others find them warm.\n")
-    _show_owners(owners, console)
+    for step, found in scenes:
+        _show_owners(found, console, f'Whose pushes the phone gets after "{step.title}"')
+    _show_owners(owners, console, "Whose pushes the phone gets at the end")
     RESULT.write_text(json.dumps({"deliveries": [*map(asdict, rows)], "phone": [*map(asdict, owners)]}, indent=2))
     broken = [
         f"{row.event} at {row.agent}: {row.state} {row.reason} {'; '.join(row.violations)}"
         for row in rows
         if row.state not in PROMISED or row.violations
     ]
-    broken += [f"{owner.agent} sends the phone {owner.pushes}" for owner in owners if owner.pushes != owner.expected]
+    everyone = [*(owner for _, found in scenes for owner in found), *owners]
+    broken += [f"{owner.agent} sends the phone {owner.pushes}" for owner in everyone if owner.pushes != owner.expected]
     for promise in broken:
         console.print(f"[red]{promise}[/red]")
     console.print(
@@ -110,15 +116,17 @@ class Player:
             rows.append(_row(Row(step.title, event_id, agent), called, agents[agent], own))
         return rows
 
-    def owners(self) -> list[Owner]:
+    def owners(self, expected: str) -> list[Owner]:
         """Reads from the agents that keep devices whose pushes the phone gets now."""
         state = requests.get(f"{self.stack.sandbox_url}/_state", timeout=10).json()
         emarsys = state["emarsys"]["devices"].get(DEVICE, {}).get("pushesGoTo")
         people = {contact: person for person, contact in self.contacts.items()}
         return [
-            Owner("emarsys", DEVICE, people.get(emarsys, str(emarsys)), SECOND),
-            Owner("dashx", PUSH_TOKEN, str(state["dashx"]["devices"].get(PUSH_TOKEN, {}).get("pushesGoTo")), SECOND),
-            Owner("eitri_push", DEVICE, str(state["eitri_push"]["devices"].get(DEVICE, {}).get("pushesGoTo")), SECOND),
+            Owner("emarsys", DEVICE, people.get(emarsys, str(emarsys)), expected),
+            Owner("dashx", PUSH_TOKEN, str(state["dashx"]["devices"].get(PUSH_TOKEN, {}).get("pushesGoTo")), expected),
+            Owner(
+                "eitri_push", DEVICE, str(state["eitri_push"]["devices"].get(DEVICE, {}).get("pushesGoTo")), expected
+            ),
         ]
 
     def _call(self, step: Step) -> requests.Response:
@@ -195,8 +203,8 @@ def _show(rows: list[Row], console: Console) -> None:
     console.print(table)
 
 
-def _show_owners(owners: list[Owner], console: Console) -> None:
-    table = Table(title="Whose pushes the phone gets at the end", title_justify="left")
+def _show_owners(owners: list[Owner], console: Console, title: str) -> None:
+    table = Table(title=title, title_justify="left")
     for name in ("agent", "the phone there", "gets the pushes of"):
         table.add_column(name)
     for owner in owners:

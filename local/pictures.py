@@ -39,21 +39,36 @@ def main() -> None:
             with console(chromium, stack, size, scheme) as page:
                 page.locator(".life").first.wait_for()
                 page.screenshot(path=IMAGES / f"{name}.png")
+        with console(chromium, stack, "console", "light", "/phone") as page:
+            _share_phone(page)
+            page.screenshot(path=IMAGES / "phone.png")
         for name, columns in (("relay-status", 100), ("relay-status-60", 60)):
             _status(stack, IMAGES / f"{name}.svg", columns)
     print(f"The pictures are in {IMAGES.relative_to(ROOT)}.")
 
 
 @contextmanager
-def console(chromium: Browser, stack: Stack, size: str, scheme: str) -> Iterator[Page]:
+def console(chromium: Browser, stack: Stack, size: str, scheme: str, path: str = "/") -> Iterator[Page]:
     """Opens the console in a window of this size and colour scheme."""
     context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, device_scale_factor=2)  # type: ignore[arg-type]
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
-    page.goto(stack.sandbox_url)
-    page.get_by_text("live", exact=True).wait_for()
+    page.goto(stack.sandbox_url + path)
+    page.locator("#send" if path == "/" else "[data-agent=dashx] b").wait_for()
     yield page
     context.close()
+
+
+def _share_phone(page: Page) -> None:
+    """Lets Ana log in, and Bruno after her while the phone is offline."""
+    for button in ("Ana logs in", "accept push"):
+        page.get_by_role("button", name=button).click()
+    page.locator("[data-agent=dashx] b", has_text="ana-1").wait_for()
+    page.wait_for_timeout(4000)
+    page.get_by_label("offline").check()
+    for button in ("look at a shoe", "log out", "Bruno logs in"):
+        page.get_by_role("button", name=button).click()
+    page.wait_for_timeout(2000)
 
 
 def _play(page: Page, stack: Stack) -> None:

@@ -41,6 +41,14 @@ PHONE: dict[str, Any] = {
 SILENT_PHONE: dict[str, Any] = {**PHONE, "device": {**PHONE["device"], "pushToken": False}}
 """The same phone before push was accepted."""
 
+INCOMPLETE_PHONE: dict[str, Any] = {
+    **PHONE,
+    "device": {name: value for name, value in PHONE["device"].items() if name != "platform"},
+}
+"""The same phone as an app describes it that leaves out what Emarsys and Eitri need."""
+
+NOBODY = "None"
+
 BROWSER: dict[str, Any] = {
     "device": {"id": "b7c5e0c4-5c1d-4f5e-8e7a-0a1b2c3d4e5f", "platform": "web", "language": "pt-BR"},
     "ids": {
@@ -57,6 +65,7 @@ class Step:
     """One call: its title, path and body (None for none); whose identity token goes with it; the key that it carries.
 
     `late` marks a call that was held up on its way: its sequence is of the moment before the step of that number.
+    `phone_of` is whose pushes the phone must get after it, where that is checked at once.
     """
 
     title: str
@@ -65,6 +74,7 @@ class Step:
     token_of: str | None = None
     key: str = "public"
     late: int | None = None
+    phone_of: str | None = None
 
 
 def _first(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -89,6 +99,21 @@ STEPS = [
         token_of=SECOND,
     ),
     Step("Ana's login, held up on its way", "/login", _first(), token_of=FIRST, late=9),
+    Step("Ana logs in again", "/login", _first(), token_of=FIRST),
+    Step(
+        "Bruno logs in, without platform",
+        "/login",
+        {"customerId": SECOND, "anonymousId": SECOND_VISITOR, **INCOMPLETE_PHONE},
+        token_of=SECOND,
+        phone_of=NOBODY,
+    ),
+    Step(
+        "Bruno's app comes to the fore",
+        "/open",
+        {"customerId": SECOND, "anonymousId": SECOND_VISITOR, **PHONE},
+        token_of=SECOND,
+        phone_of=SECOND,
+    ),
     Step(
         "Ana logs in on the site",
         "/login",

@@ -60,7 +60,7 @@ def agents(sandbox_url: str) -> dict[str, dict[str, Any]]:
             "contact_key": "an example key of 32 characters.",
         },
         "dashx": {
-            "base_url": f"{sandbox_url}/dashx",
+            "base_url": sandbox_url,
             "public_key": "pub_example",
             "private_key": "prv_example_of_at_least_32_bytes_length",
             "target_environment": "staging",

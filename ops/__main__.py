@@ -2,7 +2,7 @@
 
 import sys
 
-from ops import agents, apps, check, doctor, events, forget, parked, send, status, tail
+from ops import agents, apps, check, doctor, events, forget, ledger, parked, send, status, tail
 from ops.command import command, group, main
 
 relay = group("Runs session-relay in an AWS account: apps and keys, agents, deliveries, and what is wrong.")
@@ -14,6 +14,7 @@ command(relay, "status")(status.status)
 relay.add_typer(events.commands, name="events")
 command(relay, "send")(send.send)
 relay.add_typer(parked.commands, name="parked")
+relay.add_typer(ledger.commands, name="ledger")
 command(relay, "tail")(tail.tail)
 command(relay, "doctor")(doctor.doctor)
 command(relay, "forget")(forget.forget)

@@ -8,12 +8,13 @@ from typing import Any, Self
 
 from ops import agent_modules
 from ops.layout import Row
+from ops.ledger import keys
 from ops.queues import received
-from ops.stage import AgentStack, Stage, client
+from ops.stage import AgentStack, Stage
 from relay.errors import InvalidEvent, LedgerUnavailable
 from relay.event.model import Event
-from relay.ledger.device_order import UNORDERED
-from relay.ledger.ledger import ClaimStatus, Ledger
+from relay.ledger import device_order
+from relay.ledger.ledger import MAX_ORDERED_AGE, ClaimStatus, Ledger
 
 MAX_MESSAGES = 1000
 """Messages that are read at most."""
@@ -95,25 +96,21 @@ def forecast(stage: Stage, dead_letter: DeadLetter) -> str:
     event, agent = dead_letter.event, agent_modules.deployed(stage, dead_letter.agent.name)
     if event is None:
         return UNREADABLE
-    ledger = Ledger(stage.resources["Receipts"], agent.name)
-    (seen,) = ledger.read_claims([event])
+    contacts = agent.contact is not None
+    ledger = Ledger(stage.resources["Receipts"], agent.name, keeps_contacts=contacts, keys=lambda _: keys(stage))
+    (seen,) = ledger.read_claims([event], devices=agent.ordered)
     if isinstance(seen, LedgerUnavailable):
         raise seen
     if seen.status is ClaimStatus.ALREADY_SETTLED:
         return SETTLED
-    if agent.max_age and datetime.now(UTC) - event.occurred_at > agent.max_age:
+    now = datetime.now(UTC)
+    if agent.max_age and now - event.occurred_at > agent.max_age:
         return EXPIRED
-    if agent.ordered and event.type not in UNORDERED and _is_older(stage, event, agent.name):
-        parts = agent.personal_logout and event.type == "logout" and ledger.has_new_owner(event)
+    if not agent.ordered or event.type in device_order.UNORDERED:
+        return AGAIN
+    if now - event.received_at > MAX_ORDERED_AGE:
+        return EXPIRED
+    if device_order.is_superseded(event, seen.device or {}):
+        parts = contacts and event.type == "logout" and ledger.has_new_owner(event)
         return AGAIN if parts else SUPERSEDED
     return AGAIN
-
-
-def _is_older(stage: Stage, event: Event, agent: str) -> bool:
-    """Whether a newer event of its device was applied, as the ledger's row of the device's order says."""
-    key = {"event": {"S": f"{agent}#{event.group}"}, "agent": {"S": "order"}}
-    row = client("dynamodb").get_item(TableName=stage.resources["Receipts"], Key=key, ConsistentRead=True).get("Item")
-    if not row or row["last"]["S"] == event.event_id:
-        return False
-    newest = int(row["sequence"]["N"])
-    return newest > event.sequence or (newest == event.sequence and row["type"]["S"] == "logout" != event.type)

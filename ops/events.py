@@ -14,7 +14,7 @@ from ops.stage import Stage
 
 commands = group("Receipts of events.")
 
-COLUMNS = ("at", "agent", "state", "reason", "attempts", "nextAttempt", "withheld")
+COLUMNS = ("at", "agent", "state", "reason", "attempts", "nextAttempt", "withheld", "remarks")
 
 
 @command(commands, "show")

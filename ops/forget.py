@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from ops import agent_modules
+from ops import agent_modules, ledger
 from ops.dead_letters import DeadLetter, dead_letters
 from ops.errors import UsageError
 from ops.layout import Row
@@ -17,7 +17,8 @@ from ops.show import Show
 from ops.stage import AgentStack, Stage, client
 from relay.delivery.retry import MAX_WAIT
 from relay.event.model import Event
-from relay.ledger.device_order import digest_owner
+from relay.ledger.device_order import text_in_group
+from relay.ledger.keys import LedgerKeys
 
 CENT = 0.01
 UNIT_BYTES = 8192
@@ -45,14 +46,6 @@ class Person(NamedTuple):
             (self.customer, event.customer_id),
         )
         return any(mine is not None and mine == theirs for mine, theirs in pairs)
-
-
-class _Owner(NamedTuple):
-    """The part of an event that the digest of a device's owner is made of."""
-
-    group: str
-    customer_id: str
-    anonymous_id: None = None
 
 
 def forget(
@@ -102,7 +95,8 @@ def _keys(stage: Stage, table: str, person: Person) -> Iterator[Row]:
     events += [_event(person.app, anonymousId=person.anonymous)] if person.anonymous else []
     events += [_event(person.app, customerId=person.customer)] if person.customer else []
     exact = {f"{agent}#{event.group}" for agent in ordered for event in events}
-    found = set(_owned_by(table, person.customer)) if person.customer else set()
+    keys = ledger.keys_or_none(stage)
+    found = set(_owned_by(table, person.customer, keys)) if person.customer and keys else set()
     for key in sorted(exact | found):
         yield {"event": {"S": key}, "agent": {"S": "order"}}
 
@@ -113,7 +107,7 @@ def _event(app: str, **who: Any) -> Event:  # noqa: ANN401 - an event's own fiel
     return Event.load(json.dumps({"type": "open", "appId": app, **stamps, **who}))
 
 
-def _owned_by(table: str, customer: str) -> Iterator[str]:
+def _owned_by(table: str, customer: str, keys: LedgerKeys) -> Iterator[str]:
     """Scans the table for rows of devices whose newest event was this customer's."""
     pages = (
         client("dynamodb")
@@ -128,8 +122,7 @@ def _owned_by(table: str, customer: str) -> Iterator[str]:
     )
     for row in (row for page in pages for row in page["Items"]):
         key = row["event"]["S"]
-        owner = cast("Event", _Owner(key.partition("#")[2], customer))
-        if row.get("person", {}).get("S") == digest_owner(owner):
+        if keys.is_of(row.get("person", {}).get("S", ""), text_in_group(key.partition("#")[2], customer)):
             yield key
 
 

@@ -68,6 +68,7 @@ _TEXTS: dict[str, Any] = {
 _JSON = {f"JsonPart{depth}": part_schema(depth) for depth in range(MAX_DEPTH)}
 """Parts of properties that are JSON, by how deep they may be."""
 
+_OWN_IDENTITY = "The event's own identity token: outranks the header's. A credential in any spelling, never a property."
 _KEY: list[Schema] = [{"key": []}]
 _KEY_AND_PERSON: list[Schema] = [{"key": []}, {"key": [], "identityToken": []}]
 
@@ -253,6 +254,11 @@ def _event(event_type: EventType) -> Schema:
     schema["propertyNames"] = _ref("PropertyName")
     schema["additionalProperties"] = {"anyOf": [_ref("LongText"), {"type": "null"}]}
     fields["properties"] = {"anyOf": [_ref("Properties"), {"type": "null"}]}
+    fields["identityToken"] = {
+        "anyOf": [_ref("LongText"), {"type": "null"}],
+        "writeOnly": True,
+        "description": _OWN_IDENTITY,
+    }
     for names in REQUIRED.get(event_type, []):
         if len(names) == 1:
             schema["required"] = list(names)

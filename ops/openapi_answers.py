@@ -20,6 +20,11 @@ where it has one meaning, else left out, and named in `warnings`. Refused is onl
 track without a name, a push token call without the token. With `Prefer: handling=strict` whatever the schemas forbid is
 400: build with it, and ship without.
 
+**Time.** Events of a device are ordered by `sequence` (epoch milliseconds), else by `occurredAt`, else by receipt.
+Every answer carries `Date`. An app whose phone's clock may be wrong learns its offset once (`Date` minus the phone's
+own time), keeps it, and sends a `sequence` of corrected time that only rises. A 503 says with which `eventId` and
+`sequence` to send the event again.
+
 Beyond what a schema can say: no name is both at an event's top level and in its `properties`; no name differs from one
 of the schema by case, `_` or `-` alone; the texts of format `own-id` (`customerId`, `anonymousId`, `device.id`, `uid`)
 are in Unicode normal form NFKC, all characters visible; those of format `own-email` are addresses by RFC 5321's
@@ -32,6 +37,7 @@ PREFER: Schema = {
     "schema": {"type": "string", "enum": ["handling=strict", "handling=lenient"]},
 }
 
+
 SECURITY: Schema = {
     "key": {
         "type": "http",
@@ -42,7 +48,8 @@ SECURITY: Schema = {
         "type": "apiKey",
         "in": "header",
         "name": "X-Identity-Token",
-        "description": "A DashX identity token: proves who the customer is, where the key is public. Without it an "
+        "description": "A DashX identity token: proves who the customer is, where the key is public; an event's own "
+        "identityToken outranks it. Without one an "
         "event that names a customerId is 401, unless the app's record says otherwise; with another's it is 403.",
     },
 }
@@ -61,6 +68,13 @@ def _ref(schema: str) -> Schema:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
+_ORDERED_BY: Schema = {
+    "type": "string",
+    "enum": ["sequence", "occurredAt", "receipt"],
+    "description": "What the event is ordered by among those of its device.",
+}
+
+
 def _items(schema: str) -> Schema:
     return {"type": "array", "items": _ref(schema)}
 
@@ -75,6 +89,12 @@ SCHEMAS: Schema = {
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "description": "What is wrong, and what to do about it."},
             "errors": {**_items("Fault"), "description": "Where in the body each fault is; the first few, if many."},
+            "eventId": {**_ref("EventId"), "description": "503: send the event again with this id."},
+            "sequence": {
+                "type": "integer",
+                "description": "503: send the event again with this sequence, so that it keeps its place among the "
+                "events of its device.",
+            },
         },
         "required": ["type", "title", "detail"],
         "additionalProperties": False,
@@ -101,7 +121,22 @@ SCHEMAS: Schema = {
         {
             "reason": _TEXT,
             "lastStatus": {"type": "integer"},
+            "released": {
+                "type": "boolean",
+                "const": True,
+                "description": "The agent links nobody to the device, since it could not be sent who is on it.",
+            },
+            "lateMs": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Milliseconds by which a superseded event is older than the newest of its device.",
+            },
             "withheld": {"type": "integer", "minimum": 0, "description": "Properties kept back as personal data."},
+            "remarks": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "What the agent's requests filled in, cut or left out; sentences without values.",
+            },
             "at": _TIME,
             "nextAttempt": _TIME,
         },
@@ -119,7 +154,20 @@ SCHEMAS: Schema = {
                 "items": _ref("Fault"),
                 "description": "As in the answer; a pointer ends at the last name that this document has.",
             },
+            "orderedBy": _ORDERED_BY,
+            "events": {
+                **_items("EventReceipts"),
+                "description": "Where several events bear the id: each of them, the first accepted first. They differ "
+                "in who proved them, or in their type, person or device.",
+            },
         },
+    ),
+    "EventReceipts": _object(
+        {
+            "type": {"type": "string", "enum": list(EVENT_TYPES)},
+            "agents": {"type": "object", "additionalProperties": _ref("Receipt")},
+        },
+        {"acceptedAt": _TIME, "orderedBy": _ORDERED_BY},
     ),
     "DryRun": _object(
         {
@@ -174,7 +222,7 @@ _ALL: dict[int | str, Schema] = {
     400: _problem(HTTPStatus.BAD_REQUEST, "The body has faults; `errors` lists them with their places."),
     401: _problem(HTTPStatus.UNAUTHORIZED, "No valid key, or no valid identity token."),
     403: _problem(HTTPStatus.FORBIDDEN, "The call needs a secret key, or the token is another customer's."),
-    404: _problem(HTTPStatus.NOT_FOUND, "No event of this app has that id, or it is older than 15 days."),
+    404: _problem(HTTPStatus.NOT_FOUND, "No event of this app has that id, or it is older than 25 days."),
     409: _problem(HTTPStatus.CONFLICT, "The app has no usable identity key."),
     413: _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."),
     415: _problem(

@@ -64,6 +64,7 @@ def _print(show: Show, stage: Stage, document: dict[str, Any]) -> None:
     """Prints the findings first, so that nothing green stands above what is wrong."""
     if document["findings"] and show.console.is_terminal:
         show.findings(document["findings"], f"Wrong at {stage.name}")
+        show.console.print()
     rows = [{**row, "oldest": _age(row["oldest"])} for row in document["agents"]]
     show.rows(rows, COLUMNS, f"Agents of {stage.name}: the queue now, the last hour, what is parked")
     if document["findings"] and not show.console.is_terminal:

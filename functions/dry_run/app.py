@@ -8,9 +8,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from relay.api.batch import typed
+from relay.api.batch import parse_typed_event
 from relay.api.body import Body
 from relay.api.body import read as read_body
+from relay.api.event_tokens import split_tokens
 from relay.api.preferences import Handling, applied, handling
 from relay.api.registry import DeployedAgent, deployed_agents
 from relay.api.responses import (
@@ -59,8 +60,9 @@ def _answer(request: Mapping[str, Any]) -> ProxyResponse:
 
 def _event(body: Body, caller: Mapping[str, Any], preferred: Handling | None) -> Event:
     body.valid_text()
-    event_type, text = typed(body.document)
-    reading = read_event(text, event_type, Terms(preferred == "strict", caller.get("region")))
+    event_type, document, text = parse_typed_event(body.document)
+    own = split_tokens(document, text)
+    reading = read_event(own.text, event_type, Terms(preferred == "strict", caller.get("region")))
     return reading.mark(Event.stamp(reading.call, event_type, caller["appId"], "dry-run", datetime.now(UTC)))
 
 

@@ -1,4 +1,4 @@
-"""receipts: says what became of one event at every agent."""
+"""receipts: reports what became of the events of one id at every agent."""
 
 import json
 from collections.abc import Mapping
@@ -6,14 +6,18 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from relay.api.registry import deployed_agents
+from relay.api.registry import DeployedAgent, deployed_agents
 from relay.api.responses import ProxyResponse, json_response, problem_response
 from relay.aws.environment import table
 from relay.errors import LedgerUnavailable, SettingsUnavailable
 from relay.event.types import EVENT_ID
 from relay.ledger.ledger import Ledger
 
-_UNKNOWN = "No event of this app has that id, or it is older than 15 days."
+_ACCEPTED = "*"
+_LAST_MOMENT = 253_402_300_800_000
+"""Milliseconds until the year 10,000, which no date can name."""
+
+_UNKNOWN = "No event of this app has that id, or it is older than 25 days."
 
 
 def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
@@ -25,37 +29,39 @@ def handler(request: Mapping[str, Any], _context: object) -> ProxyResponse:
     if not EVENT_ID.fullmatch(event_id):
         return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
     try:
-        rows, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed_agents()
+        found, agents = Ledger(table()).receipts(caller["appId"], event_id), deployed_agents()
     except (LedgerUnavailable, SettingsUnavailable):
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "The receipts cannot be read now.")
-    if not rows:
+    if not found:
         return problem_response(HTTPStatus.NOT_FOUND, _UNKNOWN)
-    known = next(iter(rows.values()))
-    expected = {agent for agent, entry in agents.items() if entry.accepts(str(known["type"]))}
-    return json_response(
-        HTTPStatus.OK,
-        {
-            "eventId": event_id,
-            "type": known["type"],
-            **_acceptance(rows.get("*")),
-            "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {"*"})},
-        },
-    )
+    events = sorted((_event(rows, agents) for rows in found.values()), key=lambda one: one.get("acceptedAt", ""))
+    others = {"events": events} if len(events) > 1 else {}
+    return json_response(HTTPStatus.OK, {"eventId": event_id, **events[0], **others})
 
 
-def _acceptance(row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """When ingest accepted the event, and which of its details were normalised or left out."""
-    if row is None:
-        return {}
-    accepted = {"acceptedAt": _moment(row["accepted"])}
-    return accepted | {"warnings": json.loads(row["warnings"])} if "warnings" in row else accepted
+def _event(rows: Mapping[str, Mapping[str, Any]], agents: Mapping[str, DeployedAgent]) -> dict[str, Any]:
+    """One event of the id: its type, its acceptance, what it is ordered by, and a receipt per agent."""
+    event_type = next((str(row["type"]) for row in rows.values() if row.get("type")), "")
+    expected = {agent for agent, entry in agents.items() if entry.accepts(event_type)}
+    accepted = rows.get(_ACCEPTED, {})
+    warnings = json.loads(accepted["warnings"]) if "warnings" in accepted else None
+    known = {
+        "acceptedAt": _moment(_number(accepted, "accepted")),
+        "orderedBy": accepted.get("orderedBy"),
+        "warnings": warnings,
+    }
+    return {
+        "type": event_type,
+        **{name: value for name, value in known.items() if value is not None},
+        "agents": {agent: _receipt(rows.get(agent, {})) for agent in sorted((expected | rows.keys()) - {_ACCEPTED})},
+    }
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """State, reason, attempts, last status, properties withheld, when that was, and when the next attempt is due."""
+    """One agent's receipt; `lateMs` is how much older than the newest a superseded event is."""
     if not row:
         return {"state": "queued", "attempts": 0}
-    at, wait = row.get("at"), row.get("wait")
+    at, wait = _number(row, "at"), _number(row, "wait")
     due = at + wait * 1000 if row["state"] in {"retrying", "held"} and at is not None and wait is not None else None
     receipt = {
         "state": row["state"],
@@ -63,13 +69,21 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
         "attempts": row.get("attempts", 0),
         "lastStatus": row.get("status"),
         "withheld": row.get("withheld"),
+        "remarks": row["remarks"].split("\n") if "remarks" in row else None,
+        "released": True if row.get("released") else None,
+        "lateMs": row.get("late"),
         "at": _moment(at),
         "nextAttempt": _moment(due),
     }
     return {name: value for name, value in receipt.items() if value is not None}
 
 
+def _number(row: Mapping[str, Any], name: str) -> int | None:
+    value = row.get(name)
+    return value if isinstance(value, int) else None
+
+
 def _moment(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
+    if milliseconds is None or not 0 <= milliseconds < _LAST_MOMENT:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

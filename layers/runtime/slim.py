@@ -27,7 +27,7 @@ OPERATIONS = {
     "lambda": {"Invoke"},
     "sns": {"Publish", "PublishBatch"},
     "sqs": {"ChangeMessageVisibility", "ChangeMessageVisibilityBatch", "SendMessage"},
-    "ssm": {"GetParameter", "GetParametersByPath"},
+    "ssm": {"GetParameter", "GetParametersByPath", "PutParameter"},
 }
 
 UNUSED = ("charset_normalizer", "dns")

@@ -50,6 +50,12 @@ def sharing_filter(value: Json) -> str:
     return "" if value == "all" else list_of(text())(value)
 
 
+def _holds_objects(member: Json) -> bool:
+    return isinstance(member, dict) or (
+        isinstance(member, list) and any(isinstance(one, dict | list) for one in member)
+    )
+
+
 def json_as_text(value: Json) -> str:
     """Require an empty string, or a flat JSON object serialised into a string."""
     if not isinstance(value, str):
@@ -63,7 +69,7 @@ def json_as_text(value: Json) -> str:
     if not isinstance(inner, dict):
         return "is not a JSON object in a string"
     for name, member in inner.items():
-        if isinstance(member, dict | list) or member is None:
+        if _holds_objects(member) or member is None:
             return f"is not flat at {name}"
         if isinstance(member, str) and len(member) > LONGEST_PARAMETER:
             return f"has more than {LONGEST_PARAMETER} characters at {name}: the vendor may cut it"

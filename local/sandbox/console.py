@@ -32,6 +32,7 @@ SHOWN_EVENTS, MAX_EVENTS = 25, 500
 PATIENCE_SECONDS = 30
 CONCURRENT_READS = 8
 KEPT_BODIES = 1_000
+NO_CLOUD = "there is no local cloud beside this sandbox"
 
 
 @dataclass
@@ -58,6 +59,8 @@ class Console:
             Route("/_console/events", self._clear, methods=["DELETE"]),
             Route("/_console/requests", self._requests, methods=["GET"]),
             Route("/_console/devices", self._show_devices, methods=["GET"]),
+            Route("/_console/phone", self._phone, methods=["GET"]),
+            Route("/_console/token", self._identity_token, methods=["GET"]),
         ]
 
     async def _connect(self, http: Request) -> Response:
@@ -83,9 +86,12 @@ class Console:
         if wanted.get("call") not in CALLS:
             raise HTTPException(400, f"call is one of {', '.join(sorted(CALLS))}")
         if not self.cloud:
-            raise HTTPException(503, "there is no local cloud beside this sandbox")
+            raise HTTPException(503, NO_CLOUD)
         body = wanted.get("body") or {}
-        answer = await asyncio.to_thread(self._sent, wanted["call"], body)
+        try:
+            answer = await asyncio.to_thread(self._sent, wanted["call"], body)
+        except requests.RequestException:
+            return JSONResponse({"error": f"the API does not respond within {PATIENCE_SECONDS} s"})
         self._look_again = 0.0
         document = answer.json()
         self._remember(document, body)
@@ -115,6 +121,20 @@ class Console:
     ) -> requests.Response:
         own = {"Authorization": f"Bearer {key}", **headers}
         return requests.request(method, self.cloud["apiUrl"] + path, json=body, headers=own, timeout=PATIENCE_SECONDS)
+
+    async def _phone(self, _: Request) -> Response:
+        """Give what the phone has in its app's configuration."""
+        if not self.cloud:
+            raise HTTPException(503, NO_CLOUD)
+        return JSONResponse({"url": self.cloud["apiUrl"], "key": self.cloud["publicKey"]})
+
+    async def _identity_token(self, http: Request) -> Response:
+        """Give an identity token, as the app's back end does to a person who is logged in there."""
+        try:
+            token = await asyncio.to_thread(self._token, http.query_params.get("uid", ""))
+        except requests.RequestException:
+            raise HTTPException(503, "the local cloud does not answer") from None
+        return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
 
     async def _events(self, http: Request) -> Response:
         limit = http.query_params.get("limit", str(SHOWN_EVENTS))
@@ -161,7 +181,11 @@ class Console:
         return agents is not None and all(receipt["state"] in ENDED for receipt in agents.values())
 
     def _read(self, event_id: str) -> dict[str, Any] | None:
-        answer = self._call("GET", f"/events/{event_id}", self.cloud["secretKey"], None, {})
+        try:
+            answer = self._call("GET", f"/events/{event_id}", self.cloud["secretKey"], None, {})
+        except requests.RequestException:
+            # Its functions are starting: the next look asks again.
+            return None
         document: dict[str, Any] | None = answer.json() if answer.ok else None
         return document
 
@@ -175,7 +199,7 @@ class Console:
             .get_paginator("scan")
             .paginate(
                 TableName=self.cloud["table"],
-                FilterExpression="#agent = :accepted AND accepted > :since",
+                FilterExpression="begins_with(#agent, :accepted) AND accepted > :since",
                 ExpressionAttributeNames={"#agent": "agent"},
                 ExpressionAttributeValues={":accepted": {"S": "*"}, ":since": {"N": str(self._since)}},
             )

@@ -11,10 +11,18 @@ PUSH, PUSH_REMOVED = "device.push_token", "device.push_token_removed"
 TYPES = (LOGIN, LOGOUT, PUSH, PUSH_REMOVED, "app.open", "identity.updated", "event.track")
 NEEDS_CUSTOMER = (LOGIN, "identity.updated")
 
+ENDING = (LOGOUT, PUSH_REMOVED)
+"""What ends pushes: the device's id is enough for it."""
+
 BODY: dict[str, Check] = {
     "schema": one_of(SCHEMA),
     "type": one_of(*TYPES),
     "id": text(),
+    "release_of": text(),
+    "received_at": text(
+        r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z",
+        form="ISO 8601 in UTC with microseconds",
+    ),
     "occurred_at": text(
         r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z",
         form="ISO 8601 in UTC with milliseconds",
@@ -53,7 +61,9 @@ def message_faults(message: dict[str, Json]) -> Iterator[tuple[str, str]]:
     if "customer" in message or kind in NEEDS_CUSTOMER:
         yield from misfits(message.get("customer"), "customer", CUSTOMER, ("id",))
     device = message.get("device")
-    yield from misfits(device, "device", DEVICE, ("id", "platform"))
+    yield from misfits(device, "device", DEVICE, ("id",) if kind in ENDING else ("id", "platform"))
+    if "release_of" in message and kind != LOGOUT:
+        yield "release_of", "is for a logout alone"
     if isinstance(device, dict) and ("push" in device or kind == PUSH):
         yield from misfits(device.get("push"), "device.push", PUSH_ADDRESS, ("provider", "token"))
     if "session" in message:

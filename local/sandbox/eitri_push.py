@@ -26,6 +26,7 @@ HOOK = "/hooks/session"
 TOKEN = "/v1/oauth/token"  # noqa: S105 - a path
 LARGEST_BODY = 16 * 1024
 TOLERANCE = 300
+RELEASE = "release"
 
 
 @dataclass
@@ -37,20 +38,41 @@ class Device:
     sequence: int = -1
     last_type: str = ""
 
+    received_at: str = ""
+
     def apply(self, message: dict[str, Json]) -> bool:
-        """Apply a message that is newer than the last one, or a logout that ties with it; tell whether it was."""
-        kind, sequence = message["type"], message["sequence"]
-        ties = sequence == self.sequence and kind == LOGOUT and self.last_type != LOGOUT
-        if sequence <= self.sequence and not ties:
+        """Apply a message that is newer than the last one; whether it was."""
+        kind = message["type"]
+        if self._is_newer(message):
             return False
-        self.sequence, self.last_type = sequence, kind
-        # The newest message decides: its customer is on the device, or nobody after a logout.
-        self.customer = None if kind == LOGOUT else message.get("customer", {}).get("id")
+        self.sequence, self.received_at = message["sequence"], message.get("received_at", "")
+        # The event that a release stands for may follow with the same sequence.
+        self.last_type = RELEASE if "release_of" in message else kind
+        named = message.get("customer", {}).get("id")
         if kind == PUSH_REMOVED:
             self.push_token = None
-        elif "push" in message["device"]:
+            self.customer = named or self.customer
+            return True
+        if named != self.customer:
+            # A push token belongs to the person whom its message named.
+            self.push_token = None
+        self.customer = None if kind == LOGOUT else named
+        if "push" in message["device"]:
             self.push_token = message["device"]["push"]["token"]
         return True
+
+    def _is_newer(self, message: dict[str, Json]) -> bool:
+        """Say whether what was applied last is newer than a message."""
+        sequence, received_at = message["sequence"], message.get("received_at", "")
+        if sequence != self.sequence:
+            return bool(sequence < self.sequence)
+        if "release_of" in message or self.last_type == RELEASE:
+            return False
+        if received_at and self.received_at:
+            return bool(received_at < self.received_at)
+        if received_at or self.received_at:
+            return False
+        return self.last_type == LOGOUT or message["type"] != LOGOUT
 
 
 class EitriPush:
@@ -163,6 +185,8 @@ class EitriPush:
             self._seen.popitem(last=False)
         store = message["store"]
         key = (store["account"], store["environment"], message["device"]["id"])
+        # A released message may come again, and counts then.
+        self._seen.pop(message.get("release_of", ""), None)
         applied = self._devices.setdefault(key, Device()).apply(message)
         self._counts["applied" if applied else "superseded"] += 1
         return Answer.json(202, {"accepted": True, "requestId": f"r-{len(self._seen)}"})

@@ -22,6 +22,9 @@ ROOT = "/api/mobileengage/v2"
 LOGIN, LOGOUT = f"{ROOT}/users/login", f"{ROOT}/users/logout"
 EVENT = re.compile(rf"{ROOT}/events/([^/]+)")
 E_MAIL_FIELD = 3
+UNKNOWN = "unknown"
+"""What the vendor's SDK for Android sends for a version that it does not know (2018)."""
+
 SWITCH = one_of("enabled", "disabled", "notSupported")
 
 
@@ -31,6 +34,11 @@ def push_token(value: Json) -> str:
         return ""
     wrong = text()(value) or ("is the word true" if value == "true" else "")
     return wrong and f"{wrong}, neither a token nor false"
+
+
+def or_unknown(check: Check) -> Check:
+    """Require a value of a form, or the word for none."""
+    return lambda value: "" if value == UNKNOWN else check(value)
 
 
 def contact_field(value: Json) -> str:
@@ -75,11 +83,11 @@ WHO: dict[str, Check] = {
 }
 LOGIN_BODY: dict[str, Check] = WHO | {
     "platform": one_of("ios", "android"),
-    "language": text(r"[a-z]{2}", form="an ISO 639-1 code of two letters"),
+    "language": text(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*", form="a language code"),
     "timezone": text(r"[+-](0\d|1[0-4])[0-5]\d", form="an RFC 822 offset such as +0200"),
-    "device_model": text(),
-    "application_version": text(r"\d+(\.\d+){0,2}", form="major[.minor[.patch]]"),
-    "os_version": text(r"\d+(\.\d+){0,2}", form="major[.minor[.patch]]"),
+    "device_model": or_unknown(text()),
+    "application_version": or_unknown(text(r"\d+(\.\d+){0,2}", form="major[.minor[.patch]]")),
+    "os_version": or_unknown(text(r"\d+(\.\d+){0,2}", form="major[.minor[.patch]]")),
     "push_token": push_token,
     "ems_sdk": text(),
     "push_settings": within(PUSH_SETTINGS),
@@ -139,7 +147,10 @@ class Emarsys:
                 "pushToken": device.push_token,
                 "pushesGoTo": device.customer if device.push_token else None,
             }
-            for (application_id, hardware_id), device in self._devices.items()
+            # A logout may have come for each application; the one that is linked says who gets the pushes.
+            for (application_id, hardware_id), device in sorted(
+                self._devices.items(), key=lambda one: _is_linked(one[1])
+            )
         }
         return {"devices": devices, "events": list(self._events)}
 
@@ -176,6 +187,10 @@ class Emarsys:
         shared = len({held.get("code") for held in self.settings.get("applications", {}).values()}) == 1
         if application and not shared and body.get("platform", application) != application:
             findings.note(f"platform is {body['platform']!r}, but the code belongs to {application}")
+        language = body.get("language")
+        if isinstance(language, str) and not re.fullmatch(r"[a-z]{2}", language):
+            # The vendor's page wants ISO 639-1, its later SDKs send BCP 47; only the vendor knows what v2 makes of it.
+            findings.note(f"language is {language}, not an ISO 639-1 code of two letters")
         if "push_settings" in body and body.get("platform") == "android":
             findings.note("push_settings is for ios only")
 
@@ -211,6 +226,10 @@ class Emarsys:
 
     def _device(self, body: dict[str, Json]) -> Device:
         return self._devices.setdefault((body["application_id"], body["hardware_id"]), Device())
+
+
+def _is_linked(device: Device) -> bool:
+    return device.customer is not None
 
 
 def _bad_request() -> Answer:

@@ -1,5 +1,6 @@
 """One event of Meta's Conversions API: the form that it must have, and Meta's answers to one that has not."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
@@ -38,9 +39,17 @@ SECRET_PARAMETERS = {
 }  # fmt: skip
 
 
+APPENDIX = r"(\.([\w-]{2}|[\w-]{8}))?"
+"""What Meta's parameter builder writes behind a digest or a cookie: its language, or that and its version."""
+
+
 def hashed(value: Json) -> str:
-    """Require one digest or a list of them."""
-    return list_of(digest)(value) if isinstance(value, list) else digest(value)
+    """Require one digest or a list of them, with or without the parameter builder's appendix."""
+    return list_of(_bare)(value) if isinstance(value, list) else _bare(value)
+
+
+def _bare(value: Json) -> str:
+    return digest(re.sub(APPENDIX + "$", "", value, flags=re.ASCII) if isinstance(value, str) else value)
 
 
 def unhashed(check: Check) -> Check:
@@ -51,14 +60,19 @@ def unhashed(check: Check) -> Check:
 
 
 def extended_device(value: Json) -> str:
-    """Require the sixteen strings of extinfo; its first and fifth entries must be filled."""
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+    """Require the sixteen strings of extinfo, null where unknown; its first and fifth entries must be filled."""
+    if not isinstance(value, list) or not all(isinstance(entry, str | None) for entry in value):
         return "is not a list of strings"
     if len(value) != EXTINFO:
         return f"has {len(value)} entries, not {EXTINFO}"
     if value[0] not in {"a2", "i2"}:
         return f"begins with {value[0]!r}, not a2 or i2"
     return "" if value[4] else "lacks the OS version in its fifth entry"
+
+
+def flag(value: Json) -> str:
+    """Require 0 or 1, or a boolean as Meta's SDKs send it."""
+    return "" if isinstance(value, bool) else one_of(0, 1)(value)
 
 
 def web_address(value: Json) -> str:
@@ -77,8 +91,8 @@ USER_DATA: dict[str, Check] = {
     **dict.fromkeys(("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id"), hashed),
     "client_ip_address": unhashed(ip_address),
     "client_user_agent": unhashed(text()),
-    "fbc": unhashed(text(r"fb\.[012]\.\d{13}\.\S+", form="fb.{index}.{ms}.{fbclid}")),
-    "fbp": unhashed(text(r"fb\.[012]\.\d{13}\.\d+", form="fb.1.{ms}.{random}")),
+    "fbc": unhashed(text(r"fb\.\d\.\d{13}\.\S+", form="fb.{index}.{ms}.{fbclid}")),
+    "fbp": unhashed(text(rf"fb\.\d\.\d{{13}}\.\d+{APPENDIX}", form="fb.1.{ms}.{random}")),
     "madid": unhashed(identifier),
     "lead_id": whole_number(1),
     "fb_login_id": whole_number(1),
@@ -88,8 +102,8 @@ USER_DATA: dict[str, Check] = {
     ),
 }
 APP_DATA: dict[str, Check] = {
-    "advertiser_tracking_enabled": one_of(0, 1),
-    "application_tracking_enabled": one_of(0, 1),
+    "advertiser_tracking_enabled": flag,
+    "application_tracking_enabled": flag,
     "extinfo": extended_device,
     "vendor_id": text(),
     "campaign_ids": text(),
@@ -115,6 +129,9 @@ EVENT: dict[str, Check] = {
     "data_processing_options_country": whole_number(0),
     "data_processing_options_state": whole_number(0),
     "app_data": anything,
+    # Members that Meta's own SDKs send (facebook-business 26.0.3); their form is not looked at.
+    **dict.fromkeys(("original_event_data", "attribution_data", "advanced_measurement_table"), anything),
+    "messaging_channel": text(),
 }  # fmt: skip
 
 
@@ -197,7 +214,7 @@ def _check_source(event: dict[str, Json], at: str, findings: Findings) -> None:
         required = ("advertiser_tracking_enabled", "application_tracking_enabled", "extinfo")
         for where, wrong in misfits(app, f"{at}.app_data", APP_DATA, required):
             _refuse_or_note(where, wrong, findings)
-        if isinstance(app, dict) and app.get("advertiser_tracking_enabled") == 0 and "madid" in people:
+        if isinstance(app, dict) and app.get("advertiser_tracking_enabled") in (0, False) and "madid" in people:
             findings.note(f"{at}.user_data.madid is sent though advertiser_tracking_enabled is 0")
 
 

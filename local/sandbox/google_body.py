@@ -26,6 +26,7 @@ EVENTS = 25
 PARAMETERS = 25
 USER_PROPERTIES = 25
 LONGEST_NAME = 40
+PAGE_TEXTS = {"page_location": 1000, "page_referrer": 420, "page_title": 300}
 LONGEST_PROPERTY = 24
 INSTANCE_DIGITS = 32
 
@@ -210,8 +211,8 @@ def _check_parameters(parameters: Json, where: str) -> Iterator[Message]:
         return
     if len(parameters) > PARAMETERS:
         yield Message(f"{where}.params", f"more than {PARAMETERS} parameters", "EXCEEDED_MAX_ENTITIES")
-    if "engagement_time_msec" not in parameters:
-        yield Message(f"{where}.params", "engagement_time_msec is missing: nobody counts as active")
+    for at, wrong in _unread(parameters):
+        yield Message(f"{where}.params.{at}", f"{at} {wrong}")
     for name, value in parameters.items():
         path = f"{where}.params.{name}"
         if name in RESERVED_PARAMETERS or name.startswith(RESERVED_PREFIXES):
@@ -220,6 +221,23 @@ def _check_parameters(parameters: Json, where: str) -> Iterator[Message]:
             yield Message(path, f"{name} is not a name of at most {LONGEST_NAME} characters", "NAME_INVALID")
         if wrong := SPECIAL.get(name, parameter)(value):
             yield Message(path, f"{name} {wrong}", "VALUE_INVALID")
+
+
+def _unread(parameters: dict[str, Json]) -> Iterator[tuple[str, str]]:
+    """Yield what Google takes without a word and does not count."""
+    if not parameters.get("engagement_time_msec"):
+        # Real libraries send 0.
+        yield "engagement_time_msec", "is missing or 0: nobody counts as active"
+    if "value" in parameters and "currency" not in parameters:
+        yield "value", "has no currency: it counts in no revenue"
+    if isinstance(parameters.get("value"), str):
+        yield "value", "is a text: it counts in no revenue"
+    if "currency" in parameters and not re.fullmatch("[A-Z]{3}", str(parameters["currency"])):
+        yield "currency", "is not an ISO 4217 code"
+    items = parameters.get("items")
+    for at, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict) and not ("item_id" in item or "item_name" in item):
+            yield f"items[{at}]", "has neither item_id nor item_name"
 
 
 def scalar(longest: int) -> Check:
@@ -243,7 +261,8 @@ parameter = scalar(100)
 PROPERTY: dict[str, Check] = {"value": scalar(36), "timestamp_micros": whole_number(1)}
 SPECIAL: dict[str, Check] = {
     "session_id": session,
-    "engagement_time_msec": whole_number(1),
+    "engagement_time_msec": whole_number(0),
+    **{name: scalar(longest) for name, longest in PAGE_TEXTS.items()},
     "debug_mode": lambda value: "" if value is True or value == 1 else "is neither 1 nor true",
-    "items": list_of(lambda value: "" if isinstance(value, dict) else "is not an object"),
+    "items": list_of(lambda value: "" if isinstance(value, dict) else "is not an object", longest=200),
 }

@@ -34,6 +34,7 @@ OPTIONAL = (Webhook,)
 """Agents that are there if the sandbox has settings for them."""
 SHOWN_DEVICES = 50
 PAGE = Path(__file__).with_name("page")
+CLIENT = Path(__file__).resolve().parents[2] / "clients/javascript/session-relay.js"
 
 
 class Sandbox:
@@ -49,6 +50,8 @@ class Sandbox:
         self._control = Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/phone", self._phone),
+                Route("/phone/session-relay.js", self._client),
                 Route("/_health", self._health),
                 Route("/_requests", self._requests, methods=["GET", "DELETE"]),
                 Route("/_summary", self._summary),
@@ -71,6 +74,9 @@ class Sandbox:
             # The path is taken as it was sent: an event name that was not percent-encoded must be seen.
             raw = scope.get("raw_path") or scope["path"].encode()
             agent, slash, rest = raw.decode("latin-1").partition("?")[0].removeprefix("/").partition("/")
+            if agent == "graphql" and not rest:
+                # DashX has one address on a host of its own, and an agent's base URL for it may have no path.
+                agent, slash, rest = "dashx", "/", "graphql"
             if agent in self.agents:
                 await self._serve(agent, slash + rest, HttpRequest(scope, receive), send)
                 return
@@ -100,6 +106,12 @@ class Sandbox:
 
     async def _page(self, _: HttpRequest) -> Response:
         return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
+
+    async def _phone(self, _: HttpRequest) -> Response:
+        return HTMLResponse((PAGE / "phone.html").read_text(encoding="utf-8"))
+
+    async def _client(self, _: HttpRequest) -> Response:
+        return Response(CLIENT.read_text(encoding="utf-8"), media_type="text/javascript")
 
     async def _health(self, _: HttpRequest) -> Response:
         return JSONResponse({"status": "ok"})

@@ -123,7 +123,8 @@ def _judge(document: dict[str, Any], path: str) -> Any:
         return None if sound is not ("warnings" in result) else ("refused" if sound else "accepted")
 
     def judge(body: Any, response: Any) -> str | None:
-        strict = response.headers.get("Preference-Applied") == "handling=strict"
+        # Schemathesis has headers in lower case, each with all its values.
+        strict = "handling=strict" in response.headers.get("preference-applied", [])
         if response.status_code != 207:
             taken = response.status_code != 400
             return verdict(
@@ -220,6 +221,16 @@ def filter_body(_context: Any, body: Any) -> bool:
     """Leaves out what the document forbids in words alone."""
     events = body.get("events") if isinstance(body, dict) else None
     return not any(_given_twice(event, typed=False) for event in (events if isinstance(events, list) else [body]))
+
+
+@schemathesis.hook
+def map_body(_context: Any, body: Any) -> Any:
+    """Takes identity tokens away: made up by chance they prove nothing, and the rest of their events is never seen."""
+    events = body.get("events") if isinstance(body, dict) else None
+    for event in events if isinstance(events, list) else [body]:
+        if isinstance(event, dict) and isinstance(event.get("identityToken"), str):
+            del event["identityToken"]
+    return body
 
 
 @schemathesis.hook

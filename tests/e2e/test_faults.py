@@ -69,7 +69,7 @@ def _parked(app: Caller, agent: str, containing: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _refusing(service: str) -> Iterator[None]:
+def refusing(service: str) -> Iterator[None]:
     """An AWS service that answers every call as a throttled one does, while the block lasts."""
     told = HOME / CLOUD / REFUSING
     told.write_text(service)
@@ -167,10 +167,11 @@ def test_a_permanent_400_is_parked_with_what_an_operator_needs(app: Caller, uniq
     assert "firstSeen" in notes
 
 
-def test_an_agent_that_is_down_longer_than_the_horizon_has_its_deliveries_parked(app: Caller, unique: Unique) -> None:
-    event_id = _faulted(app, unique, "google", status=503)
+def test_an_agent_that_is_busy_for_too_long_has_its_deliveries_parked(app: Caller, unique: Unique) -> None:
+    # Not a 503: an agent that is down opens its circuit, and is waited for.
+    event_id = _faulted(app, unique, "google", status=429)
     assert wait_for(lambda: app.receipts(event_id)["google"]["state"] == "parked", LONG_SECONDS)
-    assert app.receipts(event_id)["google"]["reason"] == "still failing after the horizon: HTTP 503"
+    assert app.receipts(event_id)["google"]["reason"] == "still failing after the horizon: HTTP 429"
 
 
 def test_a_function_killed_between_sending_and_settling_leaves_a_delivery_in_doubt(app: Caller, unique: Unique) -> None:
@@ -231,7 +232,7 @@ def test_a_login_redriven_after_a_newer_logout_is_superseded(app: Caller, unique
 
 
 def test_while_the_ledger_does_not_answer_nothing_is_sent_and_nothing_is_lost(app: Caller, unique: Unique) -> None:
-    with _refusing("dynamodb"):
+    with refusing("dynamodb"):
         event_id = _login(app, unique)
         time.sleep(3)
         assert [agent for agent in ("facebook", "google", "eitri_push") if app.received(agent, event_id)] == []
@@ -243,7 +244,7 @@ def test_while_the_ledger_does_not_answer_nothing_is_sent_and_nothing_is_lost(ap
 
 def test_while_ssm_does_not_answer_the_last_good_settings_serve(app: Caller, unique: Unique) -> None:
     app.receipt(_login(app, unique), "eitri_push", "delivered")
-    with _refusing("ssm"):
+    with refusing("ssm"):
         # The refusal makes the function read its settings again, which fails, and go on with what it had.
         event_id = _faulted(app, unique, "eitri_push", status=401, times=1)
         app.wait_until_received("eitri_push", event_id, 2)
@@ -256,7 +257,7 @@ def test_while_sns_does_not_answer_the_caller_hears_503_and_his_resend_is_told_o
     event_id = unique()
     device = {**PHONE["device"], "id": event_id}
     body = {"eventId": event_id, "customerId": unique(), **CONTACT, **PHONE, "device": device}
-    with _refusing("sns"):
+    with refusing("sns"):
         answer = app.call("/login", body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert answer.headers["content-type"] == "application/problem+json"
@@ -290,7 +291,10 @@ def _message_of(app: Caller, event_id: str, unique: Unique) -> str:
     app.accepted("/login", body)
     (message,) = _parked(app, "Emarsys", marker)
     text: str = message["Body"]
-    return text.replace(f'"eventId":"{marker}"', f'"eventId":"{event_id}"')
+    # Eitri's message id is the event's id and its scope: who proved it, its type, person and device.
+    known = app.wait_until_received("eitri_push", event_id)[0]["body"]
+    document = json.loads(text) | {"eventId": event_id, "scope": known["id"].rpartition(".")[2]}
+    return json.dumps(document)
 
 
 def _is_empty(app: Caller, name: str) -> bool:

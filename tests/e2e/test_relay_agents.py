@@ -84,6 +84,7 @@ def test_a_person_is_asked_for_each_field_told_what_it_is_and_sees_no_secret(app
             ("api_version (default v26.0) [v26.0]", ""),
             ("base_url (default https://graph.facebook.com)", ""),
             ("test_event_code (optional)", ""),
+            ("not_phone_numbers (optional)", ""),
         ],
     )
     shown = plain(run.out)

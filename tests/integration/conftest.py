@@ -14,6 +14,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from relay.api import keys
 from relay.aws import clients, environment, parameters
 from relay.delivery import refused
+from relay.ledger import keys as ledger_keys
 from tests.integration import partiql
 
 
@@ -43,6 +44,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("STAGE", "test")
     monkeypatch.setenv("APPS_PATH", "/session-relay/test/apps")
     monkeypatch.setenv("IDENTITY_PATH", "/session-relay/test/identity")
+    monkeypatch.setenv("LEDGER_KEYS_PARAMETER", "/session-relay/test/ledger-keys")
     monkeypatch.setattr(DynamoDBBackend, "batch_execute_statement", _executed)
     with mock_aws():
         forget()
@@ -91,3 +93,4 @@ def forget() -> None:
     environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
     parameters._last_good.clear()  # noqa: SLF001
     refused.forget()
+    ledger_keys._refreshed.clear()  # noqa: SLF001

@@ -28,6 +28,12 @@ class SimulatedDynamoDB:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     faults: deque[Fault | None] = field(default_factory=deque)
 
+    def forget(self, now: float) -> None:
+        """Removes the rows whose end has come (epoch seconds)."""
+        ended = [key for key, row in self.rows.items() if int(row["expires"]["N"]) < now]
+        for key in ended:
+            del self.rows[key]
+
     def update_item(self, **asked: Any) -> dict[str, Row]:
         fault = self._meet()
         written = self._updated(**asked)
@@ -53,9 +59,13 @@ class SimulatedDynamoDB:
             and not _Condition(ConditionExpression, row, ExpressionAttributeNames, ExpressionAttributeValues).holds()
         ):
             return None
-        pairs = [assignment.split(" = ") for assignment in UpdateExpression.removeprefix("SET ").split(", ")]
-        set_to = {ExpressionAttributeNames.get(name, name): ExpressionAttributeValues[value] for name, value in pairs}
-        self.rows[_key(Key)] = {**Key, **row, **set_to}
+        setting, _remove, removing = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
+        pairs = [assignment.split(" = ") for assignment in re.split(r", (?=#?\w+ = )", setting)]
+        names = [ExpressionAttributeNames.get(name, name) for name, _ in pairs]
+        removed = {ExpressionAttributeNames[gone] for gone in removing.split(", ") if gone}
+        values = [_assigned(text, row, ExpressionAttributeNames, ExpressionAttributeValues) for _, text in pairs]
+        kept = {name: held for name, held in row.items() if name not in removed}
+        self.rows[_key(Key)] = {**Key, **kept, **dict(zip(names, values, strict=True))}
         return self.rows[_key(Key)]
 
     def get_item(self, *, Key: Row, **_: Any) -> dict[str, Row]:  # noqa: N803
@@ -112,6 +122,19 @@ class SimulatedDynamoDB:
 
 def _key(key: Row) -> tuple[str, str]:
     return key["event"]["S"], key["agent"]["S"]
+
+
+def holds(text: str, row: Row, names: Mapping[str, str], values: Mapping[str, Value]) -> bool:
+    """Whether a condition expression holds of a row."""
+    return _Condition(text, row, names, values).holds()
+
+
+def _assigned(text: str, row: Row, names: Mapping[str, str], values: Mapping[str, Value]) -> Value:
+    """What SET gives an attribute: a value, or `if_not_exists(attribute, value)`."""
+    if not text.startswith("if_not_exists("):
+        return values[text]
+    name, value = text.removeprefix("if_not_exists(").removesuffix(")").split(", ")
+    return row.get(names[name]) or values[value]
 
 
 def _failure(code: str) -> ClientError:

@@ -1,5 +1,6 @@
 """Everything around the three ordered agents as values in this process: clock, topic, FIFO queues, vendors, faults."""
 
+from base64 import urlsafe_b64encode
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +32,12 @@ from relay.delivery.queue import Message as QueueMessage
 from relay.delivery.report import Report
 from relay.errors import CircuitOpen, SettingsUnavailable, Unreachable
 from relay.event.model import Event
+from relay.ledger.keys import LedgerKeys, LedgerKeysRecord
 from relay.ledger.ledger import Ledger
 from tests.integration.simulated_dynamodb import Crash, SimulatedDynamoDB
 
 START = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
+KEYS = LedgerKeys(LedgerKeysRecord(keys=(SecretStr(urlsafe_b64encode(bytes(32)).decode()),)))
 VISIBILITY_SECONDS = 180
 VENDORS = "https://vendors.example.com"
 HOLD_SECONDS = 900
@@ -199,11 +202,19 @@ class Vendor:
         self.sandbox = played[name](SETTINGS[name])
         self.met: Counter[str] = Counter()
         self.doubts = 0
+        self.ledger = Ledger(
+            "receipts",
+            name,
+            ENVIRONMENT.claim,
+            keeps_contacts=AGENTS[name].contact is not None,
+            keys=lambda _fresh: KEYS,
+            now=lambda: clock.now,
+        )
         self.runtime: DeliveryPipeline[Any] = DeliveryPipeline(
             AGENTS[name],
             ENVIRONMENT,
             self.queue,
-            Ledger("receipts", name, ENVIRONMENT.claim),
+            self.ledger,
             lambda _scope: Switch(troubles=self.troubles),
             self._load,
             Report(name),
@@ -307,4 +318,4 @@ class World:
 
     def receipts(self, event: Event) -> dict[str, Any]:
         """What became of an event at each agent."""
-        return Ledger("receipts").receipts(event.app_id, event.event_id)
+        return Ledger("receipts").receipts(event.app_id, event.event_id)[event.scope]

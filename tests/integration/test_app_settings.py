@@ -65,7 +65,7 @@ class Stage:
 
     def receipt(self, event: dict[str, Any]) -> dict[str, Any]:
         """The event's receipt."""
-        return dict(Ledger("receipts").receipts(event["appId"], event["eventId"])[self.agent.name])
+        return dict(Ledger("receipts").receipts(event["appId"], event["eventId"])[""][self.agent.name])
 
     def _send(self, request: Request) -> Response:
         self.sent.append(request)
@@ -219,7 +219,7 @@ def test_a_folder_that_is_deployed_under_another_name_works_under_that_name(
     stage.store(f"agents/{name}", SHARED[stage.agent.name] | OWN[stage.agent.name])
     assert stage.deliver(_event("shop")) == []
     assert stage.accounts() == {"outlet"}
-    rows = Ledger("receipts").receipts("shop", "evt_shop_1")
+    rows = Ledger("receipts").receipts("shop", "evt_shop_1")[""]
     assert (rows.keys() & AGENTS.keys(), rows[name]["state"] in {"delivered", "unconfirmed"}) == (set(), True)
     stage.store("apps/shop", {"agents": {stage.agent.name: "own", name: "none"}})
     assert stage.dry_run(_event("shop")).keys() == {"requests"}

@@ -17,9 +17,9 @@ from relay.errors import SettingsUnavailable
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/v1/POST/login"
 
 
-def _store(app_id: str, *keys: tuple[str, str], identity: str = "required", **more: str) -> None:
+def _store(app_id: str, *keys: tuple[str, str], identity: str = "required", region: str = "", **more: str) -> None:
     stored = [{"kind": kind, "sha256": sha256(key), **more} for kind, key in keys]
-    record = {"name": "Shop", "identity": identity, "keys": stored}
+    record = {"name": "Shop", "identity": identity, "keys": stored} | ({"region": region} if region else {})
     boto3.client("ssm").put_parameter(
         Name=f"/session-relay/test/apps/{app_id}", Value=json.dumps(record), Type="SecureString", Overwrite=True
     )
@@ -33,6 +33,12 @@ def _ask(key: str | None, name: str = "Authorization", scheme: str = "Bearer") -
 def _resources(answer: dict[str, Any]) -> list[str]:
     resources: list[str] = answer["policyDocument"]["Statement"][0]["Resource"]
     return resources
+
+
+def test_the_functions_are_handed_the_apps_region() -> None:
+    key = new_key("shop", "secret")
+    _store("shop", ("secret", key), region="BR")
+    assert _ask(key)["context"] == {"appId": "shop", "kind": "secret", "identity": "required", "region": "BR"}
 
 
 def test_a_secret_key_may_call_everything() -> None:

@@ -56,7 +56,8 @@ def test_strictly_they_answer_400_with_the_places(row: dict[str, Any]) -> None:
     assert len(heard) == (0 if row["strict"] else 1)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(details=st.dictionaries(st.text(max_size=12) | st.sampled_from(["email", "device", "consent", "traits"]), JSON))
 def test_a_login_with_a_sound_customer_is_202_whatever_else_it_holds(details: dict[str, Any]) -> None:
     text = json.dumps({**details, "customerId": "12345"})

@@ -8,10 +8,12 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.ingest.app import handler
+from relay.api.caller import Caller
 from relay.api.identity_tokens import IdentityKeys, mint
-from relay.aws import environment
+from relay.aws import clients, environment
 from relay.ledger.ledger import Ledger
 
 KEY = "an-identity-key-of-at-least-32-bytes"
@@ -142,7 +144,8 @@ def test_a_wrong_detail_costs_itself_and_never_the_event(queue_url: str, table: 
     assert (event["customerId"], event["device"]) == ("12345", {"platform": "ios"})
     assert "warnings" not in event
     # What the caller made up is not kept: only names that the schema knows.
-    kept = json.loads(Ledger(table).receipts("shop", "e1")["*"]["warnings"])
+    (rows,) = Ledger(table).receipts("shop", "e1").values()
+    kept = json.loads(rows["*"]["warnings"])
     assert {one["pointer"] for one in kept} == {"#/customerId", "#/phone", "#/device/platform", "#/device"}
     assert "secret" not in str(kept)
 
@@ -313,6 +316,73 @@ def test_a_batch_of_a_hundred_keeps_its_order(queue_url: str) -> None:
 
 
 @pytest.mark.usefixtures("queue_url")
+def test_once_an_event_of_a_device_was_refused_its_later_chunks_are_not_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = clients.sns()
+    publish, asked = client.publish_batch, list[list[str]]()
+
+    def refusing_the_login(TopicArn: str, PublishBatchRequestEntries: Any) -> Any:  # noqa: N803 - botocore's own names
+        entries = PublishBatchRequestEntries
+        asked.append([json.loads(entry["Message"])["eventId"] for entry in entries])
+        taken = [entry for entry in entries if '"eventId":"login"' not in entry["Message"]]
+        answer: Any = publish(TopicArn=TopicArn, PublishBatchRequestEntries=taken) if taken else {}
+        failed = [{"Id": entry["Id"], "Code": "InternalError"} for entry in entries if entry not in taken]
+        return {**answer, "Failed": failed}
+
+    monkeypatch.setattr(client, "publish_batch", refusing_the_login)
+    phone, second = {"customerId": "ana", "device": {"id": "phone"}}, "2026-11-20T09:15:42Z"
+    events = [
+        {"type": "login", "eventId": "login", "occurredAt": second, **phone},
+        *(
+            {"type": "track", "name": "x", "eventId": f"t{number}", "device": {"id": f"d{number}"}}
+            for number in range(9)
+        ),
+        {"type": "logout", "eventId": "logout", "occurredAt": second, **phone},
+        {"type": "open", "eventId": "other", "device": {"id": "tablet"}},
+    ]
+    results = json.loads(_call({"events": events}, "/batch")["body"])["results"]
+    assert [result["status"] for result in results] == [503, *[202] * 9, 503, 202]
+    assert asked[1] == ["other"]
+    # Sent again with what the answers say, the login stays before the logout, though both have the same time.
+    login, logout = results[0], results[10]
+    assert (login["eventId"], logout["eventId"]) == ("login", "logout")
+    assert login["sequence"] < logout["sequence"]
+
+
+def test_a_token_that_cannot_be_checked_now_is_503_with_what_to_send_again(
+    queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParameter")
+
+    monkeypatch.setattr(clients.ssm(), "get_parameter", silent)
+    token = mint(IdentityKeys.model_validate({"keys": [KEY]}), "ana", 60, datetime.now(UTC)).token
+    body, headers = {"eventId": "evt_1", "customerId": "ana", "sequence": 7}, {"x-identity-token": [token]}
+    alone = _call(body, kind="public", multiValueHeaders=headers)
+    batch = _call({"events": [{"type": "login", **body}]}, "/batch", "public", multiValueHeaders=headers)
+    assert (alone["statusCode"], batch["statusCode"]) == (503, 207)
+    for problem in (json.loads(alone["body"]), *json.loads(batch["body"])["results"]):
+        assert (problem["status"], problem["eventId"], problem["sequence"]) == (503, "evt_1", 7)
+    assert _heard(queue_url) == []
+
+
+def test_the_ids_of_events_are_apart_by_who_proved_them(queue_url: str) -> None:
+    boto3.client("ssm").put_parameter(
+        Name="/session-relay/test/identity/shop", Value=json.dumps({"keys": [KEY]}), Type="SecureString"
+    )
+    token = mint(IdentityKeys.model_validate({"keys": [KEY]}), "ana", 60, datetime.now(UTC)).token
+    body = {"eventId": "evt_1", "customerId": "ana", "device": {"id": "phone"}}
+    _call({"eventId": "evt_1", "device": {"id": "phone"}}, "/logout", "public")
+    for _ in range(2):
+        _call(body, "/logout", "public", multiValueHeaders={"x-identity-token": [token]})
+    _call({**body, "method": "password"}, "/logout", "secret")
+    _call({**body, "device": {"id": "phone", "model": "X"}}, "/logout", "secret")
+    heard = [json.loads(message["Body"]) for message in _heard(queue_url)]
+    assert len({event["scope"] for event in heard}) == len(heard) == 3
+
+
+@pytest.mark.usefixtures("queue_url")
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"events":[]}', '{"events":{}}', "{", '{"events":' + "[" * 5000])
 def test_what_is_no_batch_is_400(body: str) -> None:
     assert _call(body, "/batch")["statusCode"] == 400
@@ -328,7 +398,7 @@ def test_a_batch_of_101_is_400() -> None:
 
 def test_an_accepted_event_has_its_row_in_the_ledger(queue_url: str, table: str) -> None:
     _call({"eventId": "evt_1", "customerId": "ana"})
-    assert Ledger(table).receipts("shop", "evt_1")["*"]["state"] == "accepted"
+    assert Ledger(table).receipts("shop", "evt_1").popitem()[1]["*"]["state"] == "accepted"
     assert len(_heard(queue_url)) == 1
 
 
@@ -355,3 +425,81 @@ def test_no_log_line_and_no_metric_holds_the_person(
     assert "rejected" in printed
     for secret in ("cust-77", "ana@example", "999887766"):
         assert secret not in printed
+
+
+def _results(answer: dict[str, Any]) -> list[int]:
+    assert answer["statusCode"] == 207, answer
+    return [result["status"] for result in json.loads(answer["body"])["results"]]
+
+
+def _jwt(uid: str, **more: Any) -> str:
+    return _token(uid, **more)["X-Identity-Token"]
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_a_batch_of_two_people_is_taken_each_event_by_its_own_token(queue_url: str) -> None:
+    events = [
+        {"type": "login", "customerId": "ana", "identityToken": _jwt("ana")},
+        {"type": "logout", "identityToken": _jwt("ana")},
+        {"type": "login", "customerId": "bob", "identityToken": _jwt("bob")},
+        {"type": "open"},
+    ]
+    assert _results(_call({"events": events}, "/batch", kind="public", identity="required")) == [202] * 4
+    heard = [json.loads(message["Body"]) for message in _heard(queue_url)]
+    assert sorted(event.get("customerId", "") for event in heard) == ["", "ana", "ana", "bob"]
+
+
+@pytest.mark.usefixtures("identity_key")
+def test_an_events_token_outranks_the_headers_and_an_invalid_one_costs_that_event_alone(queue_url: str) -> None:
+    events = [
+        {"type": "login", "customerId": "bob", "identityToken": _jwt("bob")},
+        {"type": "login", "customerId": "ana", "identityToken": _jwt("ana", key="another-key-of-at-least-32-bytes...")},
+        {"type": "login", "customerId": "ana", "identityToken": _jwt("bob")},
+        {"type": "login", "customerId": "ana"},
+    ]
+    answer = _call({"events": events}, "/batch", kind="public", identity="required", headers=_token("ana"))
+    assert _results(answer) == [202, 401, 403, 202]
+    assert len(_heard(queue_url)) == 2
+
+
+@pytest.mark.usefixtures("identity_key", "queue_url")
+def test_a_header_that_proves_nothing_costs_no_batch_whose_events_have_tokens_of_their_own() -> None:
+    own = {"type": "login", "customerId": "bob", "identityToken": _jwt("bob")}
+    headers = {"X-Identity-Token": "not.a-token"}
+    assert _results(_call({"events": [own]}, "/batch", kind="public", headers=headers)) == [202]
+    assert _call({"events": [own, {"type": "open"}]}, "/batch", kind="public", headers=headers)["statusCode"] == 401
+
+
+SPELLINGS = ["identityToken", "identity_token", "IDENTITY-TOKEN", "IdentityToken", "x-identity-token", "identity token"]
+
+
+@pytest.mark.usefixtures("identity_key")
+@pytest.mark.parametrize("name", [*SPELLINGS, "\uff49dentityToken"], ids=ascii)
+@pytest.mark.parametrize("path", ["/login", "/batch"])
+def test_a_token_in_a_body_is_a_credential_however_it_is_spelled_and_never_a_property(
+    queue_url: str, capsys: pytest.CaptureFixture[str], name: str, path: str
+) -> None:
+    token = _jwt("ana")
+    event = {"customerId": "ana", name: token, "properties": {name: token, "tier": "gold"}}
+    body = {"events": [{"type": "login", **event}]} if path == "/batch" else event
+    assert _call(body, path, kind="public", identity="required")["statusCode"] in {202, 207}
+    (message,) = _heard(queue_url)
+    assert json.loads(message["Body"])["properties"] == {"tier": "gold"}
+    rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
+    for place in (json.dumps(message), json.dumps(rows), capsys.readouterr().out):
+        assert token not in place
+
+
+@pytest.mark.usefixtures("identity_key", "queue_url")
+def test_two_tokens_in_one_event_prove_nobody() -> None:
+    event = {"customerId": "ana", "identityToken": _jwt("ana"), "identity_token": _jwt("bob")}
+    answer = _call(event, kind="public")
+    assert (answer["statusCode"], json.loads(answer["body"])["detail"]) == (
+        401,
+        "Incorrect Identity Token: Sent more than once",
+    )
+
+
+def test_a_callers_tokens_are_not_in_its_repr() -> None:
+    request = {"requestContext": {"authorizer": {"appId": "shop", "kind": "public", "identity": "required"}}}
+    assert "secret-token" not in repr(Caller.from_request({**request, "headers": {"X-Identity-Token": "secret-token"}}))

@@ -8,9 +8,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from relay.aws import clients
+from relay.aws import clients, parameters
 from relay.errors import LedgerUnavailable
+from relay.event.contact import Contact
 from relay.event.model import Device, Event
+from relay.ledger import device_order
+from relay.ledger.device_order import OrderResult, SequenceUpdate
+from relay.ledger.keys import LedgerKeys, LedgerKeysRecord, make_key
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.rows import BACKOFF_SECONDS
 from relay.ledger.states import DeliveryState
@@ -21,7 +25,7 @@ NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 @pytest.fixture
 def ledger(table: str) -> Ledger:
     """The ledger of an agent."""
-    return Ledger(table, "emarsys")
+    return Ledger(table, "emarsys", now=lambda: NOW)
 
 
 def _claimed(ledger: Ledger, event: Event, now: datetime = NOW) -> Claim:
@@ -110,10 +114,20 @@ def test_a_claim_that_ran_out_leaves_its_delivery_in_doubt(ledger: Ledger) -> No
     assert (again.status, again.in_doubt) == (ClaimStatus.ACQUIRED, True)
 
 
+def _turns(ledger: Ledger, events: list[Event], **more: Any) -> list[OrderResult | LedgerUnavailable]:
+    """Events put in order as a delivery does it."""
+    return ledger.advance_sequences(_updates(ledger, events, **more))
+
+
+def _updates(ledger: Ledger, events: list[Event], **more: Any) -> list[SequenceUpdate]:
+    seen = ledger.read_claims(events, devices=True)
+    devices = [claim.device or {} for claim in seen if isinstance(claim, Claim)]
+    return [SequenceUpdate(event, known, **more) for event, known in zip(events, devices, strict=True)]
+
+
 def _placed(ledger: Ledger, events: list[Event]) -> list[bool | LedgerUnavailable]:
-    """Events put in order as a delivery does it: alone unread, together after a look at their devices."""
-    seen = ledger.read_claims(events, devices=len(events) > 1)
-    return ledger.advance_sequences(events, [claim.device for claim in seen if isinstance(claim, Claim)])
+    """Whether each event is the newest of its device."""
+    return [turn.is_newest if isinstance(turn, OrderResult) else turn for turn in _turns(ledger, events)]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +197,7 @@ def test_many_are_looked_at_in_their_order_repeated_or_not(ledger: Ledger) -> No
 def test_without_a_claim_nothing_settled_is_written_over(ledger: Ledger, state: str) -> None:
     assert ledger.settle_unclaimed([ReceiptUpdate(_event(), DeliveryState(state), {})]) == [True]
     assert ledger.settle_unclaimed([ReceiptUpdate(_event(), DeliveryState.HELD, {})]) == [False]
-    assert ledger.receipts("shop", "evt_1")["emarsys"]["state"] == state
+    assert ledger.receipts("shop", "evt_1")[""]["emarsys"]["state"] == state
 
 
 def test_without_a_claim_nothing_is_written_over_that_another_is_making(ledger: Ledger) -> None:
@@ -235,27 +249,142 @@ def test_a_claim_that_may_have_been_written_has_a_name(ledger: Ledger, monkeypat
     assert fault.claim != ""
 
 
-def test_a_device_is_anothers_once_another_was_applied_there(ledger: Ledger) -> None:
-    assert not ledger.belongs_to_another(_event(customer_id="bob"))
-    _placed(ledger, [_event("a", "login", 5, customer_id="ana", device=Device(id="phone"))])
-    assert ledger.belongs_to_another(_event("b", "login", 6, customer_id="bob", device=Device(id="phone")))
-    assert not ledger.belongs_to_another(_event("c", "login", 6, customer_id="ana", device=Device(id="phone")))
-    _placed(ledger, [_event("d", "logout", 7, customer_id=None, device=Device(id="phone"))])
-    assert not ledger.belongs_to_another(_event("e", "login", 8, customer_id="bob", device=Device(id="phone")))
+def _on_phone(event_id: str, event_type: str, sequence: int, customer: str | None, **more: Any) -> Event:
+    return _event(event_id, event_type, sequence, **{"customer_id": customer, "device": Device(id="phone"), **more})
+
+
+def _releases(ledger: Ledger, event: Event, *, is_sent: bool = False) -> bool:
+    (turn,) = _turns(ledger, [event], is_sent=is_sent)
+    assert isinstance(turn, OrderResult)
+    return turn.must_release
+
+
+def _of_keys(*keys: str) -> LedgerKeys:
+    return LedgerKeys(LedgerKeysRecord.model_validate({"keys": keys}))
+
+
+def test_a_device_is_released_where_the_agent_links_another_person_than_the_newest_event_says(ledger: Ledger) -> None:
+    assert not _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
+    assert not _releases(ledger, _on_phone("b", "open", 6, "ana"))
+    assert _releases(ledger, _on_phone("c", "login", 7, "bob"))
+    # Until it is through it is looked at again.
+    assert _releases(ledger, _on_phone("c", "login", 7, "bob"))
+    # Then nobody is linked.
+    assert not _releases(ledger, _on_phone("d", "login", 8, "eva"))
+
+
+def test_an_event_that_says_that_nobody_is_on_the_device_releases_it_and_one_that_says_nothing_does_not(
+    ledger: Ledger,
+) -> None:
+    _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
+    assert not _releases(ledger, _on_phone("b", "push_token", 6, None))
+    assert _releases(ledger, _on_phone("c", "open", 7, None))
+
+
+def test_an_event_that_says_that_push_is_declined_releases_also_its_own_person(ledger: Ledger) -> None:
+    _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
+    assert _releases(
+        ledger, _on_phone("b", "open", 6, "ana", device=Device.model_validate({"id": "phone", "pushToken": False}))
+    )
+
+
+def test_what_no_key_opens_neither_releases_nor_lets_an_old_logout_pass(ledger: Ledger) -> None:
+    _releases(ledger, _on_phone("a", "login", 5, "ana"), is_sent=True)
+    other = _of_keys(make_key())
+    later = Ledger("receipts", "emarsys", keys=lambda _fresh: other, now=lambda: NOW)
+    assert not later.has_new_owner(_on_phone("b", "logout", 4, "bob"))
+    assert not _releases(later, _on_phone("c", "login", 6, "bob"))
+
+
+def test_after_a_rotation_the_previous_key_still_opens(table: str) -> None:
+    old, new = make_key(), make_key()
+    first, then = _of_keys(old), _of_keys(new, old)
+    _releases(Ledger(table, "emarsys", keys=lambda _: first), _on_phone("a", "login", 5, "ana"), is_sent=True)
+    rotated = Ledger(table, "emarsys", keys=lambda _: then)
+    assert not _releases(rotated, _on_phone("b", "open", 6, "ana"))
+    assert _releases(rotated, _on_phone("c", "login", 7, "bob"))
+
+
+def test_contacts_are_sealed_and_count_in_their_own_devices_row_alone(table: str) -> None:
+    ledger, token = Ledger(table, "dashx", keeps_contacts=True, now=lambda: NOW), "token-of-ana"
+    _turns(ledger, [_on_phone("a", "login", 5, "ana")], contact=Contact("ana", None, token))
+    (row,) = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
+    assert token not in str(row)
+    (turn,) = _turns(ledger, [_on_phone("b", "login", 6, "bob")], contact=Contact("bob", None, token))
+    assert turn == OrderResult(is_newest=True, must_release=True, foreign=[Contact("ana", None, token)])
+    other = _event("c", "login", 7, customer_id="bob", device=Device(id="tablet"))
+    moved: Any = {**device_order.key("dashx", other), "contacts": row["contacts"], "version": {"N": "1"}}
+    boto3.client("dynamodb").put_item(TableName="receipts", Item=moved)
+    assert _turns(ledger, [other]) == [OrderResult(is_newest=True, foreign=[])]
+
+
+@pytest.mark.parametrize(
+    ("newest", "then", "is_newest"),
+    [
+        # Phones print whole seconds: of equal times the later received counts, also where the earlier one is a logout.
+        (("logout", "occurredAt", 0), ("login", "occurredAt", 1), True),
+        (("login", "occurredAt", 1), ("logout", "occurredAt", 0), False),
+        (("login", "receipt", 1), ("logout", "occurredAt", 0), False),
+        (("logout", "sequence", 0), ("login", "sequence", 1), False),
+        (("login", "sequence", 1), ("logout", "sequence", 0), True),
+    ],
+)
+def test_of_equal_times_the_later_received_counts_and_of_equal_sequences_the_logout(
+    ledger: Ledger,
+    newest: tuple[str, str, int],
+    then: tuple[str, str, int],
+    is_newest: bool,  # noqa: FBT001
+) -> None:
+    def made(event_id: str, event_type: str, ordered_by: str, seconds: int) -> Event:
+        received_at = NOW + timedelta(seconds=seconds)
+        return _on_phone(event_id, event_type, 5, "ana", ordered_by=ordered_by, received_at=received_at)
+
+    assert _placed(ledger, [made("a", *newest)]) == [True]
+    assert _placed(ledger, [made("b", *then)]) == [is_newest]
+
+
+def test_a_push_token_that_names_nobody_supersedes_no_login(ledger: Ledger) -> None:
+    assert _placed(ledger, [_on_phone("a", "push_token", 9, None)]) == [True]
+    assert _placed(ledger, [_on_phone("b", "login", 5, "ana")]) == [True]
+    assert _placed(ledger, [_on_phone("c", "push_token", 8, None)]) == [False]
+
+
+def test_an_event_that_is_older_than_rows_live_has_no_order_where_no_row_is_left(ledger: Ledger) -> None:
+    old = int((NOW - timedelta(days=25)).timestamp() * 1000)
+    assert _turns(ledger, [_on_phone("a", "login", old, "ana")]) == [OrderResult(is_newest=False, is_unknown=True)]
+    assert _placed(ledger, [_on_phone("b", "login", 5, "ana")]) == [True]
+    assert _placed(ledger, [_on_phone("c", "login", old, "ana")]) == [True]
+
+
+def test_events_that_share_an_id_have_claims_and_receipts_of_their_own(ledger: Ledger) -> None:
+    login, logout = _event(scope="one"), _event(event_type="logout", scope="two")
+    _settle(ledger, login, "delivered")
+    assert _claimed(ledger, logout).status is ClaimStatus.ACQUIRED
+    found = ledger.receipts("shop", "evt_1")
+    assert {scope: set(rows) for scope, rows in found.items()} == {"one": {"emarsys"}, "two": {"emarsys"}}
+
+
+def test_the_first_to_need_the_ledgers_keys_makes_them_and_none_replaces_them(ledger: Ledger) -> None:
+    _placed(ledger, [_event()])
+    name, ssm = "/session-relay/test/ledger-keys", boto3.client("ssm")
+    kept = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+    assert kept["Type"] == "SecureString"
+    parameters.create(name, "another")
+    assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == kept["Value"]
 
 
 def test_receipts_are_of_one_event_with_its_acceptance(ledger: Ledger) -> None:
     ledger.accept([_event(f"evt_{number}") for number in range(30)])
     _settle(ledger, _event("evt_7"), "parked", reason="HTTP 400", attempts=1)
-    rows = ledger.receipts("shop", "evt_7")
+    rows = ledger.receipts("shop", "evt_7")[""]
     assert set(rows) == {"*", "emarsys"}
     assert (rows["*"]["accepted"], rows["*"]["type"]) == (1795166142000, "login")
     assert (rows["emarsys"]["state"], rows["emarsys"]["reason"]) == ("parked", "HTTP 400")
     assert ledger.receipts("other", "evt_7") == {}
-    assert set(ledger.receipts("shop", "evt_29")) == {"*"}
+    assert set(ledger.receipts("shop", "evt_29")[""]) == {"*"}
 
 
-def test_rows_forget_themselves_after_fifteen_days_and_hold_no_person(ledger: Ledger) -> None:
+def test_rows_end_25_days_after_they_were_last_written_and_hold_no_person(ledger: Ledger) -> None:
     event = _event(customer_id="cust-77", email="ana@example.com", phone="+5511999887766")
     ledger.accept([event])
     _claimed(ledger, event)
@@ -263,7 +392,7 @@ def test_rows_forget_themselves_after_fifteen_days_and_hold_no_person(ledger: Le
     _placed(ledger, [event])
     rows = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
     assert len(rows) == 3
-    assert {row["expires"]["N"] for row in rows} == {str(int((NOW + timedelta(days=15)).timestamp()))}
+    assert {row["expires"]["N"] for row in rows} == {str(int((NOW + timedelta(days=25)).timestamp()))}
     assert not any(secret in str(rows) for secret in ("cust-77", "ana@example.com", "5511999887766"))
 
 
@@ -276,8 +405,9 @@ def test_a_table_that_does_not_answer_is_said_so(ledger: Ledger, monkeypatch: py
     with pytest.raises(LedgerUnavailable):
         ledger.settle([ReceiptUpdate(_event(), DeliveryState.DELIVERED, {})])
     two = [_event(), _event("b", customer_id="bob")]
-    assert str(ledger.advance_sequences(two[:1], [None])[0]) == "ThrottlingException"
-    for answers in (ledger.claim(two, NOW), ledger.read_claims(two), ledger.advance_sequences(two, [{}, {}])):
+    advanced = ledger.advance_sequences([SequenceUpdate(event, {}) for event in two])
+    assert str(advanced[0]) == "ThrottlingException"
+    for answers in (ledger.claim(two, NOW), ledger.read_claims(two), advanced):
         assert [type(answer) for answer in answers] == [LedgerUnavailable] * 2
 
 
@@ -330,17 +460,17 @@ def test_what_has_moved_since_it_was_looked_at_is_looked_at_again(ledger: Ledger
     known, new = _event("a", "login", 5, customer_id="ana"), _event("b", "login", 5, customer_id="bob")
     _placed(ledger, [known])
     later = [event.model_copy(update={"event_id": f"{event.event_id}2", "sequence": 7}) for event in (known, new)]
-    seen = [claim.device for claim in ledger.read_claims(later, devices=True) if isinstance(claim, Claim)]
+    seen = _updates(ledger, later)
     between = later[0].model_copy(update={"event_id": "a1", "sequence": 6})
     newest = later[1].model_copy(update={"event_id": "b3", "sequence": 8})
     assert _placed(ledger, [between]) == _placed(ledger, [newest]) == [True]
-    assert ledger.advance_sequences(later, seen) == [True, False]
+    assert [turn.is_newest for turn in ledger.advance_sequences(seen) if isinstance(turn, OrderResult)] == [True, False]
 
 
 def test_a_claim_that_answers_twice_is_in_order_still(ledger: Ledger) -> None:
     two = [_event("a", "login", 5, customer_id="ana"), _event("b", "login", 5, customer_id="bob")]
-    seen = [claim.device for claim in ledger.read_claims(two, devices=True) if isinstance(claim, Claim)]
-    assert ledger.advance_sequences(two, seen) == ledger.advance_sequences(two, seen) == [True, True]
+    seen = _updates(ledger, two)
+    assert ledger.advance_sequences(seen) == ledger.advance_sequences(seen) == [OrderResult(is_newest=True)] * 2
 
 
 def test_a_delivery_of_several_writes_its_devices_order_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """At DEBUG, with the root logger as Lambda's runtime sets it up, no line holds what the person or an agent keeps."""
 
-import importlib
 import json
 import logging
+import runpy
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -31,7 +31,7 @@ def runtime_log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", "DEBUG")
     root.setLevel("DEBUG")
     root.addHandler(writer)
-    importlib.reload(relay)
+    runpy.run_path(str(relay.__file__))
     log.logger.cache_clear()
     yield stream
     log.logger.cache_clear()

@@ -8,7 +8,9 @@ import boto3
 import pytest
 
 from functions.receipts.app import handler
+from relay.errors import Warned
 from relay.event.model import Event
+from relay.ledger.device_order import SequenceUpdate
 from relay.ledger.ledger import Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
@@ -47,6 +49,20 @@ def _settle(table: str, agent: str, state: str, **notes: Any) -> None:
     Ledger(table, agent).settle([ReceiptUpdate(EVENT, DeliveryState(state), notes)])
 
 
+def test_the_receipts_name_what_was_normalised_or_left_out_and_never_a_name_that_the_caller_made_up(table: str) -> None:
+    warned = (
+        Warned("#/phone", "was left out: must be in E.164", "#/phone"),
+        Warned("#/device/ana@example.com", "was left out: is not a known field here", "#/device"),
+        Warned("#/device/another", "was left out: is not a known field here", "#/device"),
+    )
+    Ledger(table).accept([EVENT.model_copy(update={"event_id": "evt_2", "warnings": warned})])
+    assert json.loads(_get("evt_2")["body"])["warnings"] == [
+        {"pointer": "#/phone", "detail": "was left out: must be in E.164"},
+        {"pointer": "#/device", "detail": "was left out: is not a known field here"},
+    ]
+    assert "warnings" not in json.loads(_get()["body"])
+
+
 def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:
     _settle(table, "facebook", "retrying", reason="HTTP 503", attempts=2, status=503, at=1795166200000, wait=30)
     answer = _get()
@@ -55,6 +71,7 @@ def test_every_agent_that_hears_of_the_event_has_a_receipt(table: str) -> None:
         "eventId": "evt_1",
         "type": "login",
         "acceptedAt": "2026-11-20T09:15:42.000Z",
+        "orderedBy": "sequence",
         "agents": {
             "facebook": {
                 "state": "retrying",
@@ -92,3 +109,31 @@ def test_a_ledger_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TABLE", "gone")
     answer = _get()
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "2")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"at": {"S": "yesterday"}, "wait": {"S": "soon"}},
+        {"at": {"N": "9" * 30}, "wait": {"N": "1.5"}},
+        {"reason": {"BOOL": True}, "attempts": {"NULL": True}, "more": {"L": [{"S": "x"}]}},
+        {"type": {"NULL": True}},
+    ],
+)
+def test_a_row_with_unexpected_attributes_is_answered_for_as_well(table: str, attributes: dict[str, Any]) -> None:
+    row = {"event": {"S": "shop#evt_1"}, "agent": {"S": "google"}, "state": {"S": "retrying"}, **attributes}
+    boto3.client("dynamodb").put_item(TableName=table, Item=row)
+    answer = _get()
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["agents"]["google"]["state"] == "retrying"
+
+
+def test_a_devices_row_is_no_event_of_an_app_that_bears_an_agents_name(table: str) -> None:
+    Ledger(table, "emarsys").advance_sequences([SequenceUpdate(EVENT, {})])
+    assert _get(EVENT.group, app_id="emarsys")["statusCode"] == 404
+
+
+def test_a_circuits_row_is_no_event_of_any_app(table: str) -> None:
+    row = {"event": {"S": "circuit"}, "agent": {"S": "google"}, "state": {"S": "OPEN"}}
+    boto3.client("dynamodb").put_item(TableName=table, Item=row)
+    assert {_get("google", app_id=app)["statusCode"] for app in ("circuit", "", "shop")} == {404}

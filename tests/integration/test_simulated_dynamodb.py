@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from relay.aws import clients
 from relay.event.model import Device, Event, EventType
+from relay.ledger.device_order import SequenceUpdate
 from relay.ledger.ledger import Claim, Ledger, ReceiptUpdate
 from tests.examples import examples
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
+from tests.integration.simulated_world import KEYS
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 TYPES: list[EventType] = ["login", "logout", "open", "push_token"]
@@ -35,7 +37,8 @@ calls = st.lists(
 
 def _answers(parameters: list[Any], shop: str) -> list[Any]:
     """What a ledger answers to calls, one after the other, and what it keeps in the end."""
-    ledger, now = Ledger("receipts", "emarsys"), NOW
+    now = NOW
+    ledger = Ledger("receipts", "emarsys", keys=lambda _fresh: KEYS, now=lambda: NOW)
     answers: list[Any] = []
     for name, (number, event_type, sequence, customer), seconds, state in parameters:
         now += timedelta(seconds=seconds)
@@ -64,18 +67,22 @@ def _answers(parameters: list[Any], shop: str) -> list[Any]:
             case "note":
                 answers.append(ledger.settle_unclaimed([ReceiptUpdate(event, state, {"reason": name})]))
             case "in_order":
-                answers += ledger.advance_sequences([event], [None])
+                answers += ledger.advance_sequences(_updates(ledger, [event]))
             case "in order together":
                 other = event.model_copy(update={"device": Device(id="tablet"), "event_id": f"t{number}"})
-                seen = ledger.read_claims([event, other], devices=True)
-                answers += ledger.advance_sequences(
-                    [event, other], [claim.device for claim in seen if isinstance(claim, Claim)]
-                )
+                answers += ledger.advance_sequences(_updates(ledger, [event, other]))
             case "moved_on":
                 answers.append(ledger.has_new_owner(event))
     kept = [ledger.receipts(shop, f"e{number}") for number in range(3)]
-    # Who claimed has a name that nobody else has.
-    return [*answers, *({agent: {**row, "by": ""} for agent, row in rows.items()} for rows in kept)]
+    # A claim has a name that no other has.
+    receipts = [rows for events in kept for rows in events.values()]
+    return [*answers, *({agent: {**row, "by": ""} for agent, row in rows.items()} for rows in receipts)]
+
+
+def _updates(ledger: Ledger, events: list[Event]) -> list[SequenceUpdate]:
+    seen = ledger.read_claims(events, devices=True)
+    devices = [claim.device or {} for claim in seen if isinstance(claim, Claim)]
+    return [SequenceUpdate(event, known) for event, known in zip(events, devices, strict=True)]
 
 
 @pytest.mark.hypothesis

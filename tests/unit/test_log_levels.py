@@ -1,8 +1,8 @@
 """LogLevel: metrics are written whatever it is, and of other libraries' lines none below WARNING ever is."""
 
-import importlib
 import json
 import logging
+import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -87,6 +87,6 @@ def test_other_libraries_stay_at_warning_whatever_level_lambda_gives_the_root_lo
     root: logging.Logger, level: str, kept: str
 ) -> None:
     root.setLevel(level)
-    importlib.reload(relay)
+    runpy.run_path(str(relay.__file__))
     foreign = {logging.getLogger(name).getEffectiveLevel() for name in ("botocore.endpoint", "urllib3.connectionpool")}
     assert foreign == {logging.getLevelName(kept)}

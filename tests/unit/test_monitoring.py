@@ -17,11 +17,20 @@ ALARM_DOLLARS, FREE_ALARM_METRICS = 0.10, 10
 POLLING_DOLLARS, IDLE_DOLLARS = 1.30, 3.00
 FREE_DASHBOARDS = 3
 
-OF_THE_STAGE = {"Accepted", "Rejected", "Unavailable", "Minted", "Settled", "CredentialsRefused", "CircuitOpen"}
+OF_THE_STAGE = {
+    "Accepted",
+    "Rejected",
+    "Unavailable",
+    "Minted",
+    "Settled",
+    "CredentialsRefused",
+    "CircuitOpen",
+    "Unanswered",
+}
 OF_AN_APP = {"Warned"}
 OF_AN_AGENT = {
     *("Delivered", "Unconfirmed", "Skipped", "Expired", "Parked", "Retrying", "Held"),
-    *("Attempts", "DeliverySeconds", "CredentialsRefused", "CircuitOpen"),
+    *("Attempts", "DeliverySeconds", "CredentialsRefused", "CircuitOpen", "InDoubt"),
 }
 OF_AWS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),

@@ -1,8 +1,10 @@
 """The template's facts: what every agent's resources must meet, read from the template as its loops expand."""
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 from cfnlint.decode import decode_str
 from cfnlint.template import Template
 from cfnlint.template.transforms._language_extensions import language_extension
+
+from relay.delivery.retry import MAX_RECEIVES, MAX_WAIT
 
 OPTIONAL = {"Webhook"}
 ORDERED = {"EitriPush", "Emarsys", "Dashx"}
@@ -34,7 +38,7 @@ def _template() -> dict[str, Any]:
 def _with_defaults(part: Any, mappings: dict[str, Any]) -> Any:
     """The part with each look-up that has a default resolved; a member whose default is no value is left out."""
     if isinstance(part, list):
-        return [_with_defaults(item, mappings) for item in part]
+        return [_with_defaults(_looked_up(item, mappings), mappings) for item in part]
     if not isinstance(part, dict):
         return part
     members = {name: _looked_up(value, mappings) for name, value in part.items()}
@@ -95,6 +99,22 @@ def test_a_queue_and_its_dead_letter_queue_are_fifo_for_ordered_agents_alone(age
 
 
 @every_agent
+def test_only_an_agent_whose_claims_may_be_handed_on_puts_messages_into_its_own_queue(agent: str) -> None:
+    name = _template()["Mappings"]["Agents"][agent]["Name"]
+    module = importlib.import_module(f"functions.agents.{name}.app")
+    (own,) = (one for one in _statements(f"{agent}Role") if one["Resource"] == {"Fn::GetAtt": [f"{agent}Queue", "Arn"]})
+    assert ("sqs:SendMessage" in own["Action"]) is not module.AGENT.repeatable
+    assert not (module.AGENT.ordered and "sqs:SendMessage" in own["Action"])
+
+
+@every_agent
+def test_a_delivery_is_parked_with_its_reason_before_sqs_moves_it_without_one(agent: str) -> None:
+    policy = _properties(f"{agent}Queue")["RedrivePolicy"]
+    assert int(policy["maxReceiveCount"]) > MAX_RECEIVES
+    assert timedelta(seconds=FOURTEEN_DAYS) > MAX_WAIT
+
+
+@every_agent
 def test_a_message_outlasts_six_of_its_functions_timeouts(agent: str) -> None:
     assert _properties(f"{agent}Function")["Timeout"] == FUNCTION_TIMEOUT_SECONDS
     assert _properties(f"{agent}Queue")["VisibilityTimeout"] >= 6 * FUNCTION_TIMEOUT_SECONDS
@@ -149,17 +169,24 @@ def test_no_number_of_a_mapping_is_where_sam_checks_its_type() -> None:
 
 @every_agent
 def test_a_function_reads_its_own_settings_and_no_other_agents(agent: str) -> None:
-    allowed = {json.dumps(s["Action"]): s["Resource"] for s in _statements(f"{agent}Role")}
-    name = _template()["Mappings"]["Agents"][agent]["Name"]
+    settings, ledger_keys = [s["Resource"] for s in _statements(f"{agent}Role") if s["Action"] == "ssm:GetParameter"]
+    name, keys = _template()["Mappings"]["Agents"][agent]["Name"], "ledger-keys" if agent in ORDERED else "no-keys"
     parameter = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}"
-    assert allowed['"ssm:GetParameter"'] == [
+    assert settings == [
         {"Fn::Sub": [f"{parameter}/agents/${{Name}}", {"Name": name}]},
         {"Fn::Sub": [f"{parameter}/agents/${{Name}}/*", {"Name": name}]},
         {"Fn::Sub": f"{parameter}/apps/*"},
     ]
+    assert ledger_keys == {"Fn::Sub": [f"{parameter}/${{Keys}}", {"Keys": keys}]}
     assert _properties(f"{agent}Function")["Environment"]["Variables"]["SETTINGS_PARAMETER"] == {
         "Fn::Sub": ["/session-relay/${Stage}/agents/${Name}", {"Name": name}]
     }
+
+
+def test_the_ledgers_keys_are_made_and_never_replaced() -> None:
+    for role in ("IngestRole", *(f"{agent}Role" for agent in AGENTS)):
+        (making,) = [one for one in _statements(role) if one["Action"] == "ssm:PutParameter"]
+        assert making["Condition"] == {"StringEquals": {"ssm:Overwrite": "false"}}
 
 
 REASONED = {

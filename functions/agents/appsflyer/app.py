@@ -1,4 +1,4 @@
-"""appsflyer: tells AppsFlyer's server-to-server API of in-app events on iOS and Android, one event a request."""
+"""appsflyer: sends AppsFlyer's server-to-server API in-app events of iOS and Android, one event a request."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,24 @@ from pydantic_core import PydanticCustomError
 from relay.agent.definition import Agent
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, Value
-from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.privacy import (
+    Allowed,
+    NotPhones,
+    client_ip,
+    count_withheld,
+    scrub_emails,
+    selected_properties,
+    shareable_properties,
+)
+from relay.agent.profile import digest
 from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
-from relay.encoding import encode, sha256
+from relay.encoding import encode
 from relay.errors import Skip
 from relay.event.model import Consent, Device, Event, PropertyValue
 from relay.event.pii import contains_contact, contains_email, reject_contact
+from relay.event.stand_ins import is_stand_in
 
 MAX_BODY_BYTES = 1024
 """AppsFlyer takes at most 1 KB of JSON (server-to-server specification, 2026-08)."""
@@ -84,6 +94,7 @@ class Settings(AgentSettings):
     event_names: EventNames = EventNames()
     send_hashed_contact: bool = True
     properties: Allowed = "all"
+    not_phone_numbers: NotPhones = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _has_an_app(self) -> Self:
@@ -102,14 +113,8 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
-    shareable = shareable_properties(event.properties, settings.properties)
-    # The event's value is flat (server-to-server specification, 2026-08).
-    properties = {name: value for name, value in shareable.items() if not isinstance(value, list | dict)}
-    for document in _ever_smaller(_body(event, name, settings), event, properties):
-        body = encode(document)
-        if len(body) <= MAX_BODY_BYTES:
-            return [Request(url, body, headers)]
-    raise Skip("larger than AppsFlyer's 1 KB")
+    properties, _ = _parameters(event, settings)
+    return [Request(url, _fitted(_body(event, name, settings), event, properties)[0], headers)]
 
 
 def _name(event: Event, settings: Settings) -> str:
@@ -140,8 +145,70 @@ def _app_id(event: Event, settings: Settings) -> str:
     return app_id
 
 
+_LIST_OF_ITEMS = {
+    "af_content_id": ("item_id", "id"),
+    "af_price": ("price", "item_price"),
+    "af_quantity": ("quantity",),
+}
+"""AppsFlyer's parameters of several products, lists of one length (in-app event parameters, 2026-08)."""
+
+
+def _parameters(event: Event, settings: Settings) -> tuple[dict[str, PropertyValue], list[str]]:
+    """The properties, a shop's items as lists, and the remark where AppsFlyer, which reads no objects, loses others."""
+    given = shareable_properties(event.properties, settings.properties, settings.not_phone_numbers)
+    plain = {name: value for name, value in given.items() if not _holds_objects(value)}
+    goods = {name: value for name, value in _goods(given.get("items")).items() if name not in plain}
+    lost = given.keys() - plain.keys() - ({"items"} if goods else set())
+    return plain | goods, ["properties that hold objects are left out, except items"] if lost else []
+
+
+def _holds_objects(value: PropertyValue) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, list | dict) for one in value))
+
+
+def _goods(items: PropertyValue | None) -> dict[str, PropertyValue]:
+    """Lists of one length: a parameter that any of the items lacks goes as a whole."""
+    products = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    found: dict[str, list[Any]] = {
+        name: [next((one[key] for key in keys if key in one), None) for one in products]
+        for name, keys in _LIST_OF_ITEMS.items()
+    }
+    return {name: values for name, values in found.items() if values and None not in values}
+
+
+def _fitted(body: dict[str, Any], event: Event, properties: Mapping[str, PropertyValue]) -> tuple[bytes, list[str]]:
+    """The largest form that AppsFlyer takes, and what it lacks.
+
+    Raises:
+        Skip: AppsFlyer would not take the smallest form.
+    """
+    fields, consent = list(body), body.get("consent_data")
+    whole = _event_value(event, properties)
+    for document in _ever_smaller(body, event, properties):
+        encoded = encode(document)
+        if len(encoded) <= MAX_BODY_BYTES:
+            lost = [f"{name} is left out: AppsFlyer takes 1 KB" for name in fields if name not in document]
+            if document["eventValue"] != whole:
+                lost.insert(0, "properties are left out: AppsFlyer takes 1 KB")
+            if document.get("consent_data") != consent:
+                lost.append("consent_data is the short form: AppsFlyer takes 1 KB")
+            return encoded, lost
+    raise Skip("larger than AppsFlyer's 1 KB")
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request leaves out of the event."""
+    event = scrub_emails(event)
+    properties, lost = _parameters(event, settings)
+    hidden = event.customer_id and _customer_user_id(event.customer_id) is None
+    person = ["customer_user_id is left out: it is too long or looks like a contact"] if hidden else []
+    ids = event.device.app_set_id and event.device.platform == "android" and not _app_set(event.device)
+    scope = ["app_set_id is left out: it needs a UUID and appSetScope"] if ids else []
+    return (*person, *scope, *lost, *_fitted(_body(event, _name(event, settings), settings), event, properties)[1])
+
+
 # Fields that go, one by one in this order, when the event's own properties have gone and the body is still too large.
-_EXPENDABLE = ("ua", "last_name_hashed", "first_name_hashed", "phone_number_e164_hashed", "email_hashed")
+_EXPENDABLE = ("ua", "app_set_id", "last_name_hashed", "first_name_hashed", "phone_number_e164_hashed", "email_hashed")
 
 
 def _ever_smaller(
@@ -183,16 +250,24 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
         "eventName": name,
         "eventTime": event.occurred_at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00"),
         "os": device.os_version if _VERSION.fullmatch(device.os_version or "") else None,
-        "app_version_name": device.app_version,
+        "app_version_name": None if is_stand_in(device.app_version or "") else device.app_version,
         "bundleIdentifier": device.app_id or package,
         **_device_ids(device),
         "ip": _ip_version_4(context.ip),
         "ua": context.user_agent,
         "consent_data": _consent_data(consent),
         "sharing_filter": "all" if consent.sale_opt_out else None,
+        "eventCurrency": _currency(event, settings),
         **(_hashed_contact(event) if may_share_contact else {}),
     }
     return {field: value for field, value in known.items() if value is not None}
+
+
+def _currency(event: Event, settings: Settings) -> str | None:
+    """ISO 4217 of the property `af_currency`, else of `currency`; without it AppsFlyer reads the app's own currency."""
+    given = selected_properties(event.properties, settings.properties)
+    codes = [value.upper() for name in ("af_currency", "currency") if isinstance(value := given.get(name), str)]
+    return next((code for code in codes if re.fullmatch("[A-Z]{3}", code)), None)
 
 
 _IN_CLEAR = re.compile(r"@|^\+[0-9]")
@@ -212,7 +287,9 @@ def _device_ids(device: Device) -> dict[str, Any]:
     """Advertising ids where the person lets them be shared, and whether: `att` on iOS, else `aie`."""
     may_share = device.ad_tracking is not False
     if device.platform == "android":
-        return {"aie": device.ad_tracking, "advertising_id": _identifier(device.advertising_id) if may_share else None}
+        ids = {"advertising_id": device.advertising_id, "oaid": device.oaid, "amazon_aid": device.amazon_aid}
+        shared = {name: _identifier(value) for name, value in ids.items() if may_share}
+        return {"aie": device.ad_tracking, **shared, "app_set_id": _app_set(device)}
     idfa, idfv = _identifier(device.advertising_id), _identifier(device.vendor_id)
     if device.att_status is not None:
         may_share = device.att_status == "authorized"
@@ -230,6 +307,12 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 def _identifier(value: str | None) -> str | None:
     """An advertising or vendor id; AppsFlyer answers 400 to the zeros that a device gives when tracking is off."""
     return value if value and _UUID.fullmatch(value) and value.strip("0-") else None
+
+
+def _app_set(device: Device) -> dict[str, Any] | None:
+    """Android's id of an installation or a developer; it is not for advertising, so ad tracking does not matter."""
+    identifier = _identifier(device.app_set_id)
+    return {"scope": device.app_set_scope, "id": identifier} if identifier and device.app_set_scope else None
 
 
 def _ip_version_4(value: str | None) -> str | None:
@@ -270,12 +353,12 @@ def _hashed_contact(event: Event) -> dict[str, str]:
     """Digests of the trimmed, lower-case text; the phone number keeps its plus in the field of that name."""
     traits = event.traits
     contact = {
-        "email_hashed": event.email,
-        "phone_number_e164_hashed": event.phone,
+        "email_hashed": event.email or event.email_sha256,
+        "phone_number_e164_hashed": event.phone or event.phone_sha256,
         "first_name_hashed": traits.first_name,
         "last_name_hashed": traits.last_name,
     }
-    return {field: sha256(text.strip().lower()) for field, text in contact.items() if text and not text.isspace()}
+    return {field: digest(text, text.strip().lower()) for field, text in contact.items() if text and not text.isspace()}
 
 
 _REFUSED = re.compile(r"failed to authenticate|\bapp[_ ]?id\b", re.IGNORECASE)
@@ -302,6 +385,9 @@ AGENT = Agent(
     classify=classify,
     # An event has no id at AppsFlyer: the same one twice counts twice, for ever.
     repeatable=False,
-    count_withheld=lambda event, settings: count_withheld(event.properties, settings.properties),
+    count_withheld=lambda event, settings: count_withheld(
+        event.properties, settings.properties, settings.not_phone_numbers
+    ),
+    remarks=remarks,
 )
 handler = lambda_handler(AGENT)

@@ -1,11 +1,13 @@
-"""dashx: tells DashX, by GraphQL, which account a visitor is, what it did, and where its pushes go."""
+"""dashx: sends DashX, by GraphQL, which account a visitor is, what it did, and where its pushes go."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from relay import __version__
 from relay.agent.definition import Agent
@@ -16,6 +18,7 @@ from relay.agent.settings import PRINTABLE, BaseUrl, PrintableSecret, SettingsMo
 from relay.agent.verdict import Verdict, VerdictKind, by_status, retry_after
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
+from relay.event.contact import Contact
 from relay.event.model import Event
 
 Name = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
@@ -37,6 +40,12 @@ class Library(SettingsModel):
     version: Name = __version__
 
 
+def _without_path(url: str) -> str:
+    if urlsplit(url).path:
+        raise PydanticCustomError("path", "must end behind the host: DashX' one endpoint, /graphql, is added to it")
+    return url
+
+
 class Settings(AgentSettings):
     """A workspace's key pair and the environment that it is for."""
 
@@ -46,7 +55,7 @@ class Settings(AgentSettings):
     event_names: EventNames = EventNames()
     library: Library = Library()
     properties: Allowed = "all"
-    base_url: BaseUrl = "https://api.dashx.com"
+    base_url: Annotated[BaseUrl, AfterValidator(_without_path)] = "https://api.dashx.com"
 
 
 _IDENTIFY = "mutation IdentifyAccount($input: IdentifyAccountInput!){identifyAccount(input:$input){id}}"
@@ -69,6 +78,26 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         # A back-end SDK would make up a new visitor here, at every call.
         raise Skip("no customerId or anonymousId")
     return [_mutation(query, given, settings) for query, given in _mutations(event, settings)]
+
+
+def build_release(_event: Event, settings: Settings, contacts: Sequence[Contact]) -> list[Request]:
+    """One unsubscription for each contact: DashX keeps a token for every account that ever subscribed it."""
+    return [
+        _mutation(
+            _UNSUBSCRIBE,
+            {"value": contact.token, "accountUid": contact.uid, "accountAnonymousUid": contact.anonymous_uid},
+            settings,
+        )
+        for contact in contacts
+    ]
+
+
+def contact(event: Event) -> Contact | None:
+    """The contact that an event subscribes."""
+    device = event.device
+    if not device.push_token or device.platform is None or event.type not in {"login", "signup", "open", "push_token"}:
+        return None
+    return Contact(event.customer_id, _anonymous_uid(event), device.push_token)
 
 
 def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -278,6 +307,7 @@ AGENT = Agent(
     build_requests=build_requests,
     classify=classify,
     ordered=True,
-    personal_logout=True,
+    build_release=build_release,
+    contact=contact,
 )
 handler = lambda_handler(AGENT)

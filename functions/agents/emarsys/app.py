@@ -1,10 +1,10 @@
-"""emarsys: tells Emarsys Mobile Engage (v2) which contact holds which device, and which push token it has."""
+"""emarsys: sends Emarsys Mobile Engage (v2) which contact holds which device, and which push token it has."""
 
 import hashlib
 import hmac
-import json
 import re
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,11 +16,14 @@ from relay.agent.auth import basic
 from relay.agent.definition import Agent
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, json_request
+from relay.agent.languages import two_letters
 from relay.agent.privacy import Allowed, selected_properties
 from relay.agent.settings import BaseUrl, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
+from relay.encoding import encode
 from relay.errors import Skip
+from relay.event.contact import Contact
 from relay.event.model import Event
 
 MAX_CONTACT_VALUE = 60
@@ -69,6 +72,7 @@ class Settings(AgentSettings):
     `contact_value` says what that field holds: `keyed_hash`, the HMAC-SHA-256 of customerId under `contact_key` (hex in
     lower case, cut to 56 characters), or `customer_id` as it stands. `anonymous_push_token` says what a device is
     registered with while nobody is logged in: `false`, as the vendor's page wants, or its `token`, as its SDKs do.
+    `fallback_language` (ISO 639-1) stands for a language that is absent or has no two letters.
     """
 
     applications: Applications
@@ -76,6 +80,7 @@ class Settings(AgentSettings):
     contact_value: Literal["keyed_hash", "customer_id"] = "keyed_hash"
     contact_key: Secret | None = None
     anonymous_push_token: Literal["false", "token"] = "false"  # noqa: S105
+    fallback_language: str = Field(default="en", pattern=r"^[a-z]{2}$")
     properties: Allowed = "all"
     base_url: BaseUrl = "https://push.eservice.emarsys.net"
 
@@ -91,7 +96,7 @@ class Settings(AgentSettings):
 
 
 def build_requests(event: Event, settings: Settings) -> list[Request]:
-    """One POST: to users/login, users/logout or events/{name}.
+    """A POST to users/login, users/logout or events/{name}; a logout of an unknown platform goes to each application.
 
     Raises:
         Skip: Emarsys has no use for the event, or it lacks what that call requires.
@@ -100,33 +105,55 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         raise Skip("no use for identify")
     if event.device.id is None:
         raise Skip("no device id")
-    application = _application(event, settings)
-    body: dict[str, object] = {"application_id": application.code, "hardware_id": event.device.id}
+    applications = _applications(event, settings)
     match event.type:
         case "logout":
-            path = "users/logout"
+            return _logouts(event, applications, settings)
+        case "push_token" if event.device.push_token is False and event.device.platform is None:
+            # A login must name the platform. A logout needs the device's id alone, and takes the token away as well.
+            return _logouts(event, applications, settings)
+        case _ if event.device.platform is None:
+            raise Skip("no platform")
         case "track":
-            path = f"events/{_segment(event.name)}"
-            body |= _contact(event, settings) | _attributes(event, settings)
+            path, body = f"events/{_segment(event.name)}", _contact(event, settings) | _attributes(event, settings)
         case _:
             path = "users/login"
-            body |= _contact(event, settings) | _device(event) | {"push_token": _push_token(event, settings)}
+            facts = {name: value for name, (value, _) in _device(event, settings).items()}
+            body = _contact(event, settings) | facts | {"push_token": _push_token(event, settings)}
+    return [_request(path, event, applications[0], body, settings)]
+
+
+def build_release(event: Event, settings: Settings, _contacts: Sequence[Contact]) -> list[Request]:
+    """Logouts of the event's device; none for a device that no configured application is for."""
+    try:
+        return _logouts(event, _applications(event, settings), settings)
+    except Skip:
+        return []
+
+
+def _logouts(event: Event, applications: Sequence[Application], settings: Settings) -> list[Request]:
+    return [_request("users/logout", event, application, {}, settings) for application in applications]
+
+
+def _request(path: str, event: Event, application: Application, body: dict[str, object], settings: Settings) -> Request:
+    device = {"application_id": application.code, "hardware_id": event.device.id}
     url = f"{settings.base_url}/api/mobileengage/v2/{path}"
     credentials = basic(application.code, application.password.get_secret_value())
-    return [json_request(url, body, {"authorization": credentials})]
+    return json_request(url, device | body, {"authorization": credentials})
 
 
-def _application(event: Event, settings: Settings) -> Application:
-    match event.device.platform:
-        case "android":
-            application = settings.applications.android
-        case "ios":
-            application = settings.applications.ios
-        case platform:
-            raise Skip("not a mobile app" if platform else "no platform")
+def _applications(event: Event, settings: Settings) -> list[Application]:
+    """The application of the event's platform; where that is not known, each configured one, a shared one once."""
+    configured, platform = settings.applications, event.device.platform
+    known = {"android": configured.android, "ios": configured.ios}
+    if platform is None:
+        return list({one.code: one for one in known.values() if one}.values())
+    if platform not in known:
+        raise Skip("not a mobile app")
+    application = known[platform]
     if application is None:
-        raise Skip(f"no application for {event.device.platform}")
-    return application
+        raise Skip(f"no application for {platform}")
+    return [application]
 
 
 # message_open is the vendor's own call with parameters of its own; dots would be resolved as a path.
@@ -161,33 +188,55 @@ def _contact_value(customer_id: str, settings: Settings) -> str:
     return hmac.new(key, customer_id.encode(), hashlib.sha256).hexdigest()[:KEYED_HASH_DIGITS]
 
 
-def _device(event: Event) -> dict[str, object]:
+UNKNOWN = "unknown"
+"""What the vendor's SDK for Android sends in place of a version that it does not know (2018)."""
+
+
+def _device(event: Event, settings: Settings) -> dict[str, tuple[object, str]]:
+    """What users/login requires of the device, and the remark where a value is filled in; "" where it is the event's.
+
+    A description of the device never costs the login: a person's pushes would stay where they are.
+    """
     device = event.device
-    facts = {
-        "platform": device.platform,
-        "language": _language(device.language),
-        "timezone": _offset(device.timezone, event.occurred_at),
-        "device_model": device.model,
-        "application_version": _version(device.app_version),
-        "os_version": _version(device.os_version),
+    return {
+        "platform": (device.platform, ""),
+        "language": _or(two_letters(device.language), settings.fallback_language, "language is the settings' fallback"),
+        "timezone": _timezone(event),
+        "device_model": _or(device.model, UNKNOWN, "device_model is unknown"),
+        "application_version": _or(_version(device.app_version), UNKNOWN, "application_version is unknown"),
+        "os_version": _or(_version(device.os_version), UNKNOWN, "os_version is unknown"),
     }
-    for name, value in facts.items():
-        if value is None:
-            raise Skip(f"lacks {name}")
-    return dict(facts)
 
 
-def _language(tag: str | None) -> str | None:
-    """ISO 639-1, two letters: `pt-BR` is `pt`; None for a language that has three."""
-    primary = re.split("[-_]", tag or "")[0].lower()
-    return primary if len(primary) == 2 else None  # noqa: PLR2004
+def _or(value: str | None, fallback: str, remark: str) -> tuple[str, str]:
+    return (value, "") if value else (fallback, remark)
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """The facts of the device that were filled in."""
+    if event.type in {"logout", "track"} or event.device.platform is None:
+        return ()
+    return tuple(remark for _, remark in _device(event, settings).values() if remark)
+
+
+_MAX_OFFSET = timedelta(hours=14)
+
+
+def _timezone(event: Event) -> tuple[str, str]:
+    """The offset of the device's zone, else the one that `occurredAt` was written with, which is UTC without any."""
+    given = _offset(event.device.timezone, event.occurred_at)
+    if given:
+        return given, ""
+    if abs(event.occurred_at.utcoffset() or timedelta()) > _MAX_OFFSET:
+        return "+0000", "timezone is UTC"
+    return event.occurred_at.strftime("%z")[:5], "timezone is the offset of occurredAt"
 
 
 def _offset(zone: str | None, moment: datetime) -> str | None:
-    """`-0300` from an IANA name, as it was at that moment, or from `-03:00` or Android's `GMT-03:00`."""
-    fixed = re.fullmatch(r"(?:GMT|UTC)?([+-])(0[0-9]|1[0-4]):?([0-5][0-9])", zone or "")
+    """`-0300` from an IANA name, as it was at that moment, or from `-03:00`, `GMT-3`, `GMT+5:30` or `-03`."""
+    fixed = re.fullmatch(r"(?:GMT|UTC)?([+-])([0-9]|0[0-9]|1[0-4])(?::?([0-5][0-9]))?", zone or "")
     if fixed:
-        return "".join(fixed.groups())
+        return f"{fixed[1]}{fixed[2]:0>2}{fixed[3] or '00'}"
     try:
         return moment.astimezone(ZoneInfo(zone or "")).strftime("%z")[:5]
     except (OSError, OverflowError, ValueError, ZoneInfoNotFoundError):
@@ -215,7 +264,7 @@ def _attributes(event: Event, settings: Settings) -> dict[str, object]:
         **selected_properties(event.properties, settings.properties),
         **({"method": event.method} if event.method else {}),
     }
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+    texts = {name: value if isinstance(value, str) else encode(value).decode() for name, value in given.items()}
     return {"attributes": texts} if texts else {}
 
 
@@ -236,5 +285,7 @@ AGENT = Agent(
     build_requests=build_requests,
     classify=classify,
     ordered=True,
+    remarks=remarks,
+    build_release=build_release,
 )
 handler = lambda_handler(AGENT)

@@ -1,11 +1,11 @@
-"""facebook: tells Meta's Conversions API who logged in, out or up, as events of a website or an app."""
+"""facebook: sends Meta's Conversions API who logged in, out or up, as events of a website or an app."""
 
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
@@ -13,13 +13,14 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from relay.agent.definition import Agent, BatchSpec
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, bounded, json_request, read_json
-from relay.agent.privacy import Allowed, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
 from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode, sha256
 from relay.errors import Skip
-from relay.event.model import Device, Event
+from relay.event.model import Device, Event, PropertyValue
 from relay.event.pii import contains_contact, reject_contact
 
 # App Events' naming rule; the one for websites is unpublished, and this is the narrower (2025-08).
@@ -41,6 +42,7 @@ class Settings(AgentSettings):
     """A dataset and the system user's token for it; `test_event_code` marks events as tests, never in production.
 
     `ldu_country` and `ldu_state` go with Limited Data Use: 1 and 1000 for California, 0 lets Meta locate the person.
+    `external_id` says what is digested: the id as it is, or as Meta's parameter builder: lower case, no blanks.
     """
 
     access_token: PrintableSecret
@@ -51,7 +53,9 @@ class Settings(AgentSettings):
     ldu_country: int = 0
     ldu_state: int = 0
     event_names: EventNames = EventNames()
+    external_id: Literal["as_it_is", "parameter_builder"] = "as_it_is"
     properties: Allowed = "all"
+    not_phone_numbers: NotPhones = Field(default_factory=list)
 
 
 def build_requests(event: Event, settings: Settings) -> list[Request]:
@@ -62,7 +66,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     """
     event = scrub_emails(event)
     name = _name(event, settings)
-    user_data = _user_data(event)
+    user_data = _user_data(event, settings)
     if any(user_data.keys() <= weak for weak in _WEAK):
         raise Skip("user_data too weak to match a person")
     told: dict[str, Any] = {
@@ -76,8 +80,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         told["data_processing_options"] = ["LDU"]
         told["data_processing_options_country"] = settings.ldu_country
         told["data_processing_options_state"] = settings.ldu_state
-    method = shareable_properties({"method": event.method}, "all") if event.method else {}
-    custom = shareable_properties(event.properties, settings.properties) | method
+    custom, _ = _custom_data(event, settings)
     if custom:
         told["custom_data"] = custom
     body: dict[str, Any] = {"data": [told]}
@@ -103,18 +106,25 @@ def _name(event: Event, settings: Settings) -> str:
     return str(name)
 
 
-# Keys that match nobody when alone: error 100, subcode 2804050 (customer information parameters, 2026-01).
-_WEAK = ({"client_user_agent"}, {"fn"}, {"ln"})
+# Keys that match nobody by themselves: error 100, subcode 2804050 (customer information parameters, 2026-01).
+_WEAK = (
+    {"ct", "country", "st", "zp", "ge", "client_user_agent"},
+    {"db", "client_user_agent"},
+    {"fn", "ge"},
+    {"ln", "ge"},
+)
 
 
-def _user_data(event: Event) -> dict[str, Any]:
-    person = event.customer_id or event.anonymous_id
+def _user_data(event: Event, settings: Settings) -> dict[str, Any]:
+    traits, moment = event.traits, event.occurred_at
+    first, last = traits.first_name or "", traits.last_name or ""
     hashed = {
-        "em": event.email and event.email.strip().lower(),
-        "ph": event.phone and event.phone.removeprefix("+"),
-        "fn": event.traits.first_name and _letters(event.traits.first_name),
-        "ln": event.traits.last_name and _letters(event.traits.last_name),
-        "external_id": person,
+        "em": digest(event.email, event.email.strip().lower()) if event.email else event.email_sha256,
+        "ph": event.phone and digest(event.phone, event.phone.removeprefix("+")),
+        "fn": digest(first, _letters(first)),
+        "ln": digest(last, _letters(last)),
+        **{key: sha256(normal) if normal else "" for key, normal in _place(event).items()},
+        "external_id": _external_id(event, settings),
     }
     plain = {
         # What is no address fails the whole request.
@@ -122,24 +132,139 @@ def _user_data(event: Event) -> dict[str, Any]:
         "client_user_agent": event.context.user_agent,
         "madid": _advertising_id(event.device),
         "anon_id": event.ids.fb_anon_id,
-        "fbp": _click_id(event.ids.fbp),
-        "fbc": _click_id(event.ids.fbc),
+        "fbp": _cookie(event.ids.fbp, _BROWSER_ID, moment),
+        "fbc": _cookie(event.ids.fbc, _CLICK_ID, moment),
     }
-    return {key: [sha256(text)] for key, text in hashed.items() if text} | {
-        key: text for key, text in plain.items() if text
+    return {key: [text] for key, text in hashed.items() if text} | {key: text for key, text in plain.items() if text}
+
+
+def _external_id(event: Event, settings: Settings) -> str:
+    person = event.customer_id or event.anonymous_id or ""
+    if settings.external_id == "parameter_builder":
+        person = "".join(person.lower().split())
+        return digest(person, person)
+    return sha256(person) if person else ""
+
+
+def _place(event: Event) -> dict[str, str]:
+    """City, state, zip, country, birthday and gender as Meta digests them (customer information parameters, 2026)."""
+    traits, country = event.traits, _country(event)
+    return {
+        "ct": _letters(fact(traits, "city")),
+        "st": _letters(fact(traits, "state")),
+        "zp": _zip(fact(traits, "zip"), country),
+        "country": country,
+        "db": _birthday(fact(traits, "birthday")),
+        "ge": {"f": "f", "female": "f", "m": "m", "male": "m"}.get(fact(traits, "gender").lower(), ""),
     }
 
 
 def _letters(name: str) -> str:
-    """A name as Meta digests it: lower case, letters of any script, no blanks (as its parameter builder does)."""
+    """A name as Meta's text has it: lower case, letters of any script, no blanks, no punctuation of any script."""
     return "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LMN")
 
 
-def _click_id(value: str | None) -> str | None:
-    """A cookie of the form `fb.<0-2>.<milliseconds>.<value>`; a made-up fbp or fbc is worse than none."""
-    parts = (value or "").split(".", 3)
-    fits = len(parts) == 4 and parts[0] == "fb" and parts[1] in {"0", "1", "2"} and parts[2].isdigit() and parts[3]  # noqa: PLR2004
-    return value if fits else None
+def _country(event: Event) -> str:
+    """ISO 3166-1, two letters."""
+    code = fact(event.traits, "country").lower()
+    return code if re.fullmatch("[a-z]{2}", code) else ""
+
+
+def _zip(code: str, country: str) -> str:
+    """Lower case without blanks, and what stands before a dash, as Meta's libraries have it; five digits in the US."""
+    bare = "".join(code.lower().partition("-")[0].split())
+    return bare[:5] if country == "us" else bare
+
+
+def _birthday(text: str) -> str:
+    """`19970216` from ISO 8601; whether 2/3/1997 is in February or in March nobody can tell."""
+    found = re.match(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:T|$)", text)
+    try:
+        return date(*map(int, found.groups())).strftime("%Y%m%d") if found else ""
+    except ValueError:
+        return ""
+
+
+# fb.<subdomain index>.<milliseconds>.<value>, and since 2025 the parameter builder's appendix of two or eight signs.
+_BROWSER_ID = re.compile(r"fb\.[0-9]\.([0-9]{13})\.([0-9]+)(?:\.(?:[A-Za-z0-9_-]{2}|[A-Za-z0-9_-]{8}))?")
+_CLICK_ID = re.compile(r"fb\.[0-9]\.([0-9]{13})\.([^\s.]+)(?:\.(?:[A-Za-z0-9_-]{2}|[A-Za-z0-9_-]{8}))?")
+_FIRST_COOKIE = datetime.fromisoformat("2010-01-01T00:00:00Z").timestamp() * 1000
+_NO_VALUE = {"null", "undefined", "none", "nil", "nan", "unknown", "true", "false", "fbclid", "test"}
+
+
+def _cookie(value: str | None, form: re.Pattern[str], moment: datetime) -> str | None:
+    """A cookie of Meta's form whose time can be; a made-up fbp or fbc is worse than none."""
+    found = form.fullmatch(value or "")
+    if not found or found[2].lower() in _NO_VALUE or not found[2].strip("0"):
+        return None
+    latest = (moment + timedelta(days=1)).timestamp() * 1000
+    return value if _FIRST_COOKIE <= int(found[1]) <= latest else None
+
+
+def _custom_data(event: Event, settings: Settings) -> tuple[dict[str, PropertyValue], list[str]]:
+    """The properties and the method, a shop's items as `contents`, and what was left out."""
+    given = shareable_properties(event.properties, settings.properties, settings.not_phone_numbers)
+    method = shareable_properties({"method": event.method}, "all") if event.method else {}
+    goods = _goods(given)
+    plain = {name: value for name, value in given.items() if not isinstance(value, list | dict)}
+    left_out = given.keys() - plain.keys() - goods.keys() - ({"items"} if goods else set())
+    remark = ["lists and objects other than contents, content_ids and items are left out"] if left_out else []
+    return plain | goods | method, remark
+
+
+# What Meta reads of one of contents (custom data parameters, 2026-01), and the names that Google's items have for it.
+_CONTENT = {
+    "id": ("id", "item_id"),
+    "quantity": ("quantity",),
+    "item_price": ("item_price", "price"),
+    "title": ("title", "item_name"),
+    "brand": ("brand", "item_brand"),
+    "category": ("category", "item_category"),
+    "delivery_category": ("delivery_category",),
+}
+
+
+def _goods(given: Mapping[str, PropertyValue]) -> dict[str, PropertyValue]:
+    """`contents` of the property of that name, else of `items`, and `content_ids`, else the ids of the contents."""
+    listed = given.get("contents", given.get("items"))
+    contents = [_content(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    contents = [one for one in contents if "id" in one]
+    named = given.get("content_ids")
+    ids = [str(one) for one in named if _is_id(one)] if isinstance(named, list) else [one["id"] for one in contents]
+    known: dict[str, PropertyValue] = {"contents": contents, "content_ids": ids}
+    return {name: value for name, value in known.items() if value}
+
+
+def _content(given: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        name: next((given[one] for one in spellings if isinstance(given.get(one), str | int | float)), None)
+        for name, spellings in _CONTENT.items()
+    }
+    known = {name: value for name, value in found.items() if value is not None}
+    return known | ({"id": str(known["id"])} if _is_id(known.get("id")) else {})
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) or type(value) is int
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request leaves out of the event."""
+    event = scrub_emails(event)
+    ids, place = event.ids, _place(event)
+    lost = {
+        "phoneSha256 is left out: Meta digests the number without its plus sign": event.phone_sha256
+        and not event.phone,
+        "country is left out: it has no two letters of ISO 3166-1": fact(event.traits, "country")
+        and not place["country"],
+        "birthday is left out: it is no day of ISO 8601": fact(event.traits, "birthday") and not place["db"],
+        "gender is left out: Meta knows f and m": fact(event.traits, "gender") and not place["ge"],
+        "fbp is left out: Meta's cookie has another form": ids.fbp
+        and not _cookie(ids.fbp, _BROWSER_ID, event.occurred_at),
+        "fbc is left out: Meta's cookie has another form": ids.fbc
+        and not _cookie(ids.fbc, _CLICK_ID, event.occurred_at),
+    }
+    return (*(sentence for sentence, is_so in lost.items() if is_so), *_custom_data(event, settings)[1])
 
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -241,9 +366,11 @@ def classify(response: Response, number: int = 1) -> Verdict:
         return Verdict(VerdictKind.UNAUTHORIZED, reason)
     if code in _THROTTLED:
         return Verdict(VerdictKind.RETRY, reason, _regain_seconds(response))
-    if error.get("is_transient") is True or code in _TRANSIENT or code not in _PERMANENT:
+    if error.get("is_transient") is True or code in _TRANSIENT:
         return Verdict(VerdictKind.RETRY, reason)
-    return Verdict(VerdictKind.REJECTED, reason)
+    # A code that is not known may be about one event of many: each half goes again, and the last one is retried.
+    is_halved = number > 1 and response.status < 500  # noqa: PLR2004
+    return Verdict(VerdictKind.REJECTED if code in _PERMANENT or is_halved else VerdictKind.RETRY, reason)
 
 
 def _number(value: object) -> int | None:
@@ -297,6 +424,9 @@ AGENT = Agent(
     # One older event makes Meta refuse the request.
     max_age=timedelta(days=7),
     batching=BatchSpec(MOST_EVENTS, merge, classify),
-    count_withheld=lambda event, settings: count_withheld(event.properties, settings.properties),
+    count_withheld=lambda event, settings: count_withheld(
+        event.properties, settings.properties, settings.not_phone_numbers
+    ),
+    remarks=remarks,
 )
 handler = lambda_handler(AGENT)

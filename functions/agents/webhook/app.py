@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -16,6 +17,7 @@ from relay.agent.settings import iso8601_z
 from relay.agent.webhooks import SigningSecret, classify_webhook
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
+from relay.event.contact import Contact
 from relay.event.model import Event, Purpose
 from relay.event.pii import contains_contact
 
@@ -68,17 +70,38 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: the name of a track event holds a contact, and the endpoint may not know the person.
     """
-    stamped = {
+    described = _full(event, settings) if settings.personal_data == "full" else _without_person(event, settings)
+    return [_request(_stamped(event, event.type, _document_id(event)) | described, settings)]
+
+
+def build_release(event: Event, settings: Settings, _contacts: Sequence[Contact]) -> list[Request]:
+    """A logout in the event's place, under an id of its own; none where the endpoint knows no device by its id."""
+    device = event.device.id if settings.personal_data == "full" else _pseudonyms(event, settings).get("device")
+    if not device:
+        return []
+    document = _stamped(event, "logout", f"release/{_document_id(event)}")
+    return [_request(document | {"releaseOf": _document_id(event), "device": {"id": device}}, settings)]
+
+
+def _stamped(event: Event, event_type: str, document_id: str) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
-        "id": event.event_id,
-        "type": event.type,
+        "id": document_id,
+        "type": event_type,
         "app": event.app_id,
         "occurredAt": iso8601_z(event.occurred_at),
         "sequence": event.sequence,
     }
-    told = _full(event, settings) if settings.personal_data == "full" else _without_person(event, settings)
-    # The same on each retry: the receiver can tell a repetition by it.
-    return [json_request(settings.url, stamped | told, {"webhook-id": event.event_id})]
+
+
+def _request(document: dict[str, Any], settings: Settings) -> Request:
+    # The id is the same on each retry: the receiver recognizes a repetition by it.
+    return json_request(settings.url, document, {"webhook-id": document["id"]})
+
+
+def _document_id(event: Event) -> str:
+    # Events of one id are different ones where another person proved them, or their type or device differs.
+    return f"{event.event_id}.{event.scope}" if event.scope else event.event_id
 
 
 def _full(event: Event, settings: Settings) -> dict[str, Any]:
@@ -141,5 +164,6 @@ AGENT = Agent(
     authorize=authorize,
     count_withheld=_withheld,
     may_be_ordered=True,
+    build_release=build_release,
 )
 handler = lambda_handler(AGENT)

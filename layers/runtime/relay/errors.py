@@ -6,7 +6,7 @@ RelayError
 ├── TooLarge            a caller's body is larger than an event may be: 413
 ├── UnsupportedMedia    a caller's body is sent as something other than JSON: 415
 ├── IncorrectToken      an identity token that ingest does not believe: 401
-├── TopicUnavailable    the topic did not take an event on: 503
+├── NotAccepted         an event could not be accepted and is to be sent again: 503
 ├── Skip                the event has nothing for this agent: settled as skipped
 ├── SettingsUnavailable an agent's settings cannot be read or do not validate: the delivery is held
 │   └── AddressRefused  they lead to an address that nothing may be sent to: held as well, nothing was sent
@@ -73,8 +73,15 @@ class IncorrectToken(RelayError):
         super().__init__(f"Incorrect Identity Token: {fault}")
 
 
-class TopicUnavailable(RelayError):
-    """The topic did not take an event on, so it was not accepted."""
+class NotAccepted(RelayError):
+    """A sound event could not be accepted: the topic did not take it, or SSM does not answer.
+
+    Sent again with this `event_id` and `sequence` it comes to the place that it has now.
+    """
+
+    def __init__(self, reason: str, event_id: str, sequence: int) -> None:
+        self.event_id, self.sequence = event_id, sequence
+        super().__init__(reason)
 
 
 class Skip(RelayError):

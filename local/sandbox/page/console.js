@@ -227,7 +227,7 @@ export async function refresh() {
     draw("agents", showAgents, summary, faults);
     draw("devices", showDevices, devices);
     draw("requests", showRequests, requests);
-    await refreshEvents(Object.values(summary).reduce((sum, one) => sum + one.withViolations, 0));
+    refreshEvents(Object.values(summary).reduce((sum, one) => sum + one.withViolations, 0));
     pill.textContent = byId("paused").checked ? "paused" : "live";
     pill.className = `pill ${byId("paused").checked ? "busy" : "good"}`;
   } catch {

@@ -17,6 +17,7 @@ const people = {
   nobody: { name: "Nobody" },
 };
 const opened = { event: "", agent: "", exchanges: null, foundBy: "", state: "" };
+const looks = { running: false, wanted: false };
 let limit = step;
 
 function example(call, who) {
@@ -96,6 +97,7 @@ function row(event) {
   line.setAttribute("role", "row");
   const made = element("div", `life ${parked ? "bad" : waiting ? "busy" : ""}`, line);
   made.setAttribute("role", "presentation");
+  made.dataset.event = event.eventId;
   if (opened.event === event.eventId) made.append(detail(event));
   return made;
 }
@@ -168,11 +170,24 @@ function showEvents({ ready, count, events }) {
   }
 }
 
+// The API may be slow, while its functions start: the rest of the page does not wait for it, nor does a second look begin.
 export async function refreshEvents(violations) {
-  const found = await read(`/_console/events?limit=${limit}`);
-  await readOpened(found.events);
-  draw("counts", showCounts, found.events, violations);
-  draw("events", showEvents, found, opened, agents.size);
+  looks.wanted = true;
+  if (looks.running) return;
+  looks.running = true;
+  try {
+    while (looks.wanted) {
+      looks.wanted = false;
+      const found = await read(`/_console/events?limit=${limit}`);
+      await readOpened(found.events);
+      draw("counts", showCounts, found.events, violations);
+      draw("events", showEvents, found, opened, agents.size);
+    }
+  } catch {
+    byId("shown-events").textContent = "the local cloud does not answer";
+  } finally {
+    looks.running = false;
+  }
 }
 
 byId("clear").onclick = async () => {

@@ -53,6 +53,7 @@ def test_an_event_becomes_the_requests_of_the_contract(name: str, case: dict[str
         assert skipped.value.reason == case["skip"]
     else:
         assert [_shown(request) for request in agent.build_requests(event, settings)] == case["requests"]
+        assert list(agent.remarks(event, settings) if agent.remarks else ()) == case.get("remarks", [])
 
 
 @pytest.mark.parametrize(("name", "case"), _each("answers"))

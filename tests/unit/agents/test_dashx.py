@@ -35,6 +35,8 @@ LOGIN = {
         {"event_names": {"login": " "}},
         {"event_names": {"log_in": "User Logged In"}},
         {"base_url": "api.dashx.com"},
+        {"base_url": "https://api.dashx.com/graphql"},
+        {"base_url": "https://agents.example.com/dashx"},
     ],
 )
 def test_settings_that_could_not_work_are_refused_when_loaded(wrong: dict[str, Any]) -> None:

@@ -114,7 +114,8 @@ PLACES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(places=st.dictionaries(st.sampled_from(PLACES), JSON, min_size=1, max_size=4), event_type=st.sampled_from(
     ["login", "signup", "open", "logout"]))  # fmt: skip
 def test_whatever_a_detail_holds_an_event_with_a_sound_customer_is_taken_and_agents_get_what_they_take(

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from functions.agents.emarsys.app import Settings, build_requests
-from relay.errors import Skip
+from functions.agents.emarsys.app import Settings, build_requests, remarks
 from relay.event.model import Event
 
 ANDROID = {"android": {"code": "4F7AC-90B1D", "password": "example-only"}}
 WORKING = {"applications": ANDROID, "contact_field_id": 9127, "contact_key": "a-key-of-this-example-only"}
+SETTINGS = Settings.model_validate(WORKING)
 
 
 def _open(timezone: str, occurred_at: str = "2026-11-20T09:15:42.318Z") -> Event:
@@ -51,14 +51,34 @@ def test_printing_a_request_shows_no_password() -> None:
     assert "NEY3QUMtOTBCMUQ6ZXhhbXBsZS1vbmx5" not in repr(request)
 
 
+def _body(zone: str, occurred_at: str = "2026-11-20T09:15:42.318Z") -> dict[str, Any]:
+    [request] = build_requests(_open(zone, occurred_at), SETTINGS)
+    body: dict[str, Any] = json.loads(request.body)
+    return body
+
+
 @pytest.mark.parametrize(
-    "zone", ["America", "../etc/passwd", "/etc/localtime", "é", "z" * 256, "GMT+3", "+1500", "-0360"]
+    "zone", ["America", "../etc/passwd", "/etc/localtime", "é", "z" * 256, "+1500", "-0360", "GMT+24", "SystemV/AST4"]
 )
-def test_a_time_zone_without_a_meaning_is_a_reason_to_skip(zone: str) -> None:
-    with pytest.raises(Skip, match=r"^lacks timezone$"):
-        build_requests(_open(zone), Settings.model_validate(WORKING))
+def test_a_time_zone_without_a_meaning_becomes_the_offset_of_the_event_and_is_remarked(zone: str) -> None:
+    moment = "2026-11-20T06:15:42.318-03:00"
+    assert _body(zone, moment)["timezone"] == "-0300"
+    assert remarks(_open(zone, moment), SETTINGS) == ("timezone is the offset of occurredAt",)
 
 
-def test_so_is_a_time_before_the_calendar_begins() -> None:
-    with pytest.raises(Skip, match=r"^lacks timezone$"):
-        build_requests(_open("America/Sao_Paulo", "0001-01-01T00:00:00Z"), Settings.model_validate(WORKING))
+def test_a_time_before_the_calendar_begins_and_an_offset_that_no_place_has_are_utc() -> None:
+    assert _body("America/Sao_Paulo", "0001-01-01T00:00:00Z")["timezone"] == "+0000"
+    assert _body("Nowhere/Land", "2026-11-20T09:15:42.318+23:00")["timezone"] == "+0000"
+    assert remarks(_open("Nowhere/Land", "2026-11-20T09:15:42.318+23:00"), SETTINGS) == ("timezone is UTC",)
+
+
+@pytest.mark.parametrize("event_type", ["logout", "track"])
+def test_calls_that_do_not_describe_the_device_are_not_remarked(event_type: str) -> None:
+    event = _open("Nowhere/Land").model_copy(update={"type": event_type, "name": "checkout"})
+    assert remarks(event, SETTINGS) == ()
+
+
+@pytest.mark.parametrize("fallback", ["", "eng", "EN", "e"])
+def test_a_fallback_language_has_two_letters(fallback: str) -> None:
+    with pytest.raises(ValidationError, match="String should match pattern"):
+        Settings.model_validate({**WORKING, "fallback_language": fallback})

@@ -18,6 +18,7 @@ from functions.agents.dashx import app as dashx
 from functions.agents.emarsys import app as emarsys
 from functions.agents.facebook import app as facebook
 from functions.agents.google import app as google
+from relay.agent.languages import two_letters
 from relay.agent.privacy import client_ip
 from relay.encoding import sha256
 from relay.errors import InvalidEvent
@@ -89,7 +90,7 @@ def _digests(event: Event) -> list[str]:
     told = json.loads(appsflyer.build_requests(event, SETTINGS["appsflyer"])[0].body)
     return [
         *[digest for key in ("em", "ph", "fn", "ln", "external_id") for digest in person.get(key, [])],
-        *[digest for digests in google._user_data(event).values() for digest in digests],
+        *[digest for digests in google._user_data(event, SETTINGS["google"]).values() for digest in digests],
         *[told[field] for field in told if field.endswith("_hashed")],
     ]
 
@@ -192,17 +193,18 @@ def test_an_advertising_id_is_a_uuid_and_not_all_zeros(text: str) -> None:
         assert normal.strip("0-")
 
 
-@given(ANY_TEXT | st.from_regex(r"fb\.[0-3]\.[0-9]{1,14}\.[A-Za-z0-9]{0,9}", fullmatch=True))
-def test_metas_cookies_have_four_parts_or_are_left_out(text: str) -> None:
-    normal = facebook._click_id(text)
-    assert normal is None or (normal == text and re.fullmatch(r"fb\.[012]\.\d+\..+", normal, re.DOTALL))
+@given(ANY_TEXT | st.from_regex(r"fb\.[0-3]\.[0-9]{12,14}\.[A-Za-z0-9]{0,9}", fullmatch=True))
+def test_metas_cookies_have_four_or_five_parts_or_are_left_out(text: str) -> None:
+    for form in (facebook._BROWSER_ID, facebook._CLICK_ID):
+        normal = facebook._cookie(text, form, NOW)
+        assert normal is None or (normal == text and re.fullmatch(r"fb\.[0-9]\.[0-9]{13}\.[^\s.]+(\..+)?", normal))
 
 
 @given(st.from_regex(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", fullmatch=True))
 def test_emarsys_languages_have_two_letters(tag: str) -> None:
-    normal = emarsys._language(tag)
+    normal = two_letters(tag)
     if normal is not None:
-        assert emarsys._language(normal) == normal
+        assert two_letters(normal) == normal
         assert re.fullmatch(r"[a-z]{2}", normal)
 
 

@@ -27,6 +27,7 @@ WIDEST: dict[str, dict[str, Any]] = {
     **SETTINGS,
     "eitri_push": {**SETTINGS["eitri_push"], "send_email": True, "send_phone": True},
     "webhook": {**SETTINGS["webhook"], "personal_data": "full"},
+    "google": {**SETTINGS["google"], "user_properties": ["city"]},
     "emarsys": {**SETTINGS["emarsys"], "contact_value": "customer_id", "anonymous_push_token": "token"},
 }
 
@@ -41,7 +42,7 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "traits.firstName": ("Zqana", "Zqeva"),
     "traits.lastName": ("Zqsouza", "Zqsilva"),
     "traits.name": ("Zqana Souza", "Zqeva Silva"),
-    "traits.others": ({"zqcity": "zq-oslo"}, {"zqcity": "zq-lima"}),
+    "traits.others": ({"city": "Zqoslo"}, {"city": "Zqlima"}),
     "method": ("zqpassword", "zqcode"),
     "name": ("zq_checkout", "zq_basket"),
     "properties": ({"zqitem": "zq-shoe"}, {"zqitem": "zq-hat"}),
@@ -59,9 +60,10 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "device.previousPushToken": ("zq-old-1", "zq-old-2"),
     "device.advertisingId": ("9C9A82FB-D5DE-4CD1-90C3-527441C11828", "8C9A82FB-D5DE-4CD1-90C3-527441C11828"),
     "device.vendorId": ("7C9A82FB-D5DE-4CD1-90C3-527441C11828", "6C9A82FB-D5DE-4CD1-90C3-527441C11828"),
-    "device.appSetId": ("zq-app-set-1", "zq-app-set-2"),
-    "device.oaid": ("zq-oaid-1", "zq-oaid-2"),
-    "device.amazonAid": ("zq-amazon-1", "zq-amazon-2"),
+    "device.appSetId": ("4C9A82FB-D5DE-4CD1-90C3-527441C11828", "3C9A82FB-D5DE-4CD1-90C3-527441C11828"),
+    "device.appSetScope": (1, 2),
+    "device.oaid": ("2C9A82FB-D5DE-4CD1-90C3-527441C11828", "1C9A82FB-D5DE-4CD1-90C3-527441C11828"),
+    "device.amazonAid": ("2C9A82FB-D5DE-4CD1-90C3-527441C11829", "1C9A82FB-D5DE-4CD1-90C3-527441C11829"),
     "device.adTracking": (True, False),
     "device.attStatus": ("authorized", "denied"),
     "device.carrier": ("zq-carrier-1", "zq-carrier-2"),
@@ -109,7 +111,8 @@ def _document(event_type: str, platform: str, told: dict[str, Any]) -> str:
         place = document
         for part in parts:
             place = place.setdefault(part, {})
-        place[last] = value
+        # Other traits stand beside the known ones, under names of their own.
+        place.update(value if last == "others" else {last: value})
     return json.dumps(document)
 
 
@@ -127,12 +130,15 @@ def _sent(agent: str, settings: str, document: str) -> str:
 # A field may matter only in the absence of another: consent by hand only where there is no string of a consent dialog.
 ABSENCES: list[tuple[str, ...]] = [(), ("consent.tcf",), ("customerId",), ("device.attStatus",), ("device.pushToken",)]
 
+# A caller's own digest goes only where the contact itself is absent.
+MORE_ABSENCES: dict[str, list[tuple[str, ...]]] = {"emailSha256": [("email",)], "phoneSha256": [("phone",)]}
+
 
 def _form(agent: str, settings: dict[str, Any], path: str) -> str:
     """How a field reaches an agent: clear, SHA-256, keyed, derived (something else depends on it), or not at all."""
-    seen = set()
+    seen, absences = set(), [*ABSENCES, *MORE_ABSENCES.get(path, [])]
     first, second = FIELDS[path]
-    for event_type, platform, absent in itertools.product(TYPES, ["android", "ios", "web"], ABSENCES):
+    for event_type, platform, absent in itertools.product(TYPES, ["android", "ios", "web"], absences):
         if path in absent:
             continue
         told = {
@@ -188,7 +194,7 @@ def test_the_document_names_every_field_of_an_event_and_no_other() -> None:
             found |= leaves(type(field.default), f"{path}.") if name in parts else {path}
         return found
 
-    stamped = {"type", "appId", "receivedAt", "trusted", "deviceUnusable", "warnings"}
+    stamped = {"type", "appId", "receivedAt", "trusted", "deviceUnusable", "warnings", "orderedBy", "scope"}
     assert _table().keys() == FIELDS.keys()
     told = {f"device.{path}" if path == "platform" else path for path in leaves(Event)} - stamped - {"device.platform"}
     assert told == FIELDS.keys() | NOT_TOLD_AS_SUCH

@@ -9,9 +9,10 @@ import pytest
 from relay.agent.auth import Attempt, ClientCredentials, bearer
 from relay.agent.http import Response, bounded, read_json
 from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, is_outage, retry_after
+from relay.aws import clients
 from relay.delivery.outcome import Outcome
 from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION, SETTLE_BACKOFF_SECONDS
-from relay.delivery.queue import Message
+from relay.delivery.queue import Message, Queue
 from relay.delivery.retry import (
     MAX_PROBE_SECONDS,
     MAX_PROBE_SECONDS_ORDERED,
@@ -58,6 +59,13 @@ def test_a_delivery_without_an_answer_is_in_doubt_and_one_with_an_answer_is_not(
 # 3. The ledger.
 
 
+class Sent:
+    """SQS' client, which keeps the attributes of what it is sent."""
+
+    def send_message(self, **message: Any) -> None:
+        self.attributes: dict[str, Any] = message["MessageAttributes"]
+
+
 class Throttled(FakeLedger):
     """Refuses to settle so many times."""
 
@@ -88,6 +96,15 @@ def test_a_claim_that_sent_nothing_and_cannot_be_settled_is_handed_on_as_such() 
     again = World(repeatable=False)
     again.deliver(_record()._replace(unsent="claim-1"))
     assert again.ledger.unsent == ["claim-1"]
+
+
+def test_a_copy_names_every_claim_that_sent_nothing_as_the_row_may_bear_the_name_of_any() -> None:
+    message = _message()._replace(unsent="claim-1,claim-2")
+    queue, sent = Queue("q", "dead"), Sent()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clients, "sqs", lambda: sent)
+        assert queue.requeue(message, 61, "claim-3")
+    assert sent.attributes["unsent"]["StringValue"] == "claim-1,claim-2,claim-3"
 
 
 def test_a_claim_that_may_have_sent_something_is_not_handed_on() -> None:
@@ -290,3 +307,25 @@ def test_an_event_of_an_unknown_type_is_parked_after_a_day() -> None:
     world = World(now=NOW + MAX_WAIT_FOR_VERSION)
     assert world.deliver(_of_tomorrow()) == []
     assert world.queue.parked["m1"]["reason"].startswith("unreadable")
+
+
+class ClosedForOne(FakeCircuit):
+    """An open circuit that lets one delivery through, its probe."""
+
+    is_probed: bool = False
+
+    def call(self, exchange: Any) -> Verdict:
+        self.is_probed = True
+        verdict: Verdict = exchange()
+        return verdict
+
+    def check(self) -> None:
+        if self.is_probed:
+            raise CircuitOpen("circuit open: the agent does not answer", down_for=DAY)
+
+
+def test_a_probe_that_fails_waits_for_the_agent_as_all_others_do() -> None:
+    world = World({"m1": [Response(503)]}, circuit=ClosedForOne())
+    assert world.deliver(_record()) == ["m1"]
+    assert (world.states, len(world.sent)) == ({"held": 1}, 1)
+    assert world.ledger.rows["m1"].get("failing", 0) == 0

@@ -21,7 +21,9 @@ from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
 from relay.errors import AddressRefused, CircuitOpen, LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
+from relay.event.contact import Contact
 from relay.event.model import Event, Purpose
+from relay.ledger.device_order import OrderResult, SequenceUpdate
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.rows import MAX_WRITES
 from relay.ledger.states import NOT_REDRIVABLE
@@ -82,6 +84,7 @@ class FakeLedger(Ledger):
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, tuple[int, str]] = field(default_factory=dict)
     people: dict[str, str | None] = field(default_factory=dict)
+    before: dict[str, str | None] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
@@ -132,19 +135,21 @@ class FakeLedger(Ledger):
         self.rows[settlement.event.event_id] = {**row, **settlement.attributes, "state": settlement.state}
         return True
 
-    def belongs_to_another(self, event: Event) -> bool:
-        return self.people.get(event.group, event.customer_id) != event.customer_id
+    def advance_sequences(self, updates: Sequence[SequenceUpdate]) -> list[OrderResult | LedgerUnavailable]:
+        if "keys" in self.down:
+            raise SettingsUnavailable("the ledger's keys cannot be read")
+        return [self._unless_refused("in_order", self._applied, update.event) for update in updates]
 
-    def advance_sequences(self, events: Sequence[Event], devices: Sequence[Any]) -> list[bool | LedgerUnavailable]:  # noqa: ARG002 - as above
-        return [self._unless_refused("in_order", self._applied, event) for event in events]
-
-    def _applied(self, event: Event) -> bool:
+    def _applied(self, event: Event) -> OrderResult:
         newest = self.last.get(event.group, (0, ""))
         if event.sequence < newest[0]:
-            return False
+            return OrderResult(is_newest=False, late_by=newest[0] - event.sequence)
+        before = self.people.get(event.group)
+        if newest[1] != event.event_id:
+            self.before[event.group] = before
         self.last[event.group] = (event.sequence, event.event_id)
-        self.people[event.group] = event.customer_id
-        return True
+        self.people[event.group] = event.owner
+        return OrderResult(is_newest=True, must_release=self.before[event.group] not in {None, event.owner})
 
     def _unless_refused(self, operation: str, told: Callable[[Event], T], event: Event) -> T | LedgerUnavailable:
         try:
@@ -199,6 +204,10 @@ def _build(event: Event, settings: Settings) -> list[Request]:
     return [Request(settings.url, event.event_id.encode(), headers) for _ in range(2 if event.name == "twice" else 1)]
 
 
+def _release(event: Event, settings: Settings, _contacts: Sequence[Contact]) -> list[Request]:
+    return [Request(settings.url, f"release {event.event_id}".encode())] if event.device.platform != "web" else []
+
+
 def _record(message_id: str = "m1", group: str | None = None, receives: int = 1, **event: Any) -> Message:
     document = {
         "type": "login",
@@ -227,6 +236,7 @@ class World:
     max_age: timedelta | None = None
     ordered: bool = False
     repeatable: bool = True
+    remarks: tuple[str, ...] = ()
     purpose: Purpose = "advertising"
     now: datetime = NOW
     built: list[Event] = field(default_factory=list)
@@ -240,6 +250,8 @@ class World:
             max_age=self.max_age,
             ordered=self.ordered,
             repeatable=self.repeatable,
+            remarks=lambda _event, _settings: self.remarks,
+            build_release=_release,
         )
         runtime = DeliveryPipeline(
             agent,
@@ -283,6 +295,14 @@ def test_a_delivered_record_leaves_the_queue() -> None:
     world = World()
     assert world.deliver(_record()) == []
     assert world.told == ["m1"]
+
+
+def test_remarks_are_written_with_the_outcome_of_every_attempt() -> None:
+    world = World({"m1": [Response(503), Response(200)]}, remarks=("the title was cut", "the time zone was filled in"))
+    for state in ("retrying", "delivered"):
+        world.deliver(_record())
+        assert world.ledger.rows["m1"]["state"] == state
+        assert world.ledger.rows["m1"]["remarks"] == "the title was cut\nthe time zone was filled in"
     assert world.states == {"delivered": 1}
 
 
@@ -313,13 +333,14 @@ def test_an_event_that_the_settings_filter_out_is_skipped_with_the_reason() -> N
     assert world.ledger.rows["m1"]["reason"] == "filtered out: platform unknown"
 
 
-def test_a_person_whose_login_is_filtered_out_ends_the_pushes_of_the_last_person_on_the_device() -> None:
+def test_a_login_that_is_filtered_out_releases_the_device_from_another_person() -> None:
     world = World(settings=lambda _fresh: Filtering(), ordered=True, purpose="messaging")
     device = {"id": "d1", "platform": "ios"}
     world.ledger.people[Event.load(_record(device=device).body).group] = "another"
     world.deliver(_record(device=device))
-    assert [event.type for event in world.built] == ["logout"]
-    assert world.ledger.rows["m1"]["reason"].startswith("filtered out, so the last person was logged out: ")
+    assert world.told == ["release m1"]
+    reason = "filtered out: platform ios; the device was released, nobody is on it"
+    assert world.ledger.rows["m1"]["reason"] == reason
 
 
 def test_retries_by_our_own_clock_whatever_sqs_counts() -> None:
@@ -500,6 +521,28 @@ def test_an_older_event_is_superseded_at_an_ordered_agent() -> None:
     assert world.ledger.rows["login"]["reason"] == "superseded"
 
 
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ({"type": "login"}, []),
+        ({"type": "open"}, []),
+        ({"type": "push_token", "device": {"pushToken": "t"}}, []),
+        ({"type": "logout"}, ["m1"]),
+        ({"type": "push_token", "device": {"pushToken": False}}, ["m1"]),
+    ],
+)
+def test_where_the_device_was_unusable_an_ordered_agent_hears_only_what_protects_the_person(
+    event: dict[str, Any], told: list[str]
+) -> None:
+    world = World(ordered=True)
+    assert world.deliver(_record(deviceUnusable=True, **event)) == []
+    assert world.told == told
+    assert told or world.ledger.rows["m1"]["reason"] == "unusable device id"
+    other = World()
+    assert other.deliver(_record(deviceUnusable=True, **event)) == []
+    assert other.told == ["m1"]
+
+
 def test_held_costs_no_attempt() -> None:
     world = World({"m1": [Response(401)]})
     for _ in range(3):
@@ -566,25 +609,98 @@ def test_little_time_left_leaves_the_batch_untouched() -> None:
     assert world.queue.postponed == {"m1": 0, "m2": 0}
 
 
-def test_somebody_who_denies_consent_ends_the_last_persons_stay_on_the_device() -> None:
-    world = World(ordered=True, purpose="messaging")
-    device = {"id": "phone"}
-    world.deliver(_record("ana", sequence=5, customerId="ana", device=device))
-    assert (
-        world.deliver(_record("bob", sequence=6, customerId="bob", device=device, consent={"messaging": False})) == []
-    )
-    assert world.built[-1].type == "logout"
-    assert world.built[-1].customer_id is None
-    assert world.ledger.rows["bob"]["reason"] == "consent denied, so the last person was logged out: HTTP 200"
+PHONE = {"id": "phone"}
+ENDS_UNSENT: list[tuple[str, dict[str, Any], dict[str, list[Response | Exception]], str]] = [
+    ("denied consent", {"consent": {"messaging": False}}, {}, "skipped"),
+    ("a missing field", {"customerId": None, "type": "open"}, {}, "skipped"),
+    ("a refusal", {}, {"bob": [Response(400)]}, "parked"),
+    ("its age", {"receivedAt": (NOW - timedelta(days=25)).isoformat()}, {}, "expired"),
+]
+ends_unsent = pytest.mark.parametrize(
+    ("why", "event", "answers", "state"), ENDS_UNSENT, ids=[case[0] for case in ENDS_UNSENT]
+)
 
 
-def test_who_denies_consent_on_his_own_device_is_skipped() -> None:
+@ends_unsent
+def test_an_event_that_ends_unsent_releases_the_device_from_another_person(
+    why: str, event: dict[str, Any], answers: dict[str, list[Response | Exception]], state: str
+) -> None:
+    world = World(dict(answers), ordered=True, purpose="messaging")
+    world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
+    assert world.deliver(_record("bob", **{"sequence": 6, "customerId": "bob", "device": PHONE, **event})) == []
+    assert world.told[-1] == "release bob", why
+    row = world.ledger.rows["bob"]
+    assert (row["state"], row["released"]) == (state, 1)
+    assert row["reason"].endswith("; the device was released, nobody is on it")
+
+
+@ends_unsent
+def test_a_delivery_ends_only_after_its_release(
+    why: str, event: dict[str, Any], answers: dict[str, list[Response | Exception]], state: str
+) -> None:
+    failing: list[Response | Exception] = [Response(503), Response(400), Response(200)]
+    world = World({**answers, "release bob": failing}, ordered=True, purpose="messaging")
+    world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
+    bob = _record("bob", **{"sequence": 6, "customerId": "bob", "device": PHONE, **event})
+    for _ in range(2):
+        assert world.deliver(bob) == ["bob"], why
+        assert world.ledger.rows["bob"]["state"] == "retrying"
+        assert "; not released: HTTP " in world.ledger.rows["bob"]["reason"]
+        assert world.queue.parked == {}
+    assert world.deliver(bob) == []
+    assert world.ledger.rows["bob"]["state"] == state
+
+
+def test_a_release_that_fails_for_nine_days_is_parked_with_both_reasons() -> None:
+    world = World({"release bob": [Response(503)]}, ordered=True, purpose="messaging")
+    world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
+    world.now = NOW + timedelta(days=9, seconds=1)
+    denied = _record("bob", sequence=6, customerId="bob", device=PHONE, consent={"messaging": False})
+    assert world.deliver(denied) == []
+    assert world.queue.parked["bob"]["reason"] == "consent: messaging; not released: HTTP 503"
+
+
+@pytest.mark.parametrize(
+    ("why", "event"),
+    [
+        ("the same person", {"customerId": "ana"}),
+        ("superseded", {"sequence": 4}),
+        ("a track", {"type": "track", "name": "x"}),
+        ("an identify", {"type": "identify"}),
+        ("a push token that names nobody", {"type": "push_token", "customerId": None}),
+        ("a device for which the agent is not meant", {"device": {**PHONE, "platform": "web"}}),
+    ],
+)
+def test_an_event_that_does_not_say_that_another_person_is_on_the_device_releases_nothing(
+    why: str, event: dict[str, Any]
+) -> None:
     world = World(ordered=True, purpose="messaging")
-    device = {"id": "phone"}
-    world.deliver(_record("first", sequence=5, customerId="ana", device=device))
-    world.deliver(_record("again", sequence=6, customerId="ana", device=device, consent={"messaging": False}))
-    assert world.told == ["first"]
-    assert world.ledger.rows["again"]["reason"] == "consent: messaging"
+    world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
+    denied = {"sequence": 6, "customerId": "bob", "device": PHONE, "consent": {"messaging": False}, **event}
+    world.deliver(_record("bob", **denied))
+    assert world.told == ["ana"], why
+    assert world.ledger.rows["bob"]["reason"] == "consent: messaging"
+
+
+def test_without_the_ledgers_keys_an_ordered_agent_holds() -> None:
+    world = World(ledger=FakeLedger(down={"keys"}), ordered=True)
+    assert world.deliver(_record(device=PHONE)) == ["m1"]
+    assert (world.states, world.sent) == ({"held": 1}, [])
+
+
+def test_a_superseded_event_says_by_how_much_it_was_late() -> None:
+    world = World(ordered=True)
+    world.deliver(_record("new", sequence=9_000, device=PHONE))
+    world.deliver(_record("old", sequence=2_000, device=PHONE))
+    assert (world.ledger.rows["old"]["reason"], world.ledger.rows["old"]["late"]) == ("superseded", 7_000)
+
+
+def test_an_ordered_event_that_was_accepted_more_than_24_days_ago_expires_and_an_unordered_one_does_not() -> None:
+    old = (NOW - timedelta(days=24, seconds=1)).isoformat()
+    for ordered, state in ((True, "expired"), (False, "delivered")):
+        world = World(ordered=ordered)
+        world.deliver(_record(receivedAt=old, device=PHONE))
+        assert world.states == {state: 1}
 
 
 def test_one_that_could_not_be_noted_with_the_others_comes_back_alone() -> None:
@@ -627,7 +743,7 @@ def test_what_was_skipped_is_noted_and_that_is_all() -> None:
 def test_an_ordered_agents_delivery_is_looked_at_ordered_and_settled() -> None:
     world = World(ordered=True)
     world.deliver(_record(device={"id": "phone"}))
-    assert world.ledger.asked == ["look", "in_order", "settle"]
+    assert world.ledger.asked == ["devices", "look", "in_order", "settle"]
 
 
 def test_devices_of_a_batch_are_looked_at_as_well_so_that_their_order_is_one_call() -> None:

@@ -119,3 +119,15 @@ def test_a_count_is_the_stages_and_the_agents(capsys: pytest.CaptureFixture[str]
         ("stage",): {"CircuitOpen": 1},
         ("stage", "agent"): {"CircuitOpen": 1},
     }
+
+
+def test_deliveries_in_doubt_are_counted_for_the_agent_and_as_unanswered_for_the_stage(written: StringIO) -> None:
+    doubt = Outcome(DeliveryState.UNCONFIRMED, "in doubt: no answer: ReadTimeout", tried=True, in_doubt=True)
+    line = _reported(written, doubt, doubt)[-1]
+    assert _metrics(line)["stage", "agent"]["InDoubt"] == 2
+    assert _metrics(line)["stage",]["Unanswered"] == 2
+
+
+def test_a_batch_without_doubt_writes_no_metric_of_it(written: StringIO) -> None:
+    (line,) = _reported(written, Outcome(DeliveryState.UNCONFIRMED, "HTTP 204", status=204, tried=True))
+    assert {"InDoubt", "Unanswered"} & line.keys() == set()

@@ -190,3 +190,9 @@ def test_metas_requests_are_joined_into_one_list_of_events() -> None:
 def test_meta_must_say_that_it_received_every_event(received: int, kind: str) -> None:
     answer = Response(200, json.dumps({"events_received": received}).encode())
     assert facebook.classify(answer, 3).kind == kind
+
+
+def test_a_request_of_many_that_meta_refuses_by_an_unknown_code_is_halved_and_one_of_one_is_tried_again() -> None:
+    answer = Response(400, b'{"error":{"code":99999}}')
+    assert [facebook.classify(answer, number).kind for number in (2, 1)] == ["rejected", "retry"]
+    assert facebook.classify(Response(500, answer.body), 2).kind == "retry"

@@ -13,7 +13,7 @@ from relay.event.reading import Terms, read_event
 
 ROWS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "details.json").read_text())
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
-STAMPED = {"type": None, "appId": None, "receivedAt": None, "deviceUnusable": None}
+STAMPED = {"type": None, "appId": None, "receivedAt": None, "deviceUnusable": None, "orderedBy": None}
 
 every_row = pytest.mark.parametrize(
     "row", ROWS, ids=[f"{at} {row['type']} {json.dumps(row['sent'])[:80]}" for at, row in enumerate(ROWS)]
@@ -52,6 +52,12 @@ def test_a_detail_is_kept_normalised_or_left_out_and_named(row: dict[str, Any]) 
     assert [warned.pointer for warned in reading.warnings] == row["warned"]
     assert event.device_unusable is row.get("deviceUnusable", False)
     assert Event.load(event.dump()) == event.model_copy(update={"warnings": ()})
+
+
+def test_a_name_too_long_for_a_pointer_costs_itself_alone() -> None:
+    text = json.dumps({"customerId": "u1", "\U0001f600" * 70: 5, "a": 1})
+    reading = read_event(text, "login")
+    assert (reading.call.customer_id, [one.pointer for one in reading.warnings]) == ("u1", ["#", "#/a"])
 
 
 @every_row

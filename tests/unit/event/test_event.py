@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import InvalidEvent
-from relay.event.model import Event, EventInput, EventType
+from relay.event.model import Device, Event, EventInput, EventType
 
 NOW = datetime(2026, 11, 20, 9, 15, 42, 318000, tzinfo=UTC)
 MOMENT = "must be a time of the year 2000 or later, as in 2026-11-20T09:15:42Z"
@@ -34,6 +35,7 @@ def test_the_seeds_bare_login_is_all_that_a_login_needs() -> None:
         "occurredAt": "2026-11-20T09:15:42.318000Z",
         "receivedAt": "2026-11-20T09:15:42.318000Z",
         "sequence": 1795166142318,
+        "orderedBy": "receipt",
         "customerId": "12345",
     }
 
@@ -220,6 +222,23 @@ def test_what_each_type_requires(event_type: EventType, body: dict[str, Any], po
 )
 def test_what_each_type_is_content_with(event_type: EventType, body: dict[str, Any]) -> None:
     assert _stamped(body, event_type).type == event_type
+
+
+IDENTITY_FIELDS = (
+    *("eventId", "occurredAt", "sequence", "customerId", "anonymousId", "email", "phone", "emailSha256", "phoneSha256"),
+    "id",
+)
+
+
+@pytest.mark.parametrize("name", IDENTITY_FIELDS)
+def test_each_identity_field_is_found_by_its_name_on_the_wire_and_says_what_it_is(name: str) -> None:
+    assert f'alias="{name}"' in Path("layers/runtime/relay/event/model.py").read_text()
+    model = Device if name == "id" else EventInput
+    (field,) = (field for field in model.model_fields.values() if field.alias == name)
+    assert field.description
+    schema = EventInput.model_json_schema()
+    properties = schema["$defs"]["Device"]["properties"] if name == "id" else schema["properties"]
+    assert properties[name]["description"] == field.description
 
 
 def test_a_clock_that_is_ahead_is_set_to_now() -> None:

@@ -269,3 +269,20 @@ PIECES = [
 @example("ana\\%750040example.com")
 def test_the_glance_misses_no_address_that_the_long_look_would_find(text: str) -> None:
     assert contains_email(text) == bool(_EMAIL.search(_decoded(text)))
+
+
+@pytest.mark.parametrize("value", ["202611200915", 202611200915, "+5511999887766", "7891234567890"])
+def test_a_property_that_the_operator_named_is_no_phone_number(value: Any) -> None:
+    nested = {"orders": [{"order_id": value, "note": value}]}
+    assert shareable_properties({"order_id": value, "note": value}, "all", ["order_id"]) == {"order_id": value}
+    assert shareable_properties(nested, "all", ["order_id"]) == {"orders": [{"order_id": value}]}
+    assert shareable_properties({"order_ids": [value]}, "all", ["order_ids"]) == {"order_ids": [value]}
+    assert count_withheld({"order_id": value, "note": value}, "all", ["order_id"]) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("order_id", "ana@example.com"), ("phone", "202611200915")])
+def test_an_address_and_a_name_on_the_deny_list_stay_withheld_though_the_operator_named_the_property(
+    name: str, value: str
+) -> None:
+    assert shareable_properties({name: value}, "all", [name]) == {}
+    assert count_withheld({name: value}, "all", [name]) == 1

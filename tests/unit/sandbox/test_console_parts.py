@@ -20,8 +20,10 @@ ACCEPTED = "2026-11-20T12:00:00.000Z"
 PAGE = Path("local/sandbox/page")
 
 
-def _entry(journal: Journal, agent: str, body: Any, seconds: float = 0.0, **headers: str) -> Entry:
-    return journal.add(agent, Request("POST", "/x", {}, headers, json.dumps(body).encode()), NOON + seconds)
+def _entry(
+    journal: Journal, agent: str, body: Any, seconds: float = 0.0, headers: dict[str, str] | None = None
+) -> Entry:
+    return journal.add(agent, Request("POST", "/x", {}, headers or {}, json.dumps(body).encode()), NOON + seconds)
 
 
 def _event(agent: str = "emarsys", event_id: str = "evt-1", **receipt: Any) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def _event(agent: str = "emarsys", event_id: str = "evt-1", **receipt: Any) -> d
 
 def test_a_probe_that_breaks_a_contract_on_purpose_is_no_violation() -> None:
     journal = Journal()
-    probe, mistake = _entry(journal, "emarsys", {}, 0.0, **check.PROBE), _entry(journal, "emarsys", {})
+    probe, mistake = _entry(journal, "emarsys", {}, headers=check.PROBE), _entry(journal, "emarsys", {})
     probe.violations = mistake.violations = ["body: hardware_id is missing"]
     assert journal.summary() == {"emarsys": {"requests": 2, "withViolations": 1}}
     assert [entry["number"] for entry in journal.display(wrong=True)] == [mistake.number]
@@ -104,7 +106,7 @@ def test_no_request_is_shown_for_an_event_that_caused_none(receipt: dict[str, An
 
 def test_a_probe_is_never_taken_for_an_events_request() -> None:
     journal = Journal()
-    _entry(journal, "emarsys", {"hardware_id": "phone-1"}, 0.1, **check.PROBE)
+    _entry(journal, "emarsys", {"hardware_id": "phone-1"}, 0.1, headers=check.PROBE)
     assert requests_of(journal, "emarsys", _event(), ["phone-1"])[0] == []
 
 
@@ -120,7 +122,7 @@ def test_an_events_marks_are_the_values_by_which_vendors_know_a_person_or_a_devi
 def test_a_device_that_one_agent_knows_by_its_token_is_joined_with_the_others_device() -> None:
     devices = Devices()
     known = {"customer": "ana-1", "pushToken": "t-1", "pushesGoTo": "ana-1"}
-    states: dict[str, dict[str, Any]] = {
+    states: dict[str, Any] = {
         "eitri_push": {"devices": {"phone-1": known}},
         "dashx": {
             "devicesBy": "pushToken",

@@ -140,7 +140,6 @@ def test_answers_validation_errors_without_a_code(query: str, values: Any, words
 @pytest.mark.parametrize(
     ("query", "values"),
     [
-        (TRACK, {key: value for key, value in OPENED.items() if key != "timestamp"}),
         (TRACK, OPENED | {"timestamp": "2026-11-21T15:00:00-03:00"}),
         (TRACK, OPENED | {"timestamp": "2026-02-30T18:00:00Z"}),
         (TRACK, OPENED | {"event": " "}),
@@ -185,11 +184,32 @@ def test_swallows_what_the_vendor_swallows_and_tells_us(query: str, values: Any,
 
 
 @pytest.mark.parametrize(
+    ("values", "headers", "remark"),
+    [
+        ({key: value for key, value in OPENED.items() if key != "timestamp"}, {}, "input.timestamp is missing"),
+        (OPENED | {"timestamp": None}, {}, "input.timestamp is missing"),
+        (OPENED, {"x-private-key": ""}, "x-private-key is missing"),
+    ],
+)
+def test_takes_what_dashx_own_sdks_send_and_remarks_on_it(
+    values: dict[str, Any], headers: dict[str, str], remark: str
+) -> None:
+    result, answer = checked(post(TRACK, values, **headers))
+    assert [one.startswith(remark) for one in result.violations] == [True]
+    assert json.loads(answer.body) == {"data": {"trackEvent": {"success": True}}}
+
+
+def test_takes_the_shortest_number_of_e_164() -> None:
+    result, _ = checked(post(IDENTIFY, {"uid": "cus_778", "phone": "+2901234"}))
+    assert list(result.violations) == []
+
+
+@pytest.mark.parametrize(
     ("headers", "message", "code"),
     [
         ({"x-public-key": "pub_old"}, "Incorrect Public Key.", "UNAUTHORIZED"),
         ({"x-private-key": "prv_old"}, "Your API Key Pair has expired.", "UNAUTHORIZED"),
-        ({"x-private-key": ""}, "Permission denied", "FORBIDDEN"),
+        ({"x-public-key": ""}, "Permission denied", "FORBIDDEN"),
         ({"x-target-environment": "production"}, "Permission denied", "FORBIDDEN"),
     ],
 )

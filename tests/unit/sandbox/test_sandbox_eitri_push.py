@@ -205,11 +205,40 @@ def test_a_logout_wins_a_tie_whichever_comes_first() -> None:
 def test_the_newest_message_says_who_is_on_the_device() -> None:
     assert state_after(login(1, "b", "t"), logout(2, "a"))["pushesGoTo"] is None
     assert state_after(login(1, "b", "t"), logout(2))["pushesGoTo"] is None
-    assert state_after(login(1, "a", "t"), message("app.open", 2, customer={"id": "b"}))["pushesGoTo"] == "b"
+    assert state_after(login(1, "a", "t"), message("app.open", 2, customer={"id": "b"}))["customer"] == "b"
     assert state_after(login(1, "a", "t"), message("app.open", 2))["pushesGoTo"] is None
 
 
-def test_the_token_belongs_to_the_device_whoever_is_bound() -> None:
+def test_a_token_belongs_to_the_person_whom_its_message_named() -> None:
+    assert state_after(login(1, "a", "t"), message("app.open", 2, customer={"id": "b"}))["pushToken"] is None
+    foreign = {"id": DEVICE, "platform": "android", "push": {"provider": "fcm", "token": "foreign"}}
+    unproven = message("device.push_token", 1, device=foreign)
+    assert state_after(unproven, message("app.open", 2, customer={"id": "b"}))["pushesGoTo"] is None
+
+
+def test_a_release_counts_once_and_its_event_may_follow_with_the_same_sequence() -> None:
+    wanted = login(2, "b", "t2")
+    release = logout(2) | {"id": f"release/{wanted['id']}", "release_of": wanted["id"]}
+    assert state_after(login(1, "a", "t"), release)["customer"] is None
+    assert state_after(login(1, "a", "t"), wanted, release, wanted)["pushesGoTo"] == "b"
+    assert state_after(login(3, "a", "t"), release)["customer"] == "a"
+
+
+def test_of_equal_sequences_the_later_received_counts_where_a_message_says_when() -> None:
+    def at(received_at: str, one: dict[str, Any]) -> dict[str, Any]:
+        return one | {"received_at": f"2026-11-20T09:15:42.{received_at}Z"}
+
+    assert state_after(at("000001", logout(1)), at("000002", login(1, "b", "t")))["customer"] == "b"
+    assert state_after(at("000002", logout(1)), at("000001", login(1, "b", "t")))["customer"] is None
+
+
+def test_the_device_id_is_enough_for_what_ends_pushes() -> None:
+    alone = {"device": {"id": DEVICE}}
+    assert state_after(login(1, "a", "t"), logout(2) | alone)["customer"] is None
+    assert state_after(login(1, "a", "t"), message("device.push_token_removed", 2, **alone))["pushesGoTo"] is None
+
+
+def test_the_token_belongs_to_the_device_of_the_person_bound() -> None:
     token = {"id": DEVICE, "platform": "android", "push": {"provider": "fcm", "token": "t2"}}
     known = {"customer": {"id": "a"}}
     after = state_after(login(1, "a"), message("device.push_token", 2, device=token, **known))

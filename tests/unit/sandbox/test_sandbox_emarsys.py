@@ -80,12 +80,11 @@ def test_answers_an_anonymous_login_with_the_contact() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"language": "pt-BR"},
-        {"language": "PT"},
+        {"language": "Portuguese (Brazil)"},
         {"timezone": "America/Sao_Paulo"},
         {"timezone": "-03:00"},
         {"timezone": "+٠٢٠٠"},
-        {"application_version": "unknown"},
+        {"application_version": "none"},
         {"application_version": "3.4.0 (5120)"},
         {"os_version": "14.0.0.1"},
         {"platform": "Android"},
@@ -116,6 +115,20 @@ def test_refuses_a_login_with_a_bad_parameter(change: dict[str, Any]) -> None:
     result, answer = checked(post("users/login", LOGIN | change))
     assert result.violations
     assert answer.status == 400
+
+
+@pytest.mark.parametrize("language", ["pt-BR", "fil", "zh_Hant_TW", "haw"])
+def test_takes_a_language_of_more_than_two_letters_and_remarks_on_it(language: str) -> None:
+    # Only the vendor can tell what v2 makes of it; its later SDKs send BCP 47.
+    result, answer = checked(post("users/login", LOGIN | {"language": language}))
+    assert result.violations == [f"language is {language}, not an ISO 639-1 code of two letters"]
+    assert answer.status == 202
+
+
+@pytest.mark.parametrize("field", ["application_version", "os_version", "device_model"])
+def test_takes_unknown_as_the_vendors_own_sdk_sends_it(field: str) -> None:
+    result, answer = checked(post("users/login", LOGIN | {field: "unknown"}))
+    assert (result.violations, answer.status) == ([], 202)
 
 
 @pytest.mark.parametrize("missing", sorted(set(LOGIN)))

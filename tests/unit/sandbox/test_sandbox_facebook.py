@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -152,7 +153,9 @@ def test_takes_a_test_code() -> None:
         (login(vendor_id="x"), (100, None)),
         (app(extinfo=[1] * 16), (100, None)),
         (app(extinfo=["x", *APP_DATA["extinfo"][1:]]), (100, None)),
-        (app(advertiser_tracking_enabled=True), (100, None)),
+        (app(advertiser_tracking_enabled="1"), (100, None)),
+        (app(extinfo=[None, *APP_DATA["extinfo"][1:]]), (100, None)),
+        (login(fbp="fb.1.1795100000000.1098115397.appendix-of-none"), (100, None)),
         ({key: value for key, value in LIMITED_LOGIN.items() if not key.endswith("_state")}, (100, None)),
         (LOGIN | {"event_name": "Purchase"}, (100, 2804009)),
         ("Login", (100, None)),
@@ -180,6 +183,58 @@ def test_refuses_with_metas_code(event: Any, expected: tuple[int, int | None]) -
 def test_swallows_what_the_vendor_swallows_and_tells_us(event: dict[str, Any], complaint: str) -> None:
     result, answer = checked(post(event))
     assert any(complaint in violation for violation in result.violations)
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        app(advertiser_tracking_enabled=True, application_tracking_enabled=False),
+        app(extinfo=[*APP_DATA["extinfo"][:8], None, *APP_DATA["extinfo"][9:]]),
+        login(fbp="fb.1.1795100000000.1098115397.BA", fbc="fb.2.1795101234567.IwAR2F4aBcDeFgHiJk.AQQCAQMC"),
+        login(em=[LOGIN["user_data"]["em"][0] + ".AQQCAQMC"], ph=LOGIN["user_data"]["ph"][0] + ".BA"),
+        LOGIN | {"messaging_channel": "whatsapp", "original_event_data": {"event_name": "Login", "event_time": 1}},
+    ],
+)
+def test_takes_what_metas_own_sdks_send(event: dict[str, Any]) -> None:
+    result, answer = checked(post(event))
+    assert (list(result.violations), answer.status) == ([], 200)
+
+
+def test_takes_the_token_as_a_parameter_and_a_form_as_metas_sdks_send_them() -> None:
+    form = urlencode({"data": json.dumps([LOGIN]), "access_token": "TOKEN-PLACEHOLDER"}).encode()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    result, answer = checked(Request("POST", PATH, {}, headers, form))
+    assert (list(result.violations), answer.status) == ([], 200)
+    texts = urlencode({"data": json.dumps([json.dumps(LOGIN)]), "access_token": "TOKEN-PLACEHOLDER"}).encode()
+    result, answer = checked(Request("POST", PATH, {}, headers, texts))
+    assert (list(result.violations), answer.status) == ([], 200)
+    in_body = json.dumps({"data": [LOGIN], "access_token": "TOKEN-PLACEHOLDER"}).encode()
+    result, answer = checked(Request("POST", PATH, {}, {"content-type": "application/json"}, in_body))
+    assert (list(result.violations), answer.status) == ([], 200)
+    wrong = form.replace(b"TOKEN-PLACEHOLDER", b"another")
+    assert fault(checked(Request("POST", PATH, {}, headers, wrong))[1]) == (190, 463)
+    no_list = urlencode({"data": "[", "access_token": "TOKEN-PLACEHOLDER"}).encode()
+    assert checked(Request("POST", PATH, {}, headers, no_list))[1].status == 400
+
+
+def test_takes_the_nulls_and_the_id_that_metas_sdk_for_node_sends() -> None:
+    nulls = dict.fromkeys(("partner_agent", "test_event_code", "namespace_id", "upload_id", "upload_tag"))
+    body = json.dumps({"data": [LOGIN], "id": "1234567890123456", **nulls}).encode()
+    result, answer = checked(Request("POST", PATH, {}, HEADERS, body))
+    assert (list(result.violations), answer.status) == ([], 200)
+
+
+@pytest.mark.parametrize("version", ["v27.0", "v28.0"])
+def test_takes_versions_that_are_newer_than_this_sandbox(version: str) -> None:
+    agent = Facebook({**SETTINGS, "api_version": version})
+    result = agent.check(post(LOGIN, path=f"/{version}/1234567890123456/events"), NOW)
+    assert (list(result.violations), result.work().status) == ([], 200)
+
+
+def test_remarks_on_a_version_that_has_ended_by_the_shorter_of_metas_clocks() -> None:
+    result, answer = checked(post(LOGIN, path="/v24.0/1234567890123456/events"))
+    assert result.violations == ["path: v24.0 has ended as a version of the Marketing API"]
     assert answer.status == 200
 
 

@@ -110,7 +110,15 @@ def test_takes_the_examples_of_the_contract(body: dict[str, Any], query: dict[st
         (event("log-in"), "Names must be letters"),
         (event("n" * 41), "at most 40"),
         (event(session_id="s1"), "is not made of digits"),
-        (event(engagement_time_msec=0), "engagement_time_msec is 0"),
+        (event(engagement_time_msec=0), "engagement_time_msec is missing or 0"),
+        (event(engagement_time_msec=-1), "engagement_time_msec is -1, out of bounds"),
+        (event(value=1), "value has no currency"),
+        (event(value="4.99", currency="USD"), "value is a text"),
+        (event(value=1, currency="real"), "currency is not an ISO 4217 code"),
+        (event(items=[{"price": 1}]), "items[0] has neither item_id nor item_name"),
+        (event(items=["SKU_1"]), "is not an object"),
+        (event(page_title="x" * 301), "more than 300"),
+        (event(page_location="x" * 1001), "more than 1000"),
         (event(engagement_time_msec=True), "is not an integer"),
         (event(value=None), "is no string and no number"),
         (event(value=True), "is no string and no number"),
@@ -127,6 +135,20 @@ def test_answers_204_whatever_is_wrong_and_tells_us(change: dict[str, Any], comp
     result = Google(SETTINGS).check(post(LOGIN | change, APP), NOW)
     assert any(complaint in violation for violation in result.violations), result.violations
     assert result.work().status == 204
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        event(engagement_time_msec=0),
+        event(value="4.99"),
+        event(items=[{"item_id": "SKU_1", "price": 4.99}], value=4.99, currency="USD"),
+        event(page_location="https://shop.example.com/" + "x" * 975),
+    ],
+)
+def test_validation_accepts_what_real_libraries_send(change: dict[str, Any]) -> None:
+    answer = Google(SETTINGS).check(post(LOGIN | change, APP, "/debug/mp/collect"), NOW).work()
+    assert json.loads(answer.body) == {"validationMessages": []}
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,12 @@ def test_an_unknown_path_under_an_agent_is_404_and_recorded(sandbox: Sandbox, me
     assert (entry["status"], len(entry["violations"])) == (404, 1)
 
 
+def test_dashx_is_also_at_the_one_path_of_its_own_host(sandbox: Sandbox) -> None:
+    assert call(sandbox, "POST", "/graphql", {"query": "{"})[0] == 200
+    [entry] = call(sandbox, "GET", "/_requests?agent=dashx")[1]["requests"]
+    assert entry["path"] == "/graphql"
+
+
 def test_a_fault_comes_before_the_work_and_ends_after_its_times(sandbox: Sandbox) -> None:
     fault = {"status": 503, "retryAfter": 7, "times": 1, "body": "down"}
     assert call(sandbox, "PUT", "/_faults/emarsys", fault)[1] == fault | {"left": 1}

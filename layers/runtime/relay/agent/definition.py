@@ -1,4 +1,4 @@
-"""An agent as a value: what the runtime must know of one external system, and what it would be sent for an event."""
+"""An agent as a value: what the runtime must know of one external system, and the requests that an event makes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from relay.agent import verdict
 from relay.agent.auth import Attempt
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
+from relay.event.contact import Contact
 from relay.event.model import Event, Purpose
 
 S = TypeVar("S", bound=BaseModel)
@@ -34,12 +35,17 @@ class Agent(Generic[S]):
 
     `max_age` is how old an event the agent accepts, counted from when it happened; `authorize` adds to a request what
     cannot be built from the event alone, such as a signature over the time of sending. `ordered` where the agent keeps
-    state per device, so that an older event must not follow a newer one; `repeatable` where telling it the same thing
-    twice does no lasting harm, so that a delivery in doubt is sent again; `personal_logout` where a logout ends the
-    pushes of the person whom it names and of nobody else, so that it may, and must, follow another person's events.
-    `batching` where one request can tell of many events; `count_withheld` counts the properties of an event that are
-    personal data among those that the settings let through. `may_be_ordered` where the template decides by the type of
-    the queue whether the agent is ordered; `purpose_of` where the settings name the purpose, and `purpose` is None.
+    state per device, so that an older event must not follow a newer one; `repeatable` where sending the same event
+    twice does no lasting harm, so that a delivery in doubt is sent again. `batching` where one request can hold many
+    events; `count_withheld` counts the properties of an event that are personal data among those that the settings let
+    through. `remarks` names, in fixed sentences without values, what the requests fill in, cut or leave out; it is
+    called only where `build_requests` gives requests. `may_be_ordered` where the template decides by the type of the
+    queue whether the agent is ordered; `purpose_of` where the settings name the purpose, and `purpose` is None.
+
+    `build_release` builds the requests after which the agent links no person to the event's device; none where the
+    agent is not meant for the device's app. `contact` where the agent knows persons and push tokens, not devices: the
+    contact that an event makes there. The ledger then keeps a device's contacts, `build_release` is given those that
+    must end, and a logout ends the pushes of the person whom it names and of nobody else.
     """
 
     name: str
@@ -51,19 +57,25 @@ class Agent(Generic[S]):
     max_age: timedelta | None = None
     ordered: bool = False
     repeatable: bool = True
-    personal_logout: bool = False
     batching: BatchSpec | None = None
     count_withheld: Callable[[Event, S], int] | None = None
     may_be_ordered: bool = False
     purpose_of: Callable[[S], Purpose] | None = None
+    remarks: Callable[[Event, S], tuple[str, ...]] | None = None
+    build_release: Callable[[Event, S, Sequence[Contact]], list[Request]] | None = None
+    contact: Callable[[Event], Contact | None] | None = None
 
     def __post_init__(self) -> None:
         """Checks what the runtime relies on.
 
         Raises:
-            ValueError: it has no purpose or two; an ordered agent is not repeatable, or is sent many events at once.
+            ValueError: it has no purpose or two; an ordered agent is not repeatable, is sent many events at once, or
+                cannot release a device.
         """
         if (self.purpose is None) == (self.purpose_of is None):
             raise ValueError("an agent has a purpose, or its settings name one")
-        if (self.ordered or self.may_be_ordered) and (self.batching or not self.repeatable):
-            raise ValueError("an ordered agent is told one event at a time, and again when in doubt")
+        ordered = self.ordered or self.may_be_ordered
+        if ordered and (self.batching or not self.repeatable):
+            raise ValueError("an ordered agent is sent one event at a time, and again when in doubt")
+        if ordered and not self.build_release:
+            raise ValueError("an ordered agent can release a device")

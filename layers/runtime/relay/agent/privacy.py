@@ -1,7 +1,7 @@
 """What an agent may receive in clear: the properties that its settings name, without personal data."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any, Literal, TypeVar
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from relay.event.model import Event, PropertyValue
 from relay.event.pii import contains_email, is_personal_data, might_contain_email
+from relay.event.types import PropertyName
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -16,31 +17,39 @@ Allowed = Literal["all", "none"] | list[str]
 """An agent's setting: all properties, none, or those of these names."""
 
 
-def shareable_properties(properties: Mapping[str, PropertyValue], allowed: Allowed) -> dict[str, PropertyValue]:
+NotPhones = list[PropertyName]
+"""An agent's setting: names of properties, at any depth, whose long numbers are order ids and no phone numbers."""
+
+
+def shareable_properties(
+    properties: Mapping[str, PropertyValue], allowed: Allowed, not_phones: Collection[str] = ()
+) -> dict[str, PropertyValue]:
     """The properties that may leave in clear to an advertising or analytics agent, without personal data at any depth.
 
     A list or an object stays without its personal parts; one of which nothing is left goes as a whole.
     """
-    return _without_personal_data(selected_properties(properties, allowed))[0]
+    return _without_personal_data(selected_properties(properties, allowed), not_phones)[0]
 
 
-def count_withheld(properties: Mapping[str, PropertyValue], allowed: Allowed) -> int:
+def count_withheld(properties: Mapping[str, PropertyValue], allowed: Allowed, not_phones: Collection[str] = ()) -> int:
     """How many values `shareable_properties` keeps back as personal data, among the properties that the settings name.
 
     A list or an object under a name on the deny list counts once.
     """
-    return _without_personal_data(selected_properties(properties, allowed))[1]
+    return _without_personal_data(selected_properties(properties, allowed), not_phones)[1]
 
 
-def _without_personal_data(members: Mapping[str, PropertyValue]) -> tuple[dict[str, PropertyValue], int]:
+def _without_personal_data(
+    members: Mapping[str, PropertyValue], not_phones: Collection[str]
+) -> tuple[dict[str, PropertyValue], int]:
     """The members of an object without personal data, and how many values went."""
     kept: dict[str, PropertyValue] = {}
     withheld = 0
     for name, value in members.items():
-        if is_personal_data(name, value):
+        if is_personal_data(name, value, may_be_number=name in not_phones):
             withheld += 1
         elif isinstance(value, list | dict):
-            part, inside = _pruned(value)
+            part, inside = _pruned(value, name, not_phones)
             withheld += inside
             if part or not inside:
                 kept[name] = part
@@ -49,11 +58,14 @@ def _without_personal_data(members: Mapping[str, PropertyValue]) -> tuple[dict[s
     return kept, withheld
 
 
-def _pruned(value: list[Any] | dict[str, Any]) -> tuple[list[Any] | dict[str, Any], int]:
-    """A list or an object without personal data; the items of a list have no names of their own."""
+def _pruned(
+    value: list[Any] | dict[str, Any], name: str, not_phones: Collection[str]
+) -> tuple[list[Any] | dict[str, Any], int]:
+    """A list or an object without personal data; what holds for a list's name holds for its items, which have none."""
     if isinstance(value, dict):
-        return _without_personal_data(value)
-    kept, withheld = _without_personal_data({str(position): item for position, item in enumerate(value)})
+        return _without_personal_data(value, not_phones)
+    items = {str(position): item for position, item in enumerate(value)}
+    kept, withheld = _without_personal_data(items, {*not_phones, *items} if name in not_phones else not_phones)
     return list(kept.values()), withheld
 
 

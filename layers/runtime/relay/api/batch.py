@@ -8,7 +8,6 @@ from relay.api.body import Body
 from relay.errors import FieldError, InvalidEvent, RelayError
 from relay.event.faults import NOT_AN_OBJECT, ROOT, TOO_DEEP, child
 from relay.event.model import EVENT_TYPES, Event, EventType
-from relay.event.types import MAX_SEQUENCE
 
 MAX_EVENTS = 100
 _OF_EVENT = re.compile(r"#/events/([0-9]+)(.*)", re.DOTALL)
@@ -42,20 +41,26 @@ def parse_batch(body: Body) -> tuple[list[Any], dict[int, list[FieldError]]]:
 
 
 def spread_sequences(taken: list[Event | RelayError]) -> list[Event | RelayError]:
-    """Each event older than the next of its device: stamped in one millisecond they would tie, and all but one lose."""
-    newest: dict[str, int] = {}
+    """Each event older than the next one of its device where both have the same time; sequences stay as they are.
+
+    One that is sent again, with the sequence that it was given here, comes to the same place.
+    """
+    used: dict[str, set[int]] = {}
     counted: list[Event | RelayError] = []
     for outcome in reversed(taken):
-        if isinstance(outcome, Event) and outcome.sequence == int(outcome.received_at.timestamp() * 1000):
-            newest[outcome.group] = min(outcome.sequence, newest.get(outcome.group, MAX_SEQUENCE) - 1)
-            counted.append(outcome.model_copy(update={"sequence": newest[outcome.group]}))
+        if isinstance(outcome, Event):
+            known, sequence = used.setdefault(outcome.group, set()), outcome.sequence
+            while outcome.ordered_by != "sequence" and sequence in known:
+                sequence -= 1
+            known.add(sequence)
+            counted.append(outcome.model_copy(update={"sequence": sequence}))
         else:
             counted.append(outcome)
     return counted[::-1]
 
 
-def typed(document: object) -> tuple[EventType, bytes]:
-    """An event that says its own type, as in a batch and in a dry run: its type, and the JSON text of the rest.
+def parse_typed_event(document: object) -> tuple[EventType, dict[str, Any], str]:
+    """An event that says its own type, as in a batch and in a dry run: its type, and the rest as JSON and as its text.
 
     Raises:
         InvalidEvent: it is no object, or its type is none that there is.
@@ -67,6 +72,6 @@ def typed(document: object) -> tuple[EventType, bytes]:
         raise InvalidEvent([FieldError("#/type", f"must be one of {', '.join(EVENT_TYPES)}")])
     rest = {name: value for name, value in document.items() if name != "type"}
     try:
-        return event_type, json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode()
+        return event_type, rest, json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
         raise InvalidEvent([FieldError(ROOT, TOO_DEEP)]) from None

@@ -12,10 +12,10 @@ from relay.errors import (
     IncorrectToken,
     InvalidEvent,
     LedgerUnavailable,
+    NotAccepted,
     RelayError,
     SettingsUnavailable,
     TooLarge,
-    TopicUnavailable,
     UnsupportedMedia,
 )
 
@@ -32,7 +32,7 @@ _STATUSES: dict[type[RelayError], HTTPStatus] = {
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     SettingsUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     LedgerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    TopicUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotAccepted: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 HANDLED_ERRORS = tuple(_STATUSES)
 """The errors that a caller gets as a problem."""
@@ -59,8 +59,7 @@ def with_headers(response: ProxyResponse, headers: Mapping[str, str]) -> ProxyRe
 
 def problem_response(status: HTTPStatus, detail: str, faults: Sequence[FieldError] = ()) -> ProxyResponse:
     """A problem: what is wrong, what to do about it, and where in the body each fault is (JSON Pointer)."""
-    document = problem_document(status, detail, faults)
-    return json_response(status, document, {"Content-Type": "application/problem+json", **_HEADERS.get(status, {})})
+    return _problem(status, problem_document(status, detail, faults))
 
 
 def problem_document(status: HTTPStatus, detail: str, faults: Sequence[FieldError] = ()) -> dict[str, Any]:
@@ -71,6 +70,10 @@ def problem_document(status: HTTPStatus, detail: str, faults: Sequence[FieldErro
     return document
 
 
+def _problem(status: HTTPStatus, document: dict[str, Any]) -> ProxyResponse:
+    return json_response(status, document, {"Content-Type": "application/problem+json", **_HEADERS.get(status, {})})
+
+
 def status_of(error: RelayError) -> HTTPStatus:
     """The status that tells a caller of what went wrong."""
     return next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
@@ -78,12 +81,15 @@ def status_of(error: RelayError) -> HTTPStatus:
 
 def error_response(error: RelayError, detail: str) -> ProxyResponse:
     """What went wrong, as a problem in these words."""
-    return problem_response(status_of(error), detail, _faults(error))
+    return _problem(status_of(error), error_document(error, detail))
 
 
 def error_document(error: RelayError, detail: str) -> dict[str, Any]:
-    """The same among the results of a batch."""
-    return problem_document(status_of(error), detail, _faults(error))
+    """The JSON of it; of an event that is to be sent again with its id and sequence."""
+    document = problem_document(status_of(error), detail, _faults(error))
+    if isinstance(error, NotAccepted):
+        document |= {"eventId": error.event_id, "sequence": error.sequence}
+    return document
 
 
 def count_text(invalid: InvalidEvent) -> str:

@@ -82,6 +82,12 @@ def identity_path() -> str:
 
 
 @cache
+def ledger_keys_parameter() -> str:
+    """The SSM parameter that holds the ledger's keys."""
+    return os.environ["LEDGER_KEYS_PARAMETER"]
+
+
+@cache
 def allowed_origins() -> frozenset[str]:
     """The web origins whose pages may call the API; none unless the template names some, and never all."""
     named = (origin.strip() for origin in os.environ.get("ALLOWED_ORIGINS", "").split(","))

@@ -45,6 +45,20 @@ def read(name: str, *, force_refresh: bool = False) -> str:
     return _cached(name, ask, force_refresh=force_refresh)
 
 
+def create(name: str, value: str) -> None:
+    """Stores a SecureString where there is none of that name; one that is there already is left as it is.
+
+    Raises:
+        SettingsUnavailable: it cannot be stored.
+    """
+    try:
+        clients.ssm().put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=False)
+    except clients.AwsError as fault:
+        if clients.error_code(fault) == "ParameterAlreadyExists":
+            return
+        raise SettingsUnavailable(f"{name} cannot be stored") from None
+
+
 def load_path(path: str) -> dict[str, str]:
     """The texts of the parameters right under a path by the rest of their names, as old as `read` lets them be.
 

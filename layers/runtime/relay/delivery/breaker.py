@@ -90,6 +90,7 @@ def _changed(table: str, change: CircuitTransition) -> None:
     )
     if change.to_state == CircuitState.OPEN:
         emit_metric("CircuitOpen", agent=name.partition("#")[0])
+        emit_metric("Unanswered")
     try:
         _remember(table, name, change.to_state)
     except clients.AwsError as fault:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from relay.agent.auth import Attempt, Send
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
-from relay.agent.verdict import Verdict, VerdictKind
+from relay.agent.verdict import Verdict, VerdictKind, is_outage
 from relay.delivery.circuit import Circuit
 from relay.errors import CircuitOpen, CredentialsRefused, OutOfTime, Unreachable
 
@@ -59,9 +59,13 @@ class AgentClient(NamedTuple, Generic[S]):
         if not self.has_time():
             return OutOfTime("no time left")
         try:
-            return self.circuit.call(partial(self._verdict, request, number))
+            verdict = self.circuit.call(partial(self._verdict, request, number))
+            if verdict.kind is VerdictKind.RETRY and is_outage(verdict):
+                # A probe that failed: its delivery waits for the agent as the others do, not by the retry schedule.
+                self.circuit.check()
         except CircuitOpen as circuit_open:
             return circuit_open
+        return verdict
 
     def _verdict(self, request: Request, number: int) -> Verdict:
         agent = self.agent

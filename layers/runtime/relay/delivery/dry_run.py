@@ -22,7 +22,7 @@ S = TypeVar("S", bound=BaseModel)
 def dry_run(
     agent: Agent[S], event: Event, load: Callable[[], ScopedSettings[S]], *, default_consent: bool
 ) -> dict[str, Any]:
-    """`{"requests": [...]}`, with `withheld` if properties are personal data, or `{state: reason}`; sends nothing."""
+    """`{"requests": [...]}`, with `withheld` and `remarks` if there are any, or `{state: reason}`; sends nothing."""
     now = datetime.now(UTC)
     try:
         plan = make_plan(agent, event, load, now, default_consent=default_consent)
@@ -31,7 +31,8 @@ def dry_run(
     if isinstance(plan, Outcome):
         return {plan.state: plan.reason}
     requests = [http.masked(_authorize(agent, request, plan.settings, now)) for request in plan.requests]
-    return {"requests": requests} | ({"withheld": plan.withheld} if plan.withheld else {})
+    notes = {"withheld": plan.withheld, "remarks": list(plan.remarks)}
+    return {"requests": requests} | {name: value for name, value in notes.items() if value}
 
 
 def _authorize(agent: Agent[S], request: Request, settings: S, now: datetime) -> Request:

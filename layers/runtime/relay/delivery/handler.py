@@ -47,7 +47,7 @@ def lambda_handler(
             deployed,
             environment,
             Queue(environment.queue_url, environment.dead_letter_queue_url),
-            Ledger(environment.table, deployed.name, environment.claim),
+            Ledger(environment.table, deployed.name, environment.claim, keeps_contacts=agent.contact is not None),
             lambda scope: Circuit(scope, environment.table, environment.circuit),
             load,
             Report(deployed.name),

@@ -14,8 +14,10 @@ class Outcome(NamedTuple):
 
     `attempts` were made so far and `done` of its requests need not be sent again; both are None where the ledger was
     not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
-    is the last HTTP status; `withheld` counts the properties that are personal data. `in_doubt` is True if it is not
-    known whether the agent has the request; `failing_since` (epoch seconds) is the first of the failures in a row.
+    is the last HTTP status; `withheld` counts the properties that are personal data; `remarks` name what the requests
+    fill in, cut or leave out. `in_doubt` is True if it is not known whether the agent has the request; `failing_since`
+    (epoch seconds) is the first of the failures in a row. `released` is True if the agent links nobody to the device
+    any more; `late_by` is how many milliseconds older than the newest a superseded event is.
     """
 
     state: DeliveryState
@@ -25,14 +27,13 @@ class Outcome(NamedTuple):
     done: int | None = None
     status: int | None = None
     withheld: int = 0
+    remarks: tuple[str, ...] = ()
     tried: bool = False
     refused: bool = False
     in_doubt: bool = False
     failing_since: int = 0
-
-    def with_prefix(self, prefix: str) -> "Outcome":
-        """The outcome with a sentence before its reason."""
-        return self._replace(reason=prefix + self.reason) if prefix else self
+    released: bool = False
+    late_by: int | None = None
 
     def attributes(self, now: datetime) -> dict[str, str | int]:
         """What the ledger keeps of it; times in epoch milliseconds."""
@@ -46,6 +47,9 @@ class Outcome(NamedTuple):
             "wait": None if self.state is DeliveryState.HELD else self.wait,
             "failing": self._failing(),
             "withheld": self.withheld or None,
+            "remarks": "\n".join(self.remarks) or None,
+            "released": int(self.released) or None,
+            "late": self.late_by,
         }
         return {name: value for name, value in values.items() if value is not None}
 

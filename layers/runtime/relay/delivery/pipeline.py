@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
-from relay.agent.filters import FILTERED
 from relay.agent.http import Request, read_json
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
@@ -22,12 +21,15 @@ from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
-from relay.delivery.plan import DENIED, Plan, make_plan
+from relay.delivery.plan import ORDER_UNKNOWN, Plan, make_plan
 from relay.delivery.queue import Message, Queue
+from relay.delivery.release import UNSENT, is_done, release_outcome, retry_rejected
 from relay.delivery.report import Report
 from relay.delivery.retry import MAX_PROBE_SECONDS, MAX_PROBE_SECONDS_ORDERED, RetryPolicy
-from relay.errors import CircuitOpen, InvalidEvent, LedgerUnavailable, QueueUnavailable, SettingsUnavailable
+from relay.errors import CircuitOpen, InvalidEvent, LedgerUnavailable, QueueUnavailable, SettingsUnavailable, Skip
+from relay.event.contact import Contact, without_own
 from relay.event.model import EVENT_TYPES, Event
+from relay.ledger.device_order import OrderResult, SequenceUpdate
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
@@ -38,9 +40,10 @@ S = TypeVar("S", bound=BaseModel)
 class Item(Generic[S]):
     """A message on its way through the pipeline; each stage fills in what it finds out.
 
-    `plan` is set by prepare, `claim` by claim, and `outcome` by the stage that decides it; `is_closed` once the outcome
-    is written and reported. `reason_prefix` stands before the outcome's reason. `is_refreshed` is True if the plan is
-    by settings that were read again after the agent refused the credentials.
+    `plan` is set by prepare, `claim` by claim, `turn` by the order of its device, and `outcome` by the stage that
+    decides it; `is_closed` once the outcome is written and reported. `needs_turn` is True if the event is not sent and
+    may still have to release its device; `is_refreshed` if the plan is by settings that were read again after the agent
+    refused the credentials.
     """
 
     message: Message
@@ -48,8 +51,9 @@ class Item(Generic[S]):
     event: Event | None = None
     plan: Plan[S] | Outcome | None = None
     claim: Claim | None = None
+    turn: OrderResult | None = None
     outcome: Outcome | None = None
-    reason_prefix: str = ""
+    needs_turn: bool = False
     is_refreshed: bool = False
     is_closed: bool = False
 
@@ -62,14 +66,10 @@ class Item(Generic[S]):
     def previous(self) -> Outcome:
         """What is known of the delivery before this attempt."""
         claim = self.claim or Claim(ClaimStatus.ACQUIRED)
-        withheld = self.plan.withheld if self.plan else 0
-        return Outcome(
-            DeliveryState.PENDING,
-            attempts=claim.attempts,
-            done=claim.done,
-            withheld=withheld,
-            failing_since=claim.failing_since,
+        known = Outcome(
+            DeliveryState.PENDING, attempts=claim.attempts, done=claim.done, failing_since=claim.failing_since
         )
+        return known._replace(withheld=self.plan.withheld, remarks=self.plan.remarks) if self.plan else known
 
 
 def _now() -> datetime:
@@ -124,7 +124,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         for item in items:
             if not item.is_closed:
                 self._prepare(item)
-        self._settle_unattempted([item for item in items if not item.is_closed and isinstance(item.plan, Outcome)])
+        self._settle_unattempted([item for item in items if not item.is_closed and not item.needs_turn])
         return items
 
     def _read(self, item: Item[S]) -> None:
@@ -150,13 +150,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         event = _event(item)
         item.plan = self._plan(event, item.message)
         try:
-            if why := self._why_log_out_previous(event, item.plan):
-                item.event = event = event.model_copy(update=_AS_LOGOUT)
-                item.reason_prefix = f"{why}, so the last person was logged out: "
-                item.plan = self._plan(event, item.message)
-        except LedgerUnavailable as fault:
-            item.outcome = self._wait_for_ledger(item, fault)
-            self._close(item)
+            item.needs_turn = isinstance(item.plan, Outcome) and self._needs_turn(event, item.plan)
+        except SettingsUnavailable as fault:
+            item.plan = self.hold(item, str(fault))
 
     def _settle_unattempted(self, items: Sequence[Item[S]]) -> None:
         """Writes outcomes that need no attempt without a claim of each; a claimed or settled delivery stays open.
@@ -182,6 +178,21 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 item.outcome = outcome
                 self._close(item)
 
+    def _needs_turn(self, event: Event, plan: Outcome) -> bool:
+        """Whether an event that is not sent may end another person's pushes on its device, if it is the newest there.
+
+        Raises:
+            SettingsUnavailable: the agent's settings cannot be read.
+        """
+        build = self.agent.build_release if self.agent.ordered else None
+        if plan.state not in UNSENT or not build or not event.names_owner or event.device.id is None:
+            return False
+        try:
+            # An agent that is not meant for the device's app has nothing to release. Contacts are known later.
+            return self.agent.contact is not None or bool(build(event, self.load(event.app_id, _CACHED).settings, ()))
+        except Skip:
+            return False
+
     def _plan(self, event: Event, message: Message, *, force_refresh: bool = False) -> Plan[S] | Outcome:
         load = partial(self.load, event.app_id, force_refresh)
         try:
@@ -191,18 +202,6 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             return self.retry_policy.hold(message, pending, str(fault))
         except Exception as bug:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
             return self._bug(event, message, bug, Outcome(DeliveryState.PENDING))
-
-    def _why_log_out_previous(self, event: Event, plan: Plan[S] | Outcome) -> str:
-        """Why a person's event is not sent though the agent still links their device to another person; "" otherwise.
-
-        The person denied messaging, or the settings filter the event out.
-        """
-        if isinstance(plan, Plan) or not self.agent.ordered or self.agent.personal_logout:
-            return ""
-        reasons = {DENIED: "consent denied", FILTERED: "filtered out"}
-        why = next((why for start, why in reasons.items() if plan.reason.startswith(start)), "")
-        is_named = bool(why and event.device.id and event.customer_id)
-        return why if is_named and self.ledger.belongs_to_another(event) else ""
 
     def hold_unsendable(self, items: Sequence[Item[S]]) -> None:
         """Holds deliveries of which it is known that nothing can be sent now, without a claim or an attempt.
@@ -264,13 +263,12 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             return []
         if not self.agent.repeatable:
             return self.ledger.claim(events, self.now(), [item.message.unsent for item in items])
-        # Repeatable agents need no claim: to read costs a fifth of a write. Devices are read where their order is then
-        # written by one call; the order of a single one is written unread.
-        return self.ledger.read_claims(events, devices=self.agent.ordered and len(events) > 1)
+        # Repeatable agents need no claim: to read costs a fifth of a write.
+        return self.ledger.read_claims(events, devices=self.agent.ordered)
 
     def _apply_claim(self, item: Item[S], claim: Claim | LedgerUnavailable) -> None:
         if isinstance(claim, LedgerUnavailable):
-            item.outcome = self._release(item, self._wait_for_ledger(item, claim), claim.claim)
+            item.outcome = self._hand_on(item, self._wait_for_ledger(item, claim), claim.claim)
             self._close(item)
             return
         item.claim = claim
@@ -283,10 +281,12 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 self._close(item)
             case ClaimStatus.ACQUIRED if claim.in_doubt:
                 item.outcome = item.previous._replace(
-                    state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0, in_doubt=True
+                    state=DeliveryState.UNCONFIRMED, reason=_DOUBT, withheld=0, remarks=(), in_doubt=True
                 )
             case ClaimStatus.ACQUIRED if isinstance(item.plan, Outcome):
-                item.outcome = item.plan._replace(attempts=item.plan.attempts or claim.attempts, done=claim.done)
+                item.plan = item.plan._replace(attempts=item.plan.attempts or claim.attempts, done=claim.done)
+                # What ends unsent at an ordered agent may have to release its device first.
+                item.outcome = None if self.agent.ordered and item.plan.state in UNSENT else item.plan
             case ClaimStatus.ACQUIRED:
                 pass
 
@@ -297,32 +297,47 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def apply_order(self, items: Sequence[Item[S]]) -> None:
         """Moves the order of each device forward; sets the outcome of each delivery that a newer event supersedes.
 
-        Where the ledger does not say which event is newer, the delivery is retried.
+        Where the ledger does not say which event is newer, the delivery is retried; without its keys it is held.
         """
-        if not self.agent.ordered:
+        if not self.agent.ordered or not items:
             return
-        devices = [item.claim.device if item.claim else None for item in items]
-        updates = self.ledger.advance_sequences([_event(item) for item in items], devices)
-        for item, is_newest in zip(items, updates, strict=True):
-            self._apply_order(item, is_newest)
-
-    def _apply_order(self, item: Item[S], is_newest: bool | LedgerUnavailable) -> None:  # noqa: FBT001 - the ledger's answer
-        fault = is_newest if isinstance(is_newest, LedgerUnavailable) else None
         try:
-            if not fault and (is_newest or self._is_pending_logout(_event(item))):
-                return
+            turns = self.ledger.advance_sequences([self._sequence_update(item) for item in items])
+            for item, turn in zip(items, turns, strict=True):
+                self._apply_order(item, turn)
+        except SettingsUnavailable as fault:
+            for item in items:
+                item.outcome = item.outcome or self.hold(item, str(fault))
+
+    def _sequence_update(self, item: Item[S]) -> SequenceUpdate:
+        event, contact = _event(item), self.agent.contact
+        known = item.claim.device if item.claim else None
+        return SequenceUpdate(event, known or {}, isinstance(item.plan, Plan), contact(event) if contact else None)
+
+    def _apply_order(self, item: Item[S], turn: OrderResult | LedgerUnavailable) -> None:
+        fault = turn if isinstance(turn, LedgerUnavailable) else None
+        try:
+            if isinstance(turn, OrderResult):
+                item.turn = turn
+                if turn.is_newest or self._is_pending_logout(_event(item)):
+                    return
         except LedgerUnavailable as unavailable:
             fault = unavailable
         if fault:
             wait = self.retry_policy.backoff(item.message.receives)
             item.outcome = item.previous._replace(state=DeliveryState.RETRYING, reason=f"ledger: {fault}", wait=wait)
-        else:
-            item.outcome = item.previous._replace(state=DeliveryState.SKIPPED, reason="superseded")
+        elif isinstance(turn, OrderResult):
+            older = item.previous._replace(state=DeliveryState.SKIPPED, reason=SUPERSEDED, late_by=turn.late_by)
+            unknown = item.previous._replace(state=DeliveryState.EXPIRED, reason=ORDER_UNKNOWN)
+            ended = unknown if turn.is_unknown else older
+            item.outcome = item.plan if isinstance(item.plan, Outcome) else ended
 
     def attempt(self, item: Item[S]) -> None:
-        """Sends the requests of one delivery, and sets its outcome."""
+        """Sends the requests of one delivery, or releases its device, and sets its outcome."""
         try:
-            item.outcome = self._send(item)
+            ended = item.plan if isinstance(item.plan, Outcome) else self._send(item)
+            must_release = item.turn is not None and item.turn.must_release and ended.state in UNSENT
+            item.outcome = self._release(item, ended) if must_release else ended
         except Exception as fault:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
             self.fail([item], fault)
 
@@ -334,6 +349,26 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             else:
                 attempted = item.previous._replace(attempts=(item.previous.attempts or 0) + 1)
                 item.outcome = self._bug(_event(item), item.message, fault, attempted)
+
+    def _release(self, item: Item[S], ended: Outcome) -> Outcome:
+        """The outcome of a delivery that ends unsent, once the agent links nobody to the device any more."""
+        foreign = item.turn.foreign if item.turn else ()
+        load = partial(self.load, _event(item).app_id)
+        try:
+            result = self._send_release(item, foreign, load(_CACHED))
+            if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
+                item.is_refreshed = True
+                result = self._send_release(item, foreign, load(_AFRESH))
+        except Skip:
+            # The app has left the agent: there is no account any more by which the device could be released.
+            return ended
+        return release_outcome(self.retry_policy, item.message, result, ended)
+
+    def _send_release(self, item: Item[S], contacts: Sequence[Contact], scoped: ScopedSettings[S]) -> Result:
+        event, build = _event(item), self.agent.build_release
+        requests = build(event, scoped.settings, contacts) if build else []
+        result, _ = self._client(item, scoped).send_all(requests, 0)
+        return retry_rejected(result)
 
     def hold(self, item: Item[S], reason: str) -> Outcome:
         """The outcome of a delivery whose settings cannot be used."""
@@ -347,14 +382,25 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         return self.retry_policy.decide(item.message, result, previous)
 
     def _send(self, item: Item[S]) -> Outcome:
-        previous = item.previous
-        result, done = self.client(item).send_all(item.requests, previous.done or 0)
+        result, done = self._send_after_release(item, item.previous.done or 0)
         if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
             self.plan_again(item, force_refresh=True)
             if item.outcome:
                 return item.outcome._replace(done=done)
-            result, done = self.client(item).send_all(item.requests, done)
+            result, done = self._send_after_release(item, done)
         return self.decide(item, result, done)
+
+    def _send_after_release(self, item: Item[S], done: int) -> tuple[Result, int]:
+        """Sends the requests of a delivery but the first `done`; the contacts of another person end before them.
+
+        These are ended again at each attempt: `done` counts the event's own requests alone.
+        """
+        foreign = without_own(item.turn.foreign, _event(item)) if item.turn else []
+        if foreign:
+            result = self._send_release(item, foreign, _scoped(item))
+            if not is_done(result):
+                return result, done
+        return self.client(item).send_all(item.requests, done)
 
     def plan_again(self, item: Item[S], *, force_refresh: bool) -> None:
         """Plans a delivery by the settings that are stored now; sets its outcome if these allow no request."""
@@ -366,15 +412,15 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
     def client(self, item: Item[S]) -> AgentClient[S]:
         """The agent's client by the settings of an item's plan."""
-        plan = item.plan
-        if not isinstance(plan, Plan):
-            raise TypeError("only a delivery with requests is sent")
-        circuit = self.circuit(plan.scope)
-        return AgentClient(self.agent, circuit, self.send, self.now, self.has_time, plan.settings, item.is_refreshed)
+        return self._client(item, _scoped(item))
+
+    def _client(self, item: Item[S], scoped: ScopedSettings[S]) -> AgentClient[S]:
+        circuit = self.circuit(scoped.scope)
+        return AgentClient(self.agent, circuit, self.send, self.now, self.has_time, scoped.settings, item.is_refreshed)
 
     def _is_pending_logout(self, event: Event) -> bool:
         """Whether an older event logs out a person who has not come back since: without it the pushes go on."""
-        return self.agent.personal_logout and event.type == "logout" and self.ledger.has_new_owner(event)
+        return self.agent.contact is not None and event.type == "logout" and self.ledger.has_new_owner(event)
 
     def _bug(self, event: Event, message: Message, bug: Exception, attempted: Outcome) -> Outcome:
         logger().error("fault", extra={"agent": self.agent.name, "event_id": event.event_id, **_origin(bug)})
@@ -384,10 +430,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def settle(self, items: Sequence[Item[S]]) -> None:
         """Writes and reports the outcomes; a delivery whose outcome cannot be written is looked at again."""
         for item in items:
-            item.outcome = _outcome(item).with_prefix(item.reason_prefix)
-            if item.outcome.state is DeliveryState.PARKED:
+            if _outcome(item).state is DeliveryState.PARKED:
                 # First the message, then its receipt: the other way round, a crash between them would lose the message.
-                item.outcome = self._dead_letter(item.message, item.outcome, _event(item).received_at)
+                item.outcome = self._dead_letter(item.message, _outcome(item), _event(item).received_at)
         unwritten, fault = self._write(items)
         for item in items:
             if item in unwritten:
@@ -414,9 +459,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         outcome = _outcome(item)
         unsettled = outcome._replace(state=DeliveryState.UNSETTLED, reason=f"ledger: {fault}", wait=wait)
         is_unsent = outcome.state in {DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED}
-        return self._release(item, unsettled, item.claim.by if item.claim and is_unsent else "")
+        return self._hand_on(item, unsettled, item.claim.by if item.claim and is_unsent else "")
 
-    def _release(self, item: Item[S], outcome: Outcome, claim: str) -> Outcome:
+    def _hand_on(self, item: Item[S], outcome: Outcome, claim: str) -> Outcome:
         """The outcome of a delivery whose claim sent nothing, and stands in the ledger all the same, or may do so."""
         if not claim or self.agent.repeatable:
             return outcome
@@ -449,14 +494,22 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
 
 _DOUBT = "in doubt: an earlier attempt ended without a word"
-_AS_LOGOUT = {"type": "logout", "customer_id": None, "anonymous_id": None, "email": None, "phone": None}
-"""What makes an event say that nobody is on its device any more."""
+SUPERSEDED = "superseded"
+"""Why an event is skipped whose device has a newer one."""
+
+_CACHED, _AFRESH = False, True
 
 
 def _event(item: Item[S]) -> Event:
     if item.event is None:
         raise TypeError("the message holds no event")
     return item.event
+
+
+def _scoped(item: Item[S]) -> ScopedSettings[S]:
+    if not isinstance(item.plan, Plan):
+        raise TypeError("only a delivery with requests is sent")
+    return ScopedSettings(item.plan.settings, item.plan.scope)
 
 
 def _outcome(item: Item[S]) -> Outcome:

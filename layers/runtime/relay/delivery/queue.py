@@ -11,6 +11,9 @@ from relay.errors import QueueUnavailable
 UNSENT, SENT_AT = "unsent", "sentAt"
 """Attributes of a copy that stands for a message whose claim sent nothing."""
 
+MAX_UNSENT = 50
+"""Claims that a copy names, the newest; all of them, as the row may bear the name of any."""
+
 MAX_ENTRIES = 10
 MAX_SEND_DELAY_SECONDS = 900
 MAX_DELAY_SECONDS = 43_000
@@ -20,7 +23,8 @@ MAX_DELAY_SECONDS = 43_000
 class Message(NamedTuple):
     """One message as the event source hands it over; `group` is the device on a FIFO queue, None on a standard one.
 
-    `unsent` names a claim of this delivery that certainly sent nothing (see `Queue.requeue`).
+    `unsent` names the claims of this delivery that certainly sent nothing, with commas between them (see
+    `Queue.requeue`).
     """
 
     message_id: str
@@ -89,7 +93,8 @@ class Queue:
         For a claim that the ledger can neither settle nor release now: any worker may then take it over without doubt.
         False if SQS did not take the copy, so that the original has to stay.
         """
-        values = {UNSENT: claim, SENT_AT: str(int(message.sent_at.timestamp() * 1000))}
+        unsent = ",".join([*filter(None, message.unsent.split(",")), claim][-MAX_UNSENT:])
+        values = {UNSENT: unsent, SENT_AT: str(int(message.sent_at.timestamp() * 1000))}
         attributes: Any = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
         try:
             clients.sqs().send_message(

@@ -9,8 +9,8 @@ _refused: dict[str, tuple[object, str, float]] = {}
 
 
 def remember(scope: str, settings: object, reason: str, hold_seconds: float) -> None:
-    """Notes that an agent refused these settings' credentials, for half of what a held delivery waits, 60 s at most."""
-    _refused[scope] = (settings, reason, monotonic() + min(MAX_SECONDS, hold_seconds / 2))
+    """Notes that an agent refused these settings' credentials, for a fifteenth of a hold, 60 s at most."""
+    _refused[scope] = (settings, reason, monotonic() + min(MAX_SECONDS, hold_seconds / 15))
 
 
 def reason(scope: str, settings: object) -> str | None:

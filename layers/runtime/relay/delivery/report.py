@@ -24,16 +24,18 @@ class Report:
 
     agent: str
     states: Counter[str] = field(default_factory=Counter)
+    superseded: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
     refused: int = 0
+    in_doubt: int = 0
     seconds: list[float] = field(default_factory=list)
     _last: tuple[str, dict[str, Any]] | None = None
-    _telling: Lock = field(default_factory=Lock)
+    _lock: Lock = field(default_factory=Lock)
 
     def add(self, event: Event | None, outcome: Outcome, now: datetime, milliseconds: float) -> None:
-        """Tells of one delivery, which took so long.
+        """Reports one delivery, which took so long.
 
-        What is written is the one before it: the last line is kept for the batch's metrics.
+        The one before it is written: the last line is kept for the batch's metrics.
         """
         known = {"event_id": event.event_id, "app": event.app_id, "type": event.type} if event else {}
         line = {
@@ -43,6 +45,8 @@ class Report:
             "ms": round(milliseconds),
             "reason": outcome.reason,
             "wait": outcome.wait,
+            "late_by": outcome.late_by,
+            "ordered_by": event.ordered_by if event and outcome.late_by is not None else None,
         }
         if event:
             annotate(
@@ -53,10 +57,13 @@ class Report:
                 attempt=outcome.attempts or 0,
                 milliseconds=milliseconds,
             )
-        with self._telling:
+        with self._lock:
             self.states[outcome.state] += 1
             self.attempts += outcome.tried
             self.refused += outcome.refused
+            if event and outcome.late_by is not None:
+                self.superseded[event.app_id] += 1
+            self.in_doubt += outcome.in_doubt
             if event and outcome.state in SENT:
                 self.seconds.append(round((now - event.received_at).total_seconds(), 2))
             if self._last:
@@ -71,16 +78,20 @@ class Report:
             _write(state, line, emf(first, self.agent))
             for more in rest:
                 _write("more", {}, emf(more, self.agent))
+            for app, number in self.superseded.items():
+                _write("more", {"app": app}, emf({("app",): {"Superseded": number}}, self.agent))
 
     def _metrics(self) -> Iterator[dict[tuple[str, ...], Metrics]]:
         """The metrics by their dimensions beside the stage, a line's worth at a time."""
         ended = sum(self.states[state] for state in TERMINAL)
         counts = {state.capitalize(): number for state, number in self.states.items() if state in _COUNTED}
         refused = {"CredentialsRefused": self.refused}
+        # A metric costs by the hour in which it has data, and this one seldom has any.
+        doubts = {"InDoubt": self.in_doubt} if self.in_doubt else {}
         first, *rest = [self.seconds[at : at + MAX_VALUES] for at in range(0, len(self.seconds) or 1, MAX_VALUES)]
         yield {
-            ("agent",): {**counts, "Attempts": self.attempts, **refused, "DeliverySeconds": first},
-            (): {"Settled": ended, **refused},
+            ("agent",): {**counts, "Attempts": self.attempts, **refused, **doubts, "DeliverySeconds": first},
+            (): {"Settled": ended, **refused, **({"Unanswered": self.in_doubt} if self.in_doubt else {})},
         }
         for more in rest:
             yield {("agent",): {"DeliverySeconds": more}}

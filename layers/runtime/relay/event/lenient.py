@@ -44,8 +44,6 @@ def read(text: str | bytes, event_type: EventType, terms: Terms) -> Reading:
     missing = checks.missing(call, event_type)
     if missing:
         raise InvalidEvent(_reasons(missing, event_type, reasons))
-    if call.customer_id is None and terms.verified_customer_id is not None:
-        call = call.model_copy(update={"customer_id": terms.verified_customer_id})
     return Reading(call, reader.warnings.first(), not reasons.keys().isdisjoint({"#/device", "#/device/id"}))
 
 

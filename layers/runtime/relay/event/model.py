@@ -1,6 +1,6 @@
 """The event: what a caller may say, and what every agent reads of it."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -44,6 +44,8 @@ from relay.event.types import (
 EventType = Literal["login", "logout", "open", "signup", "identify", "track", "push_token"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Purpose = Literal["advertising", "analytics", "messaging"]
+OrderSource = Literal["sequence", "occurredAt", "receipt"]
+"""What an event is ordered by: its `sequence`, else when it happened, else when session-relay received it."""
 
 MAX_PROPERTIES = 100
 
@@ -64,6 +66,14 @@ PropertyValue = Annotated[
 """Text, a boolean, a number, or a list or object of these; beyond these bounds a whole number would change."""
 
 NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_SEQUENCE), BeforeValidator(integral)]
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """A time in whole epoch milliseconds."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Screen(WireModel):
@@ -99,6 +109,9 @@ class Device(WireModel):
     advertising_id: AgentId | None = None
     vendor_id: AgentId | None = None
     app_set_id: AgentId | None = None
+    app_set_scope: Literal[1, 2] | None = Field(
+        default=None, alias="appSetScope", description="Android's scope of appSetId: 1 app, 2 developer."
+    )
     oaid: AgentId | None = None
     amazon_aid: AgentId | None = None
     ad_tracking: bool | None = None
@@ -243,8 +256,8 @@ class EventInput(WireModel):
     context: Context | None = None
 
     @classmethod
-    def parse(cls, body: str | bytes, event_type: EventType, verified_customer_id: str | None = None) -> Self:
-        """A caller's JSON text as a call of this type, read strictly; a token's customer counts where it names none.
+    def parse(cls, body: str | bytes, event_type: EventType) -> Self:
+        """A caller's JSON text as a call of this type, read strictly.
 
         Raises:
             InvalidEvent: with every fault and its place.
@@ -258,17 +271,17 @@ class EventInput(WireModel):
         faults = checks.faults(call, event_type)
         if faults:
             raise InvalidEvent(faults)
-        if call.customer_id is None and verified_customer_id is not None:
-            return call.model_copy(update={"customer_id": verified_customer_id})
         return call
 
 
 class Event(EventInput):
     """One thing that happened in an app, stamped by ingest: all that a delivery will ever know of it.
 
-    `sequence` orders the events of one device (epoch milliseconds); `received_at` is when session-relay took it on;
-    `trusted` where the caller may speak for any customer, so that the event's other words on who it is count as well.
-    `device_unusable` where the caller named a device in a form that names none; `warnings` are ingest's own.
+    `sequence` orders the events of one device (epoch milliseconds), and `ordered_by` says where it comes from;
+    `received_at` is when session-relay received it; `trusted` where the caller may speak for any customer, so that the
+    event's other words on who it is count as well. `scope` is a digest of who proved the event, its type, person and
+    device: events that share an `event_id` are the same only in the same scope. `device_unusable` where the caller
+    named a device in a form that names none; `warnings` are ingest's own.
     """
 
     model_config = ConfigDict(defer_build=False)
@@ -279,7 +292,9 @@ class Event(EventInput):
     occurred_at: AwareDatetime
     received_at: AwareDatetime
     sequence: int
+    ordered_by: OrderSource = "sequence"
     trusted: bool = False
+    scope: str = ""
 
     device: Device = Device()
     ids: Ids = Ids()
@@ -304,12 +319,13 @@ class Event(EventInput):
     ) -> "Event":
         """The event that a call becomes: ids, times and order filled in.
 
-        A time or sequence in the future is set to now: a wrong clock must not decide who owns a device for years.
+        Without a sequence it is ordered by when it happened, else by `now`. A time or sequence in the future is set to
+        now: a wrong clock must not decide who owns a device for years.
         """
         values = call.__dict__
         given = {name: values[name] for name in EventInput.model_fields if values[name] is not None}
         properties = {**(call.properties or {}), **(call.__pydantic_extra__ or {})}
-        milliseconds = int(now.timestamp() * 1000)
+        occurred_at = min(call.occurred_at or now, now)
         return cls.model_construct(
             **{
                 **_NOTHING_SENT,
@@ -318,9 +334,10 @@ class Event(EventInput):
                 "app_id": app_id,
                 "trusted": trusted,
                 "event_id": call.event_id or event_id,
-                "occurred_at": min(call.occurred_at or now, now),
+                "occurred_at": occurred_at,
                 "received_at": now,
-                "sequence": min(call.sequence or milliseconds, milliseconds),
+                "sequence": min(call.sequence or to_milliseconds(occurred_at), to_milliseconds(now)),
+                "ordered_by": "sequence" if call.sequence else "occurredAt" if call.occurred_at else "receipt",
                 "properties": {name: value for name, value in properties.items() if value is not None},
             }
         )
@@ -352,6 +369,31 @@ class Event(EventInput):
     def protects(self) -> bool:
         """Whether it is a logout or a declined push: it protects the person, so it always reaches messaging agents."""
         return self.type == "logout" or (self.type == "push_token" and self.device.push_token is False)
+
+    @property
+    def unique_id(self) -> str:
+        """The event's id in its scope, which no other event of its app shares."""
+        return f"{self.event_id}#{self.scope}" if self.scope else self.event_id
+
+    @property
+    def received(self) -> int:
+        """When session-relay received it, in epoch microseconds: what decides between equal times."""
+        return (self.received_at - _EPOCH) // timedelta(microseconds=1)
+
+    @property
+    def names_owner(self) -> bool:
+        """Whether it says who is on its device, or that nobody is.
+
+        A push token without a customer does not; a declined push ends everybody's pushes there.
+        """
+        if self.type == "push_token":
+            return self.customer_id is not None or self.device.push_token is False
+        return self.type in {"login", "signup", "open", "logout"}
+
+    @property
+    def owner(self) -> str | None:
+        """The customer on the device after the event; None where nobody is known to be."""
+        return None if self.type == "logout" else self.customer_id
 
     def dump(self) -> str:
         """The event as JSON text for the topic."""

@@ -63,16 +63,17 @@ _ESCAPED_IN_HTML = re.compile(r"&(?:#|amp|commat|percnt|bsol|num|semi)", re.IGNO
 _WORTH_A_LOOK = re.compile(r"[@%&\\]|[^\x00-\x7f]|(?:[0-9][^0-9]*){7}")
 
 
-def is_personal_data(name: str, value: object) -> bool:
+def is_personal_data(name: str, value: object, *, may_be_number: bool = False) -> bool:
     """Whether a property's name is on the deny list, or its text or number is or contains a contact.
 
+    With `may_be_number` what looks like a phone number is none: the operator named the property as an order id.
     Of a list or an object only the name is looked at: its parts are properties of their own.
     """
     if _is_denied(name):
         return True
     if isinstance(value, str):
-        return not value.isalpha() and contains_contact(value)
-    if not isinstance(value, int | float):
+        return not value.isalpha() and (contains_email(value) if may_be_number else contains_contact(value))
+    if may_be_number or not isinstance(value, int | float):
         return False
     # A number of nine digits or more: 5511999887766.0 is a phone number, 0.30000000000000004 is none.
     return abs(float(value)) >= _FIRST_PHONE

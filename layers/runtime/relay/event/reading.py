@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from relay.errors import InvalidEvent, Warned
+from relay.errors import FieldError, InvalidEvent, Warned
+from relay.event.faults import NOT_AN_OBJECT, NOT_JSON, ROOT, TOO_DEEP
 from relay.event.model import Event, EventInput, EventType
 
 
@@ -26,7 +27,10 @@ class Terms(NamedTuple):
 
     strict: bool = False
     region: str | None = None
-    verified_customer_id: str | None = None
+
+
+def _of_root(invalid: InvalidEvent) -> list[FieldError]:
+    return [fault for fault in invalid.errors if fault.pointer == ROOT]
 
 
 def read_event(text: str | bytes, event_type: EventType, terms: Terms = Terms()) -> Reading:  # noqa: B008 - a constant
@@ -36,9 +40,10 @@ def read_event(text: str | bytes, event_type: EventType, terms: Terms = Terms())
         InvalidEvent: it is none, lacks what its type requires, or has a wrong detail where the terms are strict.
     """
     try:
-        return Reading(EventInput.parse(text, event_type, terms.verified_customer_id))
+        return Reading(EventInput.parse(text, event_type))
     except InvalidEvent as invalid:
-        if terms.strict or any(fault.pointer == "#" for fault in invalid.errors):
+        # A pointer that would be too long is its ancestor's: that it is the root says nothing.
+        if terms.strict or any(fault.detail in (NOT_AN_OBJECT, NOT_JSON, TOO_DEEP) for fault in _of_root(invalid)):
             raise
     # Most events are right: what reads the others is loaded with the first of them.
     from relay.event.lenient import read  # noqa: PLC0415

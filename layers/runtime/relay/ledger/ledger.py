@@ -1,25 +1,32 @@
 """The ledger: what is known of every delivery, so that each is made once, in order, and can be asked about.
 
-One DynamoDB table, no personal data. A row per event and agent (`<app>#<event id>`, agent), one for the event's own
-acceptance (agent `*`), and a row per ordered agent and device that holds the last sequence applied there, and a
-digest of whose it was.
+One DynamoDB table. A row per event and agent (`<app>#<event id>`, `<agent>#<scope>`), one for the event's own
+acceptance (agent `*`), and a row per ordered agent and device (`device_order`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from relay.encoding import encode
 from relay.errors import LedgerUnavailable
-from relay.event.model import Event
+from relay.event.model import Event, to_milliseconds
 from relay.ledger import device_order, rows
+from relay.ledger.device_order import DeviceOrder, OrderResult, SequenceUpdate
+from relay.ledger.keys import LedgerKeys, load_keys
 from relay.ledger.rows import Row, number, string
 from relay.ledger.states import NOT_REDRIVABLE, DeliveryState
 from relay.uuid7 import uuid7
 
-RETENTION = timedelta(days=15)
-"""Longer than a dead-letter queue keeps a message, so that a redrive always finds what became of it."""
+RETENTION = timedelta(days=25)
+"""How long a row lives after it was last written.
+
+Longer than an event can come back: nine days held, then fourteen in the dead-letter queue.
+"""
+
+MAX_ORDERED_AGE = timedelta(days=24)
+"""An event that is older is not sent to an ordered agent: the row that would supersede it may have ended."""
 
 _ACCEPTED = "*"
 
@@ -28,8 +35,12 @@ _WAITS = "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)"
 _WAITING = {f":{state}": string(state) for state in (DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED)}
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class ClaimStatus(StrEnum):
-    """Where a delivery stands when somebody wants to make it."""
+    """Where a delivery stands when a worker wants to make it."""
 
     ACQUIRED = "acquired"
     ALREADY_SETTLED = "already_settled"
@@ -68,11 +79,23 @@ class ReceiptUpdate(NamedTuple):
 class Ledger:
     """The table by its name, as one agent sees it (`agent` is "" for ingest and receipts).
 
-    A claim holds for `lease` seconds: longer than a function may run, so that whoever claimed is then known to be gone.
+    A claim holds for `lease` seconds: longer than a function may run, so that the worker that claimed is then known to
+    be gone. With `keeps_contacts` the rows of devices hold the agent's contacts, sealed. `keys` loads the ledger's
+    keys, from the cache or not.
     """
 
-    def __init__(self, table: str, agent: str = "", lease: int = 60) -> None:
+    def __init__(  # noqa: PLR0913 - the last two are the world, which tests replace
+        self,
+        table: str,
+        agent: str = "",
+        lease: int = 60,
+        *,
+        keeps_contacts: bool = False,
+        keys: Callable[[bool], LedgerKeys] = load_keys,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
         self.table, self.agent, self.lease = table, agent, lease
+        self.keeps_contacts, self.keys, self.now = keeps_contacts, keys, now
 
     def accept(self, events: Iterable[Event]) -> None:
         """Notes that events were accepted.
@@ -80,7 +103,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: some may not have been noted.
         """
-        rows.write(self.table, [_accepted(event) for event in events])
+        rows.write(self.table, [{**_accepted(event), "expires": self._expires()} for event in events])
 
     def read_claims(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
         """Where deliveries stand that may be made without a claim, because making one twice would do no harm.
@@ -101,8 +124,8 @@ class Ledger:
     ) -> list[Claim | LedgerUnavailable]:
         """Takes deliveries for this worker, but not those that are settled or that another worker has.
 
-        Of one event's deliveries only the first is ours. `unsent` names for each event an earlier claim that certainly
-        sent nothing, or "": it is taken over without doubt.
+        Of one event's deliveries only the first is ours. `unsent` names for each event the earlier claims that
+        certainly sent nothing, with commas between them, or "": such a claim is taken over without doubt.
         """
         # A claim has a name, so that a worker knows its own claim whose answer was lost.
         taking = {
@@ -114,17 +137,17 @@ class Ledger:
             taken = self._insert(events, taking)
         except LedgerUnavailable as fault:
             return [LedgerUnavailable(str(fault), claim=taking["by"]["S"])] * len(events)
-        ours = {(event.app_id, event.event_id) for event, taken_now in zip(events, taken, strict=True) if taken_now}
+        ours = {(event.app_id, event.unique_id) for event, taken_now in zip(events, taken, strict=True) if taken_now}
         claims: list[Claim | LedgerUnavailable] = []
         known = unsent or [""] * len(events)
         for event, taken_now, unsent_claim in zip(events, taken, known, strict=True):
             if taken_now:
                 claims.append(Claim(ClaimStatus.ACQUIRED, by=taking["by"]["S"]))
-            elif (event.app_id, event.event_id) in ours:
+            elif (event.app_id, event.unique_id) in ours:
                 claims.append(Claim(ClaimStatus.IN_PROGRESS, wait=1))
             else:
                 claims.append(self._claim_known(event, now, taking, unsent_claim))
-                ours.add((event.app_id, event.event_id))
+                ours.add((event.app_id, event.unique_id))
         return claims
 
     def _insert(self, events: Sequence[Event], taking: Row) -> list[bool]:
@@ -140,14 +163,15 @@ class Ledger:
 
     def _own(self, event: Event) -> Row:
         """What every row of a delivery has."""
-        return {**self._delivery(event), "type": string(event.type), "expires": _expires(event)}
+        return {**self._delivery(event), "type": string(event.type), "expires": self._expires()}
 
     def _claim_known(self, event: Event, now: datetime, taking: Row, unsent: str) -> Claim | LedgerUnavailable:
         """Claims a delivery of which there is a row."""
         try:
             row = self._take(event, taking, _WAITS, _WAITING)
             if row is None and unsent:
-                row = self._take(event, taking, "#by = :unsent AND #state = :state", {":unsent": string(unsent)})
+                names = {f":unsent{at}": string(name) for at, name in enumerate(unsent.split(","))}
+                row = self._take(event, taking, f"#by IN ({', '.join(names)}) AND #state = :state", names)
             if row is not None:
                 return _ours(row)
             found = rows.get(self.table, self._delivery(event))
@@ -201,43 +225,60 @@ class Ledger:
         return self._change(settlement.event, values, _WAITS, _WAITING) is not None
 
     def _settled(self, settlement: ReceiptUpdate) -> Row:
-        told = {"state": settlement.state, **settlement.attributes}
-        values = {name: number(value) if isinstance(value, int) else string(value) for name, value in told.items()}
+        known = {"state": settlement.state, **settlement.attributes}
+        values = {name: number(value) if isinstance(value, int) else string(value) for name, value in known.items()}
         return {**self._own(settlement.event), **values}
 
-    def advance_sequences(
-        self, events: Sequence[Event], devices: Sequence[Row | None]
-    ) -> list[bool | LedgerUnavailable]:
-        """Applies the sequences of events, each of a device of its own; False where a newer one was applied before.
+    def advance_sequences(self, updates: Sequence[SequenceUpdate]) -> list[OrderResult | LedgerUnavailable]:
+        """Applies the sequences of events, each of a device of its own, and says whose turn it is.
 
-        `devices` are the rows of these as `read_claims` has seen them.
+        Raises:
+            SettingsUnavailable: the ledger's keys can be neither read nor made.
         """
-        turns = [
-            device_order.SequenceUpdate(event, _expires(event), row) for event, row in zip(events, devices, strict=True)
-        ]
-        return device_order.advance(self.table, self.agent, turns)
+        if all(update.event.type in device_order.UNORDERED for update in updates):
+            return [OrderResult(is_newest=True)] * len(updates)
+        return self._order([update.known for update in updates]).advance(updates)
 
     def has_new_owner(self, event: Event) -> bool:
-        """Whether the newest event of the device is another person's than this one, or nobody's."""
-        return device_order.owner_digest(self.table, self.agent, event) != device_order.digest_owner(event)
+        """Whether the newest event of the device is another person's than this one, or nobody's.
 
-    def belongs_to_another(self, event: Event) -> bool:
-        """Whether the newest event of the device is another person's than this one."""
-        nobody = event.model_copy(update={"customer_id": None, "anonymous_id": None})
-        own = {"", device_order.digest_owner(event), device_order.digest_owner(nobody)}
-        return device_order.owner_digest(self.table, self.agent, event) not in own
+        False where no key of the ledger opens the row.
 
-    def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, Any]]:
-        """Every row of an event by agent, `*` for its acceptance, as plain values; empty if there is no such event."""
+        Raises:
+            SettingsUnavailable: as above.
+        """
+        known = rows.get(self.table, device_order.key(self.agent, event))
+        return self._order([known]).has_new_owner(event, known)
+
+    def _order(self, known: Sequence[Row]) -> DeviceOrder:
+        keys = self.keys(False)  # noqa: FBT003 - from the cache
+        if not all(keys.knows(digest) for row in known for digest in device_order.key_names(row)):
+            # They may have been rotated since they were read.
+            keys = self.keys(True)  # noqa: FBT003 - afresh
+        oldest = to_milliseconds(self.now() - MAX_ORDERED_AGE)
+        return DeviceOrder(self.table, self.agent, keys, self.keeps_contacts, self._expires(), oldest)
+
+    def receipts(self, app_id: str, event_id: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """The rows of the events of this id as plain values: by scope, then by agent, `*` for the acceptance.
+
+        A row without a state is none of an event's: an app may bear an agent's name, and ask for a device's row.
+        """
         found = rows.query(
             self.table,
             KeyConditionExpression="event = :event",
-            ExpressionAttributeValues={":event": _key(app_id, event_id, _ACCEPTED)["event"]},
+            ExpressionAttributeValues={":event": string(f"{app_id}#{event_id}")},
         )
-        return {_text(row, "agent"): {name: rows.to_python(value) for name, value in row.items()} for row in found}
+        events: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in (row for row in found if _text(row, "state")):
+            agent, _, scope = _text(row, "agent").partition("#")
+            events.setdefault(scope, {})[agent] = {name: rows.to_python(value) for name, value in row.items()}
+        return events
 
     def _delivery(self, event: Event) -> Row:
-        return _key(event.app_id, event.event_id, self.agent)
+        return _key(event, self.agent)
+
+    def _expires(self) -> Row:
+        return number(int((self.now() + RETENTION).timestamp()))
 
 
 def _as_seen(row: Row) -> Claim:
@@ -255,17 +296,19 @@ def _ours(row: Row, *, in_doubt: bool = False) -> Claim:
     return claim._replace(failing_since=_number(row, "failing") if is_failing else 0, by=_text(row, "by"))
 
 
-def _key(app_id: str, event_id: str, agent: str) -> Row:
-    return {"event": string(f"{app_id}#{event_id}"), "agent": string(agent)}
+def _key(event: Event, agent: str) -> Row:
+    # The partition is the caller's own id, so that one query finds every event that bears it.
+    scoped = f"{agent}#{event.scope}" if event.scope else agent
+    return {"event": string(f"{event.app_id}#{event.event_id}"), "agent": string(scoped)}
 
 
 def _accepted(event: Event) -> Row:
     return {
-        **_key(event.app_id, event.event_id, _ACCEPTED),
+        **_key(event, _ACCEPTED),
         "state": string("accepted"),
         "type": string(event.type),
-        "accepted": number(int(event.received_at.timestamp() * 1000)),
-        "expires": _expires(event),
+        "accepted": number(to_milliseconds(event.received_at)),
+        "orderedBy": string(event.ordered_by),
         **_warnings(event),
     }
 
@@ -276,10 +319,6 @@ def _warnings(event: Event) -> Row:
         return {}
     named = dict.fromkeys((warned.known, warned.detail) for warned in event.warnings)
     return {"warnings": string(encode([{"pointer": pointer, "detail": detail} for pointer, detail in named]).decode())}
-
-
-def _expires(event: Event) -> Row:
-    return number(int((event.received_at + RETENTION).timestamp()))
 
 
 def _text(row: Row, name: str) -> str:

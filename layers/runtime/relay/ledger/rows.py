@@ -133,9 +133,13 @@ def split_key(row: Row) -> tuple[Row, Row]:
     return key, {name: value for name, value in row.items() if name not in key}
 
 
-def to_python(value: Mapping[str, str]) -> str | int:
-    """An attribute as a value."""
-    return int(value["N"]) if "N" in value else value["S"]
+def to_python(value: Mapping[str, Any]) -> str | int | None:
+    """An attribute as a value; None for what the ledger does not write."""
+    if "N" in value:
+        digits = str(value["N"])
+        return int(digits) if digits.removeprefix("-").isdecimal() else None
+    text = value.get("S")
+    return text if isinstance(text, str) else None
 
 
 def _inserting(table: str, row: Row) -> Row:
