@@ -11,6 +11,7 @@ import pytest
 from functions.agents.appsflyer import app as appsflyer
 from functions.agents.emarsys import app as emarsys
 from functions.agents.facebook import app as facebook
+from functions.agents.webhook import app as webhook
 from local import settings as local_settings
 from local.scenario import PHONE
 from relay.agent.definition import Agent
@@ -19,7 +20,9 @@ from relay.aws import environment, parameters
 from relay.delivery.handler import lambda_handler
 from relay.ledger.ledger import Ledger
 
-SHARED = local_settings.agents("https://vendors.example.com")
+SHARED = local_settings.agents("https://vendors.example.com") | local_settings.optional_agents(
+    "https://hooks.example.com"
+)
 OUTLETS = "https://outlet.example.com"
 OWN: dict[str, dict[str, Any]] = {
     "appsflyer": {"s2s_key": "S2S-KEY-OF-OUTLET", "android_app_id": "com.example.outlet", "base_url": OUTLETS},
@@ -46,6 +49,7 @@ class Stage:
 
     agent: Agent[Any]
     outlets_status: int = 200
+    shops_status: int = 200
     sent: list[Request] = field(default_factory=list)
 
     def store(self, path: str, document: object) -> None:
@@ -69,7 +73,7 @@ class Stage:
 
     def _send(self, request: Request) -> Response:
         self.sent.append(request)
-        status = self.outlets_status if _is_outlets(request) else 200
+        status = self.outlets_status if _is_outlets(request) else self.shops_status
         events = json.loads(request.body).get("data", [])
         return Response(status, json.dumps({"events_received": len(events)}).encode())
 
@@ -110,14 +114,14 @@ def _record(event: dict[str, Any], *, fifo: bool) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=AGENTS)
-def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, table: str) -> Stage:
-    """A stage of two apps, each with an account of its own at the agent: the shop's are the shared settings."""
-    name: str = request.param
+def _stage(agent: Agent[Any], monkeypatch: pytest.MonkeyPatch, table: str, *, is_fifo: bool = False) -> Stage:
+    """A stage of one app, which an agent serves by the shared settings."""
+    name = agent.name
+    queue = {"QueueName": "q.fifo", "Attributes": {"FifoQueue": "true"}} if is_fifo else {"QueueName": "q"}
     for variable, value in {
         "SETTINGS_PARAMETER": f"/session-relay/test/agents/{name}",
         "TABLE": table,
-        "QUEUE_URL": boto3.client("sqs").create_queue(QueueName="q")["QueueUrl"],
+        "QUEUE_URL": boto3.client("sqs").create_queue(**queue)["QueueUrl"],
         "DEAD_LETTER_QUEUE_URL": boto3.client("sqs").create_queue(QueueName="dead")["QueueUrl"],
         "RETRY_SCHEDULE": "5,30",
         "RETRY_HORIZON_SECONDS": "86400",
@@ -128,10 +132,18 @@ def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, table
         "ALLOW_INSECURE_AGENTS": "false",
     }.items():
         monkeypatch.setenv(variable, value)
-    made = Stage(AGENTS[name])
+    made = Stage(agent)
     made.store(f"agents/{name}", SHARED[name])
-    made.store(f"agents/{name}/outlet", SHARED[name] | OWN[name])
     made.store("apps/shop", {"keys": []})
+    return made
+
+
+@pytest.fixture(params=AGENTS)
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, table: str) -> Stage:
+    """A stage of two apps, each with an account of its own at the agent: the shop's are the shared settings."""
+    name: str = request.param
+    made = _stage(AGENTS[name], monkeypatch, table)
+    made.store(f"agents/{name}/outlet", SHARED[name] | OWN[name])
     made.store("apps/outlet", {"keys": [], "agents": {name: "own"}})
     return made
 
@@ -197,6 +209,78 @@ def test_a_dry_run_shows_the_apps_own_account(stage: Stage) -> None:
     assert all(request["url"].startswith(OUTLETS) for request in shown["requests"])
     stage.store("apps/shop", {"agents": {stage.agent.name: "none"}})
     assert stage.dry_run(_event("shop")) == {"skipped": "the app does not use this agent"}
+
+
+def test_a_broken_shared_account_never_holds_an_app_with_its_own(stage: Stage) -> None:
+    stage.shops_status = 401
+    assert stage.deliver(_event("shop"), _event("outlet")) == ["evt_shop_1"]
+    stage.shops_status = 503
+    for number in range(2, 9):
+        stage.deliver(_event("shop", number))
+    assert stage.deliver(_event("outlet", 2)) == []
+    assert stage.receipt(_event("outlet", 2))["state"] in {"delivered", "unconfirmed"}
+
+
+def test_a_device_is_released_by_the_apps_own_account(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    stage = _stage(emarsys.AGENT, monkeypatch, table, is_fifo=True)
+    stage.store("agents/emarsys/outlet", SHARED["emarsys"] | OWN["emarsys"])
+    stage.store("apps/outlet", {"keys": [], "agents": {"emarsys": "own"}})
+    _log_in_then_deny(stage, "outlet")
+    assert (stage.accounts(), stage.sent[-1].url.rpartition("/")[2]) == ({"outlet"}, "logout")
+    assert stage.receipt(_event("outlet", 2))["released"] == 1
+    # The shop's phone, of whose account the outlet's settings know nothing.
+    stage.sent.clear()
+    _log_in_then_deny(stage, "shop")
+    assert stage.accounts() == {"shop"}
+
+
+def test_an_app_that_has_left_the_agent_releases_no_device_there(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    stage = _stage(emarsys.AGENT, monkeypatch, table, is_fifo=True)
+    stage.deliver(_event("shop", 1))
+    sent = len(stage.sent)
+    stage.store("apps/shop", {"keys": [], "agents": {"emarsys": "none"}})
+    parameters._last_good.clear()  # noqa: SLF001
+    second = _event("shop", 2) | {"device": _event("shop", 1)["device"], "consent": {"messaging": False}}
+    assert stage.deliver(second) == []
+    assert len(stage.sent) == sent
+    assert stage.receipt(second)["reason"] == "consent: messaging"
+
+
+def test_an_ordered_webhook_is_sent_that_nobody_is_on_the_device_of_a_person_who_denied(
+    monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    stage = _stage(webhook.AGENT, monkeypatch, table, is_fifo=True)
+    stage.store("agents/webhook", SHARED["webhook"] | {"personal_data": "full", "purpose": "messaging"})
+    _log_in_then_deny(stage, "shop")
+    documents = [json.loads(request.body) for request in stage.sent]
+    assert [(sent["type"], sent.get("customerId")) for sent in documents] == [("login", "customer-1"), ("logout", None)]
+    assert documents[1]["device"] == {"id": "shop-1"}
+
+
+def test_an_ordered_webhook_that_knows_no_device_is_not_said_to_be_released(
+    monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    stage = _stage(webhook.AGENT, monkeypatch, table, is_fifo=True)
+    assert stage.deliver(_event("shop", 1)) == []
+    stage.shops_status = 400
+    second = _event("shop", 2) | {"device": _event("shop", 1)["device"]}
+    assert stage.deliver(second) == []
+    receipt = stage.receipt(second)
+    assert (receipt["state"], receipt["reason"], "released" in receipt) == ("parked", "HTTP 400", False)
+
+
+def test_an_unordered_webhook_releases_nothing(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    stage = _stage(webhook.AGENT, monkeypatch, table)
+    stage.store("agents/webhook", SHARED["webhook"] | {"personal_data": "full", "purpose": "messaging"})
+    _log_in_then_deny(stage, "shop")
+    assert [json.loads(request.body)["type"] for request in stage.sent] == ["login"]
+
+
+def _log_in_then_deny(stage: Stage, app_id: str) -> None:
+    """One person logs in; the next one, who denies messaging, logs in on the same phone."""
+    first = _event(app_id, 1)
+    assert stage.deliver(first) == []
+    assert stage.deliver(_event(app_id, 2) | {"device": first["device"], "consent": {"messaging": False}}) == []
 
 
 def test_an_outage_of_one_account_opens_its_own_circuit(stage: Stage) -> None:

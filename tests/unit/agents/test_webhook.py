@@ -132,3 +132,25 @@ def test_no_secret_is_shown() -> None:
     request = _sent(_settings(personal_data="pseudonymous", pseudonym_key="an example key of 32 characters."))
     assert isinstance(request.headers["webhook-signature"], SecretStr)
     assert "an example key" not in repr(request) + request.body.decode()
+
+
+@pytest.mark.parametrize("personal_data", ["none", "pseudonymous", "full"])
+def test_a_release_logs_the_device_out_where_the_endpoint_knows_it(personal_data: str) -> None:
+    settings = _settings(personal_data=personal_data, pseudonym_key="an example key of 32 characters.")
+    event = _event(device={"id": "phone-1", "platform": "ios"}, scope="s1")
+    (login,) = webhook.build_requests(event, settings)
+    named = json.loads(login.body)["device"].get("id")
+    released = [json.loads(request.body) for request in webhook.build_release(event, settings, ())]
+    if personal_data == "none":
+        assert (named, released) == (None, [])
+        return
+    (document,) = released
+    assert document.pop("device") == {"id": named}
+    assert (document["type"], document["id"], document["releaseOf"]) == ("logout", "release/evt_1.s1", "evt_1.s1")
+    assert document.keys() <= SCHEMA["properties"].keys()
+    assert "12345" not in json.dumps(document)
+
+
+def test_events_of_one_id_that_another_person_proved_are_other_documents() -> None:
+    ids = {webhook.build_requests(_event(scope=scope), _settings())[0].headers["webhook-id"] for scope in ("", "s1")}
+    assert ids == {"evt_1", "evt_1.s1"}

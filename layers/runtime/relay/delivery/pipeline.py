@@ -360,13 +360,15 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 item.is_refreshed = True
                 result = self._send_release(item, foreign, load(_AFRESH))
         except Skip:
-            # The app has left the agent: there is no account any more by which the device could be released.
+            # The app has left the agent, or its settings name no device there: nothing can be released.
             return ended
         return release_outcome(self.retry_policy, item.message, result, ended)
 
     def _send_release(self, item: Item[S], contacts: Sequence[Contact], scoped: ScopedSettings[S]) -> Result:
         event, build = _event(item), self.agent.build_release
         requests = build(event, scoped.settings, contacts) if build else []
+        if not requests:
+            raise Skip("nothing to release")
         result, _ = self._client(item, scoped).send_all(requests, 0)
         return retry_rejected(result)
 
