@@ -27,8 +27,8 @@ def answer(path: str, headers: Mapping[str, str], body: bytes, stored: Mapping[s
     if target:
         service, operation = target.split("_")[0].removeprefix("Amazon").lower().split(".")[0], target.split(".")[-1]
         asked = json.loads(body)
-        told = _of_json_service(operation, asked, stored)
-        return Answer(f"{service}.{operation}", body=told, rows=_rows(operation, asked))
+        document = _of_json_service(operation, asked, stored)
+        return Answer(f"{service}.{operation}", body=document, rows=_rows(operation, asked))
     if path.startswith("/2015-03-31/functions/"):
         return Answer("lambda.Invoke", body=b'{"skipped":"a stub"}')
     if path == "/":
@@ -40,25 +40,27 @@ def _of_json_service(operation: str, asked: Document, stored: Mapping[str, str])
     match operation:
         case "GetParameter":
             name = str(asked["Name"])
-            told: Document = {"Parameter": {"Name": name, "Value": stored[name], "Type": "SecureString", "Version": 1}}
+            document: Document = {
+                "Parameter": {"Name": name, "Value": stored[name], "Type": "SecureString", "Version": 1}
+            }
         case "GetParametersByPath":
             named = [{"Name": f"{asked['Path']}/google", "Value": CATALOGUE, "Type": "String", "Version": 1}]
-            told = {"Parameters": named}
+            document = {"Parameters": named}
         case "UpdateItem":
             # A claim reads its own row back.
-            told = {"Attributes": {"state": {"S": "sending"}}}
+            document = {"Attributes": {"state": {"S": "sending"}}}
         case "Query":
             row = {"agent": {"S": "*"}, "state": {"S": "accepted"}, "type": {"S": "login"}, "accepted": {"N": "1"}}
-            told = {"Items": [row], "Count": 1, "ScannedCount": 1}
+            document = {"Items": [row], "Count": 1, "ScannedCount": 1}
         case "BatchWriteItem":
-            told = {"UnprocessedItems": {}}
+            document = {"UnprocessedItems": {}}
         case "BatchGetItem":
-            told = {"Responses": {}, "UnprocessedKeys": {}}
+            document = {"Responses": {}, "UnprocessedKeys": {}}
         case "BatchExecuteStatement":
-            told = {"Responses": [{"TableName": "receipts"}] * _rows(operation, asked)}
+            document = {"Responses": [{"TableName": "receipts"}] * _rows(operation, asked)}
         case _:
-            told = {}
-    return json.dumps(told).encode()
+            document = {}
+    return json.dumps(document).encode()
 
 
 def _rows(operation: str, asked: Any) -> int:  # noqa: ANN401 - any JSON

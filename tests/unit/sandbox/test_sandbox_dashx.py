@@ -284,7 +284,7 @@ def test_a_visitors_subscription_belongs_to_the_user_who_was_joined() -> None:
     assert goes_to((SUBSCRIBE, visitor), (IDENTIFY, ANA), (UNSUBSCRIBE, NO_PUSH)) is None
 
 
-def test_a_wrong_pair_joins_strangers_and_can_be_seen() -> None:
+def test_a_wrong_pair_joins_two_people_and_can_be_seen() -> None:
     state = state_after((IDENTIFY, ANA), (IDENTIFY, {"uid": "cus_2", "anonymousUid": VISITOR}))
     assert state["visitors"] == {VISITOR: ["cus_778", "cus_2"]}
 

@@ -349,7 +349,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         result = self._send_release(item, foreign, self.load(_CACHED))
         if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
             item.is_refreshed = True
-            result = self._send_release(item, foreign, self.load(_AFRESH))
+            result = self._send_release(item, foreign, self.load(_REFRESHED))
         return release_outcome(self.retry_policy, item.message, result, ended)
 
     def _send_release(self, item: Item[S], contacts: Sequence[Contact], settings: S) -> Result:
@@ -489,7 +489,7 @@ _DOUBT = "in doubt: an earlier attempt ended without a word"
 SUPERSEDED = "superseded"
 """Why an event is skipped whose device has a newer one."""
 
-_CACHED, _AFRESH = False, True
+_CACHED, _REFRESHED = False, True
 
 
 def _event(item: Item[S]) -> Event:

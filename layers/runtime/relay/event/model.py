@@ -400,7 +400,7 @@ class Event(EventInput):
         return self.model_dump_json(exclude_none=True, exclude_defaults=True)
 
     def allows(self, purpose: Purpose, *, default: bool) -> bool:
-        """Whether this may be told to an agent of that purpose.
+        """Whether an agent of that purpose may receive this event.
 
         A logout and a declined push always reach messaging agents: they protect the person.
         """
