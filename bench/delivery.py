@@ -34,7 +34,7 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
 
 
 def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row:
-    waits = _seconds(fakes, f"/{agent}/counted_calls") * REQUESTS.get(agent, 1)
+    waits = _seconds(fakes, f"/{agent}/probe") * REQUESTS.get(agent, 1)
     waits += _seconds(fakes, "/", {"x-amz-target": "DynamoDB_20120810.GetItem"}) * (
         3 if agent in samples.ORDERED else 2
     )

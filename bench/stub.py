@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict, deque
 from collections.abc import Mapping
 
-from bench.canned_responses import Answer, answer
+from bench.canned_responses import CannedResponse, answer
 
 Counts = dict[str, dict[str, int]]
 
@@ -26,14 +26,14 @@ class Stub:
         self._counts: Counts = defaultdict(lambda: {"calls": 0, "rows": 0, "bytes": 0})
         self._bodies = {call: deque[str](maxlen=100) for call in ("sns.Publish", "lambda.Invoke")}
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, float]:
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[CannedResponse, float]:
         """The answer, and the seconds after which it is due."""
         if path == "/_counts":
-            canned = Answer("counts", body=json.dumps(self._counts).encode())
+            canned = CannedResponse("counts", body=json.dumps(self._counts).encode())
             self._counts.clear()
             return canned, 0.0
         if path == "/_bodies":
-            return Answer(
+            return CannedResponse(
                 "bodies", body=json.dumps({call: list(kept) for call, kept in self._bodies.items()}).encode()
             ), 0.0
         canned = answer(path, headers, body, self.stored)

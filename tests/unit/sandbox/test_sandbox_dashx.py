@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from local.sandbox.dashx import DashX
-from local.sandbox.exchange import Answer, CheckResult, Request
+from local.sandbox.exchange import CheckResult, Request, VendorResponse
 
 SETTINGS = {"public_key": "pub_example", "private_key": "prv_example", "target_environment": "staging"}
 NOW = 1_795_168_100.0
@@ -59,14 +59,14 @@ def post(query: str, values: Any, **headers: str) -> Request:
     return Request("POST", "/graphql", {}, sent, body)
 
 
-def checked(request: Request) -> tuple[CheckResult, Answer]:
+def checked(request: Request) -> tuple[CheckResult, VendorResponse]:
     result = DashX(SETTINGS).check(request, NOW)
     answer = result.work()
     assert answer.status == 200
     return result, answer
 
 
-def error(answer: Answer) -> Any:
+def error(answer: VendorResponse) -> Any:
     body = json.loads(answer.body)
     assert body["data"] is None
     [only] = body["errors"]
