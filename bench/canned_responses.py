@@ -102,12 +102,14 @@ def _always(call: str, status: int, body: bytes) -> Callable[[str, bytes], Canne
     return lambda _path, _body: CannedResponse(call, status, body)
 
 
+_DASHX = _always("agent.dashx", 200, b'{"data":{"trackEvent":{"success":true}}}')
 _AGENTS: dict[str, Callable[[str, bytes], CannedResponse]] = {
     "appsflyer": _always("agent.appsflyer", 200, b"OK"),
     "facebook": _facebook,
     "google": _always("agent.google", 204, b""),
     "eitri_push": _always("agent.eitri_push", 202, b'{"accepted":true,"requestId":"r"}'),
     "emarsys": _always("agent.emarsys", 202, b""),
+    "dashx": _DASHX,
     # DashX' one endpoint stands right behind the host.
-    "graphql": _always("agent.dashx", 200, b'{"data":{"trackEvent":{"success":true}}}'),
+    "graphql": _DASHX,
 }
