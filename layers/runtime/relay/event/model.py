@@ -187,7 +187,7 @@ class Traits(WireModel):
         return hash((self.first_name, self.last_name, self.name))
 
     @model_serializer(mode="wrap")
-    def _spread(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _flatten_others(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
         others: dict[str, Any] = written.pop(_OTHERS, {})
         return written | others
