@@ -179,7 +179,9 @@ def test_a_body_that_is_too_large_is_413() -> None:
 
 
 def test_an_app_without_a_key_gets_an_error_that_says_where_to_store_one() -> None:
-    detail = "This app has no identity key; store one at /session-relay/test/identity/shop, see README."
+    detail = (
+        "This app has no identity key; store one at /session-relay/test/identity/shop (docs/api.md, Identity tokens)."
+    )
     assert _problem(_call({"uid": "123"}), 409)["detail"] == detail
     assert handler({"appId": "shop", "uid": "123"}, None)["detail"] == detail
 
