@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.ga4 import (
     APPS,
     AndroidAppId,
@@ -27,13 +28,13 @@ from relay.agent.ga4_parameters import parameters
 from relay.agent.http import Request, Response, Value, json_request
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails
 from relay.agent.profile import digest, fact
-from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
+from relay.agent.settings import BaseUrl, PrintableSecret
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.event.model import Consent, Device, Event
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A property's data streams, at least one; `debug_mode` shows events in DebugView, never in production.
 
     Google makes a secret for one stream: `api_secret` is the one of every stream that has none of its own here. A

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from relay.agent.auth import Attempt, with_headers
 from relay.agent.definition import Agent, BatchSpec, RequestStatus, StatusQuestion
+from relay.agent.filters import AgentSettings
 from relay.agent.ga4 import (
     APPS,
     AndroidAppId,
@@ -33,7 +34,7 @@ from relay.agent.http import Request, Response, bounded, json_request
 from relay.agent.languages import two_letters
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails
 from relay.agent.profile import digest, fact
-from relay.agent.settings import BaseUrl, SettingsModel, iso8601_z
+from relay.agent.settings import BaseUrl, iso8601_z
 from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_status, retry_after
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode
@@ -47,7 +48,7 @@ MAX_EVENTS = 2_000
 """Events of one request (Data Manager API, limits, 2026); the text of TOO_MANY_EVENTS still says 10,000."""
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A property and its data streams, at least one of them, and the service account that may edit the property.
 
     The account signs in by `workload_identity`, without any key, or by `service_account_key`: one of the two.
@@ -349,7 +350,7 @@ class _Error:
 
     @property
     def suspects(self) -> tuple[int, ...]:
-        """The positions of the events that it names, in places as `events[1].consent` and `events.events[1].consent`."""
+        """The positions of the events that it names: of `events.events[1].consent`, the last number."""
         found = [re.findall(r"events\[([0-9]{1,5})\]", str(one.get("field", ""))) for one in self.violations]
         return tuple(sorted({int(numbers[-1]) for numbers in found if numbers}))
 
