@@ -85,7 +85,7 @@ class Aftermath:
             faulty, reason = max(faulty, 1), "no last word within a day"
         line = {"reference": sample.reference, "events": status.events, "faulty": faulty, "reason": reason}
         metrics = emf(
-            {("agent",): {"Sampled": status.events, "SampledFaulty": faulty}, (): {"SampledFaulty": faulty}},
+            {("agent",): {"SampledFaulty": faulty}, (): {"SampledFaulty": faulty}},
             self.agent.name,
         )
         _report(logging.WARNING if faulty else logging.INFO, self.agent.name, line, metrics)
