@@ -91,6 +91,11 @@ def cached_token(key: str, attempt: Attempt, fetch: Callable[[], tuple[SecretStr
     return token
 
 
+def forget() -> None:
+    """Forgets every token, as a new function instance does."""
+    _tokens.clear()
+
+
 def _token_request(client: ClientCredentials) -> Request:
     secret = client.client_secret.get_secret_value()
     asked = {"grant_type": "client_credentials"} | ({"scope": client.scope} if client.scope else {})
