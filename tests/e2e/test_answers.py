@@ -1,6 +1,7 @@
 """Each answer that the contracts of Emarsys and DashX list: what becomes of the delivery, as its receipt says."""
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from local.cloud import Stack
+from local.deploy import PARAMETERS
 from local.scenario import PHONE
 from tests.e2e.conftest import Caller
 
@@ -134,6 +136,8 @@ DASHX_TRANSIENT = {
     "503": (answer(503), "HTTP 503"),
     "reset": ({"reset": True}, "no answer: ConnectionError"),
 }
+# An instance remembers refused credentials for a fifteenth of a hold, and would give the next row this one's reason.
+FORGOTTEN_SECONDS = 1.5 * int(PARAMETERS["HoldSeconds"]) / 15
 REFUSED = {f"emarsys, {row}": case for row, case in EMARSYS_REFUSED.items()} | {
     f"dashx, {row}": case for row, case in DASHX_REFUSED.items()
 }
@@ -161,6 +165,7 @@ def courses(stack: Stack) -> dict[str, Course]:
     for row, (fault, _) in (REFUSED | TRANSIENT).items():
         delivery = (at_emarsys if row.startswith("emarsys") else at_dashx)(app, fault)
         under_way[row] = delivery, delivery.becomes("retrying", "held", "parked", "delivered")
+        time.sleep(FORGOTTEN_SECONDS)
     app.mend()
     return {
         row: Course(first, delivery.becomes("delivered", "parked"), delivery.requests())

@@ -139,7 +139,7 @@ def test_an_agent_is_made_to_fail_in_its_columns_head_and_delivers_once_it_works
 
 
 def test_what_is_parked_stands_first_in_red_and_nothing_says_settled_beside_it(page: Page) -> None:
-    page.get_by_label("How Emarsys behaves").select_option("answers 400")
+    page.get_by_label("How Google Analytics behaves").select_option("answers 400")
     event = _sent(page, "Ana logs in", "login ana-1")
     expect(event.get_by_role("rowheader")).to_contain_text("1 parked", timeout=PATIENCE)
     expect(event).to_have_class("life bad", timeout=PATIENCE)

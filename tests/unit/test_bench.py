@@ -16,7 +16,7 @@ from relay.delivery.batch import MAX_CHUNKS_IN_FLIGHT
 
 pytestmark = pytest.mark.slow
 
-PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if"}
+PARTS = {"mapping", "ingest", "cold start", "restored", "delivery", "cost", "idle", "cost if", "outage"}
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(["layers/runtime", "."])}
 

@@ -28,7 +28,7 @@ OF_THE_STAGE = {
     "Unanswered",
     "SampledFaulty",
 }
-OF_AN_APP = {"Warned"}
+OF_AN_APP = {"Warned", "Superseded"}
 OF_AN_AGENT = {
     *("Delivered", "Unconfirmed", "Skipped", "Expired", "Parked", "Retrying", "Held"),
     *("Attempts", "DeliverySeconds", "CredentialsRefused", "CircuitOpen", "InDoubt"),
@@ -232,6 +232,11 @@ def _dashboard() -> dict[str, Any]:
 def test_the_dashboard_shows_every_metric_that_session_relay_writes() -> None:
     shown = json.dumps([widget["properties"].get("metrics") for widget in _dashboard()["widgets"]])
     assert {metric for metric in OF_THE_STAGE | OF_AN_APP | OF_AN_AGENT if metric not in shown} == set()
+
+
+def test_the_runbook_explains_every_metric_that_session_relay_writes() -> None:
+    rows = re.findall(r"^\| (`[A-Z].*?) \| stage", Path("docs/runbook.md").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == OF_THE_STAGE | OF_AN_APP | OF_AN_AGENT
 
 
 def test_the_dashboard_answers_five_questions_from_top_to_bottom() -> None:
