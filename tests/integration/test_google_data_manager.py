@@ -268,7 +268,7 @@ def test_a_sample_without_a_last_word_is_asked_less_often_and_given_up_after_a_d
 ) -> None:
     following.google.status = _answer("PROCESSING")
     for minute in range(0, LAPSE_SECONDS // 60 + 121, 30):
-        following.batch(minute)
+        following.batch(minute, reference="request-1")
     assert 20 <= following.google.asked() <= 28
     assert _written(caplog, "SampledFaulty") == [1]
     assert _written(caplog, "reason") == ["no last word within a day"]
