@@ -47,18 +47,15 @@ def code_of(stage: Stage, name: str) -> str:
 
 
 def deployed(stage: Stage, name: str) -> Agent[Any]:
-    """Returns an agent under the name that it is deployed by.
+    """Returns an agent as it is deployed: under this name, and ordered by its code or by the type of its queue.
 
     Raises:
         UsageError: there is no such agent.
     """
-    return replace(agent(code_of(stage, name)), name=name)
-
-
-def is_ordered(stage: Stage, name: str) -> bool:
-    """Whether a deployed agent keeps the order of a device's events, by its code or by the type of its queue."""
-    code = deployed(stage, name)
-    return code.ordered or (code.may_be_ordered and stage.agent(name).resource("Queue").endswith(".fifo"))
+    code = agent(code_of(stage, name))
+    may_be_fifo = code.may_be_ordered and name in stage.agents
+    is_ordered = code.ordered or (may_be_fifo and stage.agents[name].resource("Queue").endswith(".fifo"))
+    return replace(code, name=name, ordered=is_ordered)
 
 
 @cache

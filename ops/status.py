@@ -162,8 +162,8 @@ def circuit(stage: Stage, agent: str) -> str:
     """
     rows = client("dynamodb").query(
         TableName=stage.resources["Receipts"],
-        KeyConditionExpression="#event = :circuit AND begins_with(agent, :agent)",
-        ExpressionAttributeNames={"#event": "event"},
+        KeyConditionExpression="#event = :circuit AND begins_with(#agent, :agent)",
+        ExpressionAttributeNames={"#event": "event", "#agent": "agent"},
         ExpressionAttributeValues={":circuit": {"S": "circuit"}, ":agent": {"S": agent}},
     )["Items"]
     return circuit_state(agent, {row["agent"]["S"]: row["state"]["S"] for row in rows if "state" in row})
