@@ -19,11 +19,15 @@ from bench.canned_responses import answer
 from bench.measure import Extent, Row, Say, Series, in_turns
 
 TARGET = 3.0
+_KEYS = f"{samples.PREFIX}/ledger-keys"
 # One answer for all, so that the stub itself costs nothing that could be taken for ingest's.
 _ANSWERS = {
     "sns.Publish": answer("/", {}, b"Action=Publish", {}).body,
     "sns.PublishBatch": answer("/", {}, b"Action=PublishBatch", {}).body,
     "dynamodb.BatchWriteItem": b"{}",
+    "ssm.GetParameter": answer(
+        "/", {"x-amz-target": "AmazonSSM.GetParameter"}, json.dumps({"Name": _KEYS}).encode(), samples.stored({})
+    ).body,
 }
 
 
@@ -58,7 +62,7 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
     from relay.aws import clients  # noqa: PLC0415 - as above
 
     calls: Counter[str] = Counter()
-    for client in (clients.sns(), clients.dynamodb()):
+    for client in (clients.sns(), clients.dynamodb(), clients.ssm()):
         answered_here(client, calls)
     topic = Session().create_client("sns", config=Config(connect_timeout=1, read_timeout=2))
     answered_here(topic, Counter())

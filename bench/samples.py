@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -138,10 +139,11 @@ def records(agent: str, messages: list[str], sent_at_ms: int) -> dict[str, Any]:
 
 
 def stored(agents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The SSM parameters by name: an app, its identity key, and these settings of the agents."""
+    """The SSM parameters by name: an app, its identity key, the ledger's key, and these settings of the agents."""
     digest = hashlib.sha256(SECRET_KEY.encode()).hexdigest()
     app = {"name": "A shop", "identity": "optional", "keys": [{"kind": "secret", "sha256": digest}]}
     own = {f"apps/{APP_ID}": app, f"identity/{APP_ID}": {"keys": ["prv_example_of_at_least_32_bytes_length"]}}
+    own["ledger-keys"] = {"keys": [urlsafe_b64encode(bytes(32)).decode()]}
     settings = {f"agents/{name}": each for name, each in agents.items()}
     return {f"{PREFIX}/{name}": json.dumps(value) for name, value in (own | settings).items()}
 
@@ -174,6 +176,7 @@ def _variables(agent: str) -> Iterator[tuple[str, str]]:
         "APPS_PATH": f"{PREFIX}/apps",
         "IDENTITY_PATH": f"{PREFIX}/identity",
         "CATALOGUE_PATH": f"{PREFIX}/catalogue",
+        "LEDGER_KEYS_PARAMETER": f"{PREFIX}/ledger-keys",
         "SETTINGS_PARAMETER": f"{PREFIX}/agents/{agent}",
         "QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/123456789012/{agent}",
         "DEAD_LETTER_QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/123456789012/{agent}-dead",
