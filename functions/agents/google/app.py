@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response, Value, json_request
+from relay.agent.once import once
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
@@ -19,7 +20,7 @@ from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
 from relay.event.model import Consent, Device, Event, PropertyValue
-from relay.event.pii import contains_contact, contains_email, reject_contact
+from relay.event.pii import contains_contact, contains_email, is_personal_data, reject_contact
 
 MAX_NAME = 40
 MAX_PARAMS = 25
@@ -136,24 +137,38 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Google has no use for the event, would drop it without a word, or could not tell the visitor.
     """
+    return [_made(event, settings)[0]]
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request cuts or leaves out of the event."""
+    return _made(event, settings)[1]
+
+
+@once
+def _made(event: Event, settings: Settings) -> tuple[Request, tuple[str, ...]]:
     event = scrub_emails(event)
     name = _name(event, settings)
     query, visitor = _app_stream(event, settings) if event.device.platform in APPS else _web_stream(event, settings)
+    user_id = _user_id(event.customer_id)
+    properties, lost_properties = _user_properties(event, settings)
+    params, lost = _params(event, settings)
     known = {
-        "user_id": _user_id(event.customer_id),
+        "user_id": user_id,
         "timestamp_micros": (event.occurred_at - _EPOCH) // timedelta(microseconds=1),
         "consent": _consent(event.consent),
         "user_data": _user_data(event, settings),
-        "user_properties": _user_properties(event, settings)[0],
+        "user_properties": properties,
         "device": _device(event.device) if event.device.platform in APPS else None,
         "ip_override": client_ip(event.context.ip),
-        "events": [{"name": name, "params": _params(event, settings)[0]}],
+        "events": [{"name": name, "params": params}],
     }
     if not known["device"]:
         # Google does not look at the user agent where there is a device.
         known["user_agent"] = event.context.user_agent
     body = visitor | {field: value for field, value in known.items() if value}
-    return [json_request(f"{settings.base_url}/mp/collect", body, query=query)]
+    hidden = ["user_id is left out: it looks like a contact"] if event.customer_id and not user_id else []
+    return json_request(f"{settings.base_url}/mp/collect", body, query=query), (*hidden, *lost_properties, *lost)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -306,6 +321,7 @@ def _device(device: Device) -> dict[str, str]:
 # Parameters that come from elsewhere in the event or from the settings, or may not be there.
 _NOT_A_PROPERTY = {"session_id", "engagement_time_msec", "engagementTimeMsec", "debug_mode", "user_id"}
 _OF_COMMERCE = {"items", "currency", "value", "transaction_id"}
+_OF_ELSEWHERE = _NOT_A_PROPERTY | _OF_COMMERCE | PAGE_TEXTS.keys()
 Params = dict[str, PropertyValue]
 
 
@@ -315,11 +331,7 @@ def _params(event: Event, settings: Settings) -> tuple[Params, list[str]]:
     commerce, remarks = _commerce({name: value for name, value in given.items() if name in _OF_COMMERCE})
     page, cut = _page(event, given)
     known = _session(event, settings) | page | commerce
-    others = {
-        name: value
-        for name, value in given.items()
-        if name not in known.keys() | _NOT_A_PROPERTY | _OF_COMMERCE | PAGE_TEXTS.keys()
-    }
+    others = {name: value for name, value in given.items() if name not in known and name not in _OF_ELSEWHERE}
     own = {name: _plain(value) for name, value in others.items() if _is_name(name) and _fits(value)}
     room = MAX_PARAMS - len(known)
     said = {
@@ -341,8 +353,8 @@ def _session(event: Event, settings: Settings) -> Params:
     }
     if session:
         known["session_id"] = session
-    if event.method and _fits(event.method):
-        known |= shareable_properties({"method": event.method}, "all")
+    if event.method and _fits(event.method) and not is_personal_data("method", event.method):
+        known["method"] = event.method
     return known | ({"debug_mode": 1} if settings.debug_mode else {})
 
 
@@ -368,7 +380,8 @@ def _page(event: Event, properties: Mapping[str, PropertyValue]) -> tuple[Params
     if event.device.platform not in APPS:
         pages = {"page_location": context.url, "page_referrer": context.referrer}
         given |= {name: _address_of_page(text) for name, text in pages.items() if text}
-        given |= shareable_properties({"page_title": context.title} if context.title else {}, "all")
+        if context.title and not is_personal_data("page_title", context.title):
+            given["page_title"] = context.title
     texts = {name: text for name, text in given.items() if name in PAGE_TEXTS and isinstance(text, str) and text}
     remarks = [
         f"{name} is cut to {PAGE_TEXTS[name]} characters" for name in texts if len(texts[name]) > PAGE_TEXTS[name]
@@ -458,14 +471,6 @@ def _is_long(value: PropertyValue) -> bool:
 def _fits(value: PropertyValue, longest: int = MAX_TEXT) -> bool:
     # A parameter is text or a number.
     return len(value) <= longest if isinstance(value, str) else not isinstance(value, list | dict)
-
-
-def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
-    """What the request cuts or leaves out of the event."""
-    event = scrub_emails(event)
-    hidden = event.customer_id and not _user_id(event.customer_id)
-    of_person = ["user_id is left out: it looks like a contact"] if hidden else []
-    return (*of_person, *_user_properties(event, settings)[1], *_params(event, settings)[1])
 
 
 def classify(response: Response) -> Verdict:
