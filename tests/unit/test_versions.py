@@ -39,6 +39,7 @@ OTHERS = {
 """Another value for each parameter that neither lists its values nor is a number."""
 
 OF_NO_FUNCTION = {
+    "StatusAlarm",
     *("AppRate", "AppBurst", "StageRate", "StageBurst", "LogRetentionDays", "AlarmEmail", "AccessLog"),
     *("OwnKey", "ReservedWrites", "Rollout", "EnabledAgents"),
 }
