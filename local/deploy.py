@@ -113,8 +113,8 @@ def _sam(environment: Mapping[str, str], *arguments: str) -> None:
 
 def _release_digest(environment: Mapping[str, str], parameters: Mapping[str, str]) -> str:
     """The release's name, as `make deploy` makes it."""
-    _, *told = _overrides(parameters)
-    command = [sys.executable, "-m", "ops.digest", str(BUILD), *told]
+    _, *own = _overrides(parameters)
+    command = [sys.executable, "-m", "ops.digest", str(BUILD), *own]
     run = subprocess.run(command, cwd=ROOT, env=dict(environment), stdout=subprocess.PIPE, text=True, check=True)
     return run.stdout.strip()
 

@@ -117,7 +117,7 @@ def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[
         case "push_token":
             yield from _renewal(event, settings)
         case "logout":
-            # First of all the pushes stop; DashX would go on sending them to whoever holds the device.
+            # First of all the pushes stop; DashX would go on sending them to the person who holds the device.
             yield from _withdrawal(event, event.device.push_token)
             if event.device.previous_push_token != event.device.push_token:
                 # Its own withdrawal may have been overtaken by this logout, and would come too late then.
@@ -273,7 +273,7 @@ def classify(response: Response) -> Verdict:
 def _with_data(response: Response, data: Mapping[str, Any], errors: bool) -> Verdict:  # noqa: FBT001
     if errors:
         return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status} with errors beside the data")
-    failed = [name for name, told in data.items() if isinstance(told, dict) and told.get("success") is False]
+    failed = [name for name, payload in data.items() if isinstance(payload, dict) and payload.get("success") is False]
     if failed == ["unsubscribeContact"]:
         return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status}, no such contact")
     if failed:

@@ -168,9 +168,9 @@ def _device(device: Device) -> dict[str, str]:
         "model": device.model,
         "brand": device.manufacturer,
     }
-    told = {field: text for field, text in known.items() if text}
+    fields = {field: text for field, text in known.items() if text}
     system = {"category": "mobile", "operating_system": "iOS" if device.platform == "ios" else "Android"}
-    return system | told if told else {}
+    return system | fields if fields else {}
 
 
 def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
