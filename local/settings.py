@@ -1,10 +1,26 @@
 """What the local cloud is seeded with: one app, and settings for every agent that point at the sandbox."""
 
+from collections.abc import Collection
 from typing import Any
 
 APP_ID = "demo"
 
 EITRI_SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="  # noqa: S105 - the contract's example
+
+
+OPTIONAL = {"Webhook": "webhook"}
+"""Agents that the template does not enable by itself: their names there, and their own."""
+
+
+def optional_agents(sandbox_url: str) -> dict[str, dict[str, Any]]:
+    """Settings of the agents that the template does not enable by itself, as `agents` has those of the others."""
+    return {
+        "webhook": {
+            "url": f"{sandbox_url}/webhook/hooks/events",
+            "signing_secrets": [EITRI_SECRET],
+            "purpose": "analytics",
+        }
+    }
 
 
 def agents(sandbox_url: str) -> dict[str, dict[str, Any]]:
@@ -50,3 +66,10 @@ def agents(sandbox_url: str) -> dict[str, dict[str, Any]]:
             "target_environment": "staging",
         },
     }
+
+
+def enabled_agents(sandbox_url: str, enabled: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Settings of the usual agents, and of those among the optional ones that are enabled by their template's names."""
+    named = {OPTIONAL[name] for name in enabled if name in OPTIONAL}
+    optional = {name: known for name, known in optional_agents(sandbox_url).items() if name in named}
+    return agents(sandbox_url) | optional

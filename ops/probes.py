@@ -148,6 +148,16 @@ def _dashx(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
     )
 
 
+def _webhook(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
+    (request,) = agent_modules.agent("webhook").build_requests(_event("logout"), settings)
+    yield Probe(
+        "an event of a type that does not exist",
+        _changed(request, type="session-relay.check"),
+        _refused_as("webhook", 400),
+        "the endpoint takes our signature and reads our documents",
+    )
+
+
 TRIALS = {
     "appsflyer": Trial(
         _appsflyer,
@@ -170,6 +180,7 @@ TRIALS = {
         "that contact_field_id and contact_key are those of the data feed: log in on a test device, and look at the "
         "contact",
     ),
+    "webhook": Trial(_webhook, "what the endpoint does with events; one that takes any type does not refuse the probe"),
     "dashx": Trial(_dashx, "that pushes arrive: log in on a test device and send it one"),
 }
 """By agent; one that is not here has its settings validated, and nothing is sent."""

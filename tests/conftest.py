@@ -1,7 +1,6 @@
 """How often properties are tried, the order in which several processes take the tests, their browser and reports."""
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,8 @@ from hypothesis import settings
 from tests.examples import examples
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Browser
 
 # Time is no reason to fail: the machine may be busy. The profile in use is Hypothesis' own, another one in CI.

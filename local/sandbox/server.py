@@ -27,8 +27,11 @@ from local.sandbox.facebook import Facebook
 from local.sandbox.faults import BadFaultError, Fault, Faults
 from local.sandbox.google import Google
 from local.sandbox.journal import Journal
+from local.sandbox.webhook import Webhook
 
 AGENTS = (AppsFlyer, Facebook, Google, EitriPush, Emarsys, DashX)
+OPTIONAL = (Webhook,)
+"""Agents that are there if the sandbox has settings for them."""
 SHOWN_DEVICES = 50
 PAGE = Path(__file__).with_name("page")
 CLIENT = Path(__file__).resolve().parents[2] / "clients/javascript/session-relay.js"
@@ -40,6 +43,7 @@ class Sandbox:
     def __init__(self, settings: Mapping[str, Settings]) -> None:
         """Set the agents up with the credentials that they accept."""
         self.agents: dict[str, Agent] = {kind.name: kind(settings.get(kind.name, {})) for kind in AGENTS}
+        self.agents |= {kind.name: kind(settings[kind.name]) for kind in OPTIONAL if kind.name in settings}
         self.faults = Faults()
         self.journal = Journal()
         self.console = Console(self.agents, self.journal)

@@ -36,7 +36,8 @@ def terminal(app: Caller) -> Iterator[Terminal]:
 def test_every_agent_is_listed_with_how_its_settings_stand(terminal: Terminal) -> None:
     rows = terminal.answered("agents", "list")
     assert [(row["agent"], row["deployed"], row["settings"]) for row in rows] == [
-        (name, True, "valid") for name in ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")
+        *((name, True, "valid") for name in ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")),
+        ("webhook", False, "missing"),
     ]
 
 

@@ -23,6 +23,7 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.batch import process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
@@ -42,6 +43,7 @@ VENDORS = "https://vendors.example.com"
 HOLD_SECONDS = 900
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="",
+    apps_path="",
     table="receipts",
     queue_url="queue",
     dead_letter_queue_url="dead",
@@ -247,11 +249,11 @@ class Vendor:
         """What the vendor keeps."""
         return self.sandbox.state()
 
-    def _load(self, _fresh: bool) -> Any:  # noqa: FBT001 - the runtime's own question
+    def _load(self, _app: str, _fresh: bool) -> ScopedSettings[Any]:  # noqa: FBT001 - the runtime's own question
         if "settings" in self.troubles:
             raise SettingsUnavailable("the parameter cannot be read")
         given = SETTINGS[self.name] | (WRONG[self.name] if "credentials" in self.troubles else {})
-        return AGENTS[self.name].settings.model_validate(given)
+        return ScopedSettings(AGENTS[self.name].settings.model_validate(given), self.name)
 
     def _send(self, request: Request) -> Response:
         fault = self.faults.popleft() if self.faults else None

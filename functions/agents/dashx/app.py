@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from relay import __version__
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, json_request
 from relay.agent.privacy import Allowed, selected_properties
 from relay.agent.settings import PRINTABLE, BaseUrl, PrintableSecret, SettingsModel, iso8601_z
@@ -45,7 +46,7 @@ def _without_path(url: str) -> str:
     return url
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A workspace's key pair and the environment that it is for."""
 
     public_key: str = Field(pattern=PRINTABLE)

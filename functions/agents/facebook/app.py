@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from relay.agent.definition import Agent, BatchSpec
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, bounded, json_request, read_json
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
 from relay.agent.profile import digest, fact
@@ -37,7 +38,7 @@ class EventNames(SettingsModel):
     signup: EventName = "CompleteRegistration"
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A dataset and the system user's token for it; `test_event_code` marks events as tests, never in production.
 
     `ldu_country` and `ldu_state` go with Limited Data Use: 1 and 1000 for California, 0 lets Meta locate the person.

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, Value, json_request
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
 from relay.agent.profile import digest, fact
@@ -96,7 +97,7 @@ class EventNames(SettingsModel):
     signup: EventName = "sign_up"
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A property's data streams, at least one; `debug_mode` shows events in DebugView, never in production.
 
     Google makes a secret for one stream: `api_secret` is the one of every stream that has none of its own here. A

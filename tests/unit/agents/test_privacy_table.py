@@ -12,20 +12,21 @@ from typing import Any
 
 import pytest
 
-from local.settings import agents
+from local.settings import agents, optional_agents
 from relay.agent.definition import Agent
 from relay.agent.http import unmasked
 from relay.errors import Skip
 from relay.event.model import Event
 
 DOCUMENT = Path("docs/privacy.md").read_text()
-AGENTS = ["appsflyer", "facebook", "google", "eitri_push", "emarsys", "dashx"]
+AGENTS = [name.strip() for name in re.findall(r"^\| field \|(.+)\|$", DOCUMENT, re.MULTILINE)[0].split("|")]
 TYPES = ["login", "logout", "open", "signup", "identify", "track", "push_token"]
 KEY = "an example key of 32 characters."
-SETTINGS = agents("https://agents.example")
+SETTINGS = agents("https://agents.example") | optional_agents("https://agents.example")
 WIDEST: dict[str, dict[str, Any]] = {
     **SETTINGS,
     "eitri_push": {**SETTINGS["eitri_push"], "send_email": True, "send_phone": True},
+    "webhook": {**SETTINGS["webhook"], "personal_data": "full"},
     "google": {**SETTINGS["google"], "user_properties": ["city"]},
     "emarsys": {**SETTINGS["emarsys"], "contact_value": "customer_id", "anonymous_push_token": "token"},
 }
@@ -203,7 +204,12 @@ def test_the_document_names_every_field_of_an_event_and_no_other() -> None:
 
 def test_the_document_names_each_agents_purpose() -> None:
     for agent in AGENTS:
-        assert re.search(rf"^\| {agent} \| {_agent(agent).purpose} \|", DOCUMENT, re.MULTILINE)
+        purpose = _agent(agent).purpose or "by its settings"
+        assert re.search(rf"^\| {agent} \| {purpose} \|", DOCUMENT, re.MULTILINE)
+
+
+def test_the_document_has_a_column_for_every_agent() -> None:
+    assert sorted(AGENTS) == sorted(path.parent.name for path in Path("functions/agents").glob("*/app.py"))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from local.sandbox.server import Sandbox
 from local.settings import agents
 from relay.agent.definition import Agent
 from relay.agent.http import unmasked
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.plan import Plan, make_plan
 from relay.errors import InvalidEvent
 from relay.event.model import Event, EventInput
@@ -49,7 +50,8 @@ def _event(event_type: Any, said: dict[str, Any]) -> Event | None:
 def _violations(name: str, event: Event, settings: dict[str, Any]) -> list[str]:
     """What the sandbox finds in the requests of an event; nothing where there are none."""
     agent = _agent(name)
-    plan = make_plan(agent, event, lambda: agent.settings.model_validate(settings), NOW, default_consent=True)
+    scoped = ScopedSettings(agent.settings.model_validate(settings), name)
+    plan = make_plan(agent, event, lambda: scoped, NOW, default_consent=True)
     found: list[str] = []
     for request in plan.requests if isinstance(plan, Plan) else []:
         headers = {**unmasked(request.headers), "user-agent": "session-relay"}

@@ -10,9 +10,11 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings, Filters
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.batch import CHUNK_SIZE, MIN_REMAINING_MS, process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
@@ -30,6 +32,7 @@ T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 9, 15, 42, tzinfo=UTC)
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="/session-relay/test/agents/example",
+    apps_path="/session-relay/test/apps",
     table="receipts",
     queue_url="queue",
     dead_letter_queue_url="dead",
@@ -271,9 +274,9 @@ class World:
         self.built.append(event)
         return _build(event, settings)
 
-    def _load(self, force_refresh: bool) -> Settings:  # noqa: FBT001
+    def _load(self, app_id: str, force_refresh: bool) -> ScopedSettings[Settings]:  # noqa: ARG002, FBT001
         self.loads.append(force_refresh)
-        return self.settings(force_refresh)
+        return ScopedSettings(self.settings(force_refresh), "example")
 
     def _send(self, request: Request) -> Response:
         self.sent.append(request)
@@ -315,6 +318,29 @@ def test_a_denied_purpose_is_decided_when_sending() -> None:
     world.deliver(_record(consent={"advertising": False}))
     assert world.sent == []
     assert world.ledger.rows["m1"]["reason"] == "consent: advertising"
+
+
+class Filtering(Settings, AgentSettings):
+    """Settings by which the agent gets the events of Android phones alone."""
+
+    filters: Filters = Filters(platforms=["android"])
+
+
+def test_an_event_that_the_settings_filter_out_is_skipped_with_the_reason() -> None:
+    world = World(settings=lambda _fresh: Filtering())
+    assert world.deliver(_record("m1"), _record("m2", device={"id": "d2", "platform": "android"})) == []
+    assert world.sent_ids == ["m2"]
+    assert world.ledger.rows["m1"]["reason"] == "filtered out: platform unknown"
+
+
+def test_a_login_that_is_filtered_out_releases_the_device_from_another_person() -> None:
+    world = World(settings=lambda _fresh: Filtering(), ordered=True, purpose="messaging")
+    device = {"id": "d1", "platform": "ios"}
+    world.ledger.people[Event.load(_record(device=device).body).group] = "another"
+    world.deliver(_record(device=device))
+    assert world.sent_ids == ["release m1"]
+    reason = "filtered out: platform ios; the device was released, nobody is on it"
+    assert world.ledger.rows["m1"]["reason"] == reason
 
 
 def test_retries_by_our_own_clock_whatever_sqs_counts() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from local.settings import agents
+from local.settings import agents, optional_agents
 from relay.agent.definition import Agent
 from relay.agent.http import Request, unmasked
 from relay.errors import Skip
@@ -20,7 +20,7 @@ from relay.event.model import Event
 
 AGENTS = sorted(folder.parent.name for folder in Path("functions/agents").glob("*/contract.json"))
 SENT_IN_CLEAR = ["appsflyer", "facebook", "google"]
-SETTINGS = agents("https://agents.example")
+SETTINGS = agents("https://agents.example") | optional_agents("https://agents.example")
 TYPES = ["login", "logout", "open", "signup", "identify", "track", "push_token"]
 HOSTILE = st.sampled_from(
     ["../../admin", "//evil.example/x", "@evil.example", "https://evil.example/", "\\\\evil.example", "?x=1", "#x",

@@ -10,6 +10,7 @@ from functions.agents.facebook import app as facebook
 from relay.agent.definition import Agent, BatchSpec
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, by_status
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.batch import MIN_REMAINING_MS, process_batch
 from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.queue import Message
@@ -55,7 +56,7 @@ class World:
             self.queue,
             self.ledger,
             lambda _scope: self.circuit,
-            self.load,
+            lambda _app, force_refresh: ScopedSettings(self.load(force_refresh), "example"),
             Report("example"),
             send=self._send,
             now=lambda: NOW,
