@@ -53,8 +53,9 @@ def deployed(stage: Stage, name: str) -> Agent[Any]:
         UsageError: there is no such agent.
     """
     code = agent(code_of(stage, name))
-    is_fifo = name in stage.agents and stage.agents[name].resource("Queue").endswith(".fifo")
-    return replace(code, name=name, ordered=code.ordered or (code.may_be_ordered and is_fifo))
+    may_be_fifo = code.may_be_ordered and name in stage.agents
+    is_ordered = code.ordered or (may_be_fifo and stage.agents[name].resource("Queue").endswith(".fifo"))
+    return replace(code, name=name, ordered=is_ordered)
 
 
 @cache

@@ -26,11 +26,12 @@ from local.sandbox.exchange import Agent, CheckResult, Json, Request, Settings, 
 from local.sandbox.facebook import Facebook
 from local.sandbox.faults import BadFaultError, Fault, Faults
 from local.sandbox.google import Google
+from local.sandbox.google_data_manager import GoogleDataManager
 from local.sandbox.journal import Journal
 from local.sandbox.webhook import Webhook
 
 AGENTS = (AppsFlyer, Facebook, Google, EitriPush, Emarsys, DashX)
-OPTIONAL = (Webhook,)
+OPTIONAL = (GoogleDataManager, Webhook)
 """Agents that are there if the sandbox has settings for them."""
 SHOWN_DEVICES = 50
 PAGE = Path(__file__).with_name("page")

@@ -26,6 +26,7 @@ OF_THE_STAGE = {
     "CredentialsRefused",
     "CircuitOpen",
     "Unanswered",
+    "SampledFaulty",
 }
 OF_AN_APP = {"Warned", "Superseded"}
 OF_AN_AGENT = {
@@ -55,7 +56,7 @@ def _template() -> dict[str, Any]:
 
 TEMPLATE = _template()
 AGENTS = sorted(TEMPLATE["Mappings"]["Agents"])
-OPTIONAL = ("Webhook",)
+OPTIONAL = ("GoogleDataManager", "Webhook")
 """The agents that the template does not enable by itself."""
 
 

@@ -16,7 +16,7 @@ from cfnlint.template.transforms._language_extensions import language_extension
 
 from relay.delivery.retry import MAX_RECEIVES, MAX_WAIT
 
-OPTIONAL = {"Webhook"}
+OPTIONAL = {"GoogleDataManager", "Webhook"}
 ORDERED = {"EitriPush", "Emarsys", "Dashx"}
 FOLDERS = sorted(path.parent.name for path in Path("functions/agents").glob("*/app.py"))
 FUNCTION_TIMEOUT_SECONDS = 30

@@ -28,6 +28,7 @@ WIDEST: dict[str, dict[str, Any]] = {
     "eitri_push": {**SETTINGS["eitri_push"], "send_email": True, "send_phone": True},
     "webhook": {**SETTINGS["webhook"], "personal_data": "full"},
     "google": {**SETTINGS["google"], "user_properties": ["city"]},
+    "google_data_manager": {**SETTINGS["google_data_manager"], "user_properties": ["city"]},
     "emarsys": {**SETTINGS["emarsys"], "contact_value": "customer_id", "anonymous_push_token": "token"},
 }
 

@@ -17,6 +17,7 @@ from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
 from relay.delivery import refused
+from relay.delivery.aftermath import Aftermath
 from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
@@ -105,6 +106,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     jitter: Callable[[float, float], float] = random.uniform
     has_time: Callable[[], bool] = _always
     pause: Callable[[float], None] = sleep
+    aftermath: Aftermath | None = None
 
     @property
     def retry_policy(self) -> RetryPolicy:
