@@ -66,7 +66,7 @@ def _own_files() -> list[str]:
 
 
 ROWS = re.compile(r"(?:^\| \[\w+\]\([./]*functions/agents/.*\n)+", re.MULTILINE)
-PURPOSES = re.compile(r"(?:^\| \w+ \| [\w ]+ \| .+ \|\n)+", re.MULTILINE)
+PURPOSES = re.compile(r"(?:^\| \w+ \| (?:advertising|analytics|messaging|by its settings) \| .+ \|\n)+", re.MULTILINE)
 ADDED = re.compile(r"## \[Unreleased\]\n\n### Added\n\n")
 MAPPINGS = re.compile(r"(?=\nGlobals:\n)")
 NAMES = re.compile(r"^OPTIONAL = \{[^}]*?(?=,?\s*\}$)", re.MULTILINE)

@@ -17,7 +17,7 @@ CONCERNED = [
     *("tests/unit/agents/test_contracts.py", "tests/unit/agents/test_privacy_table.py", "tests/unit/test_docs.py"),
     *("tests/unit/test_template.py", "tests/unit/test_monitoring.py", f"tests/unit/sandbox/test_sandbox_{NAME}.py"),
 ]
-LINTERS = [["mypy"], ["cfnlint", "template.yaml"], ["local.audit", "secrets"]]
+LINTERS = [["mypy"], ["cfnlint", "template.yaml"]]
 """What `make agent-check` asks as well."""
 IS_WHOLE = os.environ.get("AGENT_CHECK") == "all"
 CONSOLE = f"""
@@ -70,6 +70,7 @@ def test_a_new_agent_is_formatted_and_typed_and_in_every_list(tree: Path) -> Non
     for document in ("README.md", "docs/concepts.md", "docs/privacy.md", "CHANGELOG.md", "template.yaml"):
         text = (tree / document).read_text()
         assert NAME in text or TITLE in text
+    assert f"| {NAME} | analytics | nothing is sent |\n\n" in (tree / "docs/privacy.md").read_text()
     assert (tree / f"tests/unit/sandbox/test_sandbox_{NAME}.py").exists()
 
 
