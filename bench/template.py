@@ -29,7 +29,7 @@ _Loader.add_multi_constructor("!", _held)
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployment of the template with all six agents.
+    """A deployment of the template with the agents that it enables.
 
     Memories are in MB; `windows`, `batches` and the `events` that it receives by agent; `resources` counts them by
     type, and `alarm_metrics` the metrics that alarms watch, by which they are paid.
@@ -49,7 +49,8 @@ class Deployed:
 def deployed(tree: Path = samples.ROOT) -> Deployed:
     """What the template in a tree deploys, this one unless another is given."""
     template = yaml.load((tree / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe loader
-    agents = template["Mappings"]["Agents"]
+    enabled = template["Parameters"]["EnabledAgents"]["Default"].split(",")
+    agents = {name: template["Mappings"]["Agents"][name] for name in enabled}
     resources = list(_deployed(template["Resources"], len(agents)))
     alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     loop = next(one for name, one in template["Resources"].items() if name.startswith("Fn::ForEach"))

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -66,7 +66,8 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
     with ExitStack() as children:
         # Entered first, so left last: no process writes there any more.
         children.enter_context(scratch(home))
-        sandbox_url = _start_sandbox(children, home)
+        enabled = (parameters or {}).get("EnabledAgents", "").split(",")
+        sandbox_url = _start_sandbox(children, home, enabled)
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")
         tools = environment(endpoint, home)
@@ -79,7 +80,7 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
         cloud.make_topic_fifo()
         cloud.limit_concurrency(2)
         cloud.shorten_visibility(32)
-        keys = cloud.seed(settings.APP_ID, settings.agents(sandbox_url))
+        keys = cloud.seed(settings.APP_ID, settings.enabled_agents(sandbox_url, enabled))
         stack = Stack(
             api_url=f"{endpoint}/restapis/{api_id}/v1/_user_request_",
             sandbox_url=sandbox_url,
@@ -153,11 +154,11 @@ def environment(endpoint: str, home: Path) -> dict[str, str]:
     }
 
 
-def _start_sandbox(children: ExitStack, home: Path) -> str:
+def _start_sandbox(children: ExitStack, home: Path, enabled: Collection[str]) -> str:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     credentials = home / "agents.json"
-    credentials.write_text(json.dumps(settings.agents(url), indent=2))
+    credentials.write_text(json.dumps(settings.enabled_agents(url, enabled), indent=2))
     command = [sys.executable, "-m", "local.sandbox", "--port", str(port), "--settings", str(credentials)]
     child = Child.start("the sandbox", command, home / "sandbox.log", {**os.environ, "PYTHONPATH": str(ROOT)})
     children.callback(child.end)

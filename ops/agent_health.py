@@ -26,7 +26,7 @@ def _settings(stage: Stage, agent: AgentStack) -> Finding:
     if text is None:
         return Finding(agent.name, "no settings are stored, so its deliveries are held", "wrong", store)
     try:
-        errors = field_errors(agent_modules.agent(agent.name).settings, json.loads(text))
+        errors = field_errors(agent_modules.deployed(stage, agent.name).settings, json.loads(text))
     except ValueError:
         errors = ["not JSON"]
     return check_that(not errors, agent.name, "its settings validate", f"settings: {'; '.join(errors)}", store)

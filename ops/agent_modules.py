@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ops.errors import UsageError
+from ops.stage import Stage
 from relay.agent.definition import Agent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +32,30 @@ def agent(name: str) -> Agent[Any]:
         raise UsageError(f"There is no agent {name!r}; there are {', '.join(agent_names())}.")
     found: Agent[Any] = import_module(f"functions.agents.{name}.app").AGENT
     return found
+
+
+def code_of(stage: Stage, name: str) -> str:
+    """Returns the name of the folder that an agent is deployed from: its own name, unless the template says otherwise.
+
+    Raises:
+        UsageError: no agent of that name is deployed, and there is no such folder.
+    """
+    code = name if name in agent_names() else stage.agents[name].code if name in stage.agents else ""
+    if not code:
+        raise UsageError(f"There is no agent {name!r}; there are {', '.join(sorted({*agent_names(), *stage.agents}))}.")
+    return code
+
+
+def deployed(stage: Stage, name: str) -> Agent[Any]:
+    """Returns an agent as it is deployed: under this name, and ordered by its code or by the type of its queue.
+
+    Raises:
+        UsageError: there is no such agent.
+    """
+    code = agent(code_of(stage, name))
+    may_be_fifo = code.may_be_ordered and name in stage.agents
+    is_ordered = code.ordered or (may_be_fifo and stage.agents[name].resource("Queue").endswith(".fifo"))
+    return replace(code, name=name, ordered=is_ordered)
 
 
 @cache

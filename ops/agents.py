@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import agent_modules, prompts
+from ops.app_agents import app_record, mode_of, set_mode, settings_path
 from ops.command import command, group
 from ops.errors import CommandError, UsageError
 from ops.fields import Document, Field, field_errors, fields_of, held, put
@@ -18,6 +19,7 @@ from ops.stage import Stage
 
 commands = group("Agents and their settings.")
 
+ForApp = Annotated[str | None, typer.Option("--app", help="The settings of this app instead of those of all apps.")]
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name, as in the list of agents.")]
 
 NOTHING = "-"
@@ -25,24 +27,27 @@ NOTHING = "-"
 
 
 @command(commands, "list")
-def list_(stage: Stage, show: Show) -> None:
-    """Lists the agents: whether each is deployed, and whether its settings validate."""
+def list_(stage: Stage, show: Show, *, app: ForApp = None) -> None:
+    """Lists the agents: whether each is deployed, and whether its settings (those that serve an app) validate."""
     rows = []
-    for name in agent_modules.agent_names():
-        deployed, text = name in stage.agents, stage.read("agents", name)
-        errors = field_errors(agent_modules.agent(name).settings, _document(text)) if text else []
+    for name in sorted({*agent_modules.agent_names(), *stage.agents}):
+        path = settings_path(stage, name, app)
+        deployed, text = name in stage.agents, stage.read(*path) if path else None
+        errors = field_errors(agent_modules.deployed(stage, name).settings, _document(text)) if text else []
         state = "missing" if text is None else "invalid" if errors else "valid"
         rows.append(
             {
                 "agent": name,
                 "deployed": deployed,
-                "settings": state,
-                "purpose": agent_modules.agent(name).purpose,
+                "settings": state if path else "not used",
+                "app": mode_of(stage, app, name) if app else None,
+                "purpose": agent_modules.deployed(stage, name).purpose or "by its settings",
                 "events": list(stage.agents[name].events) if deployed else [],
                 "errors": errors,
             }
         )
-    show.rows(rows, ("agent", "deployed", "settings", "purpose", "events", "errors"), "Agents")
+    columns = ("agent", "deployed", "settings", *(["app"] if app else []), "purpose", "events", "errors")
+    show.rows(rows, columns, f"Agents as they serve {app}" if app else "Agents")
 
 
 @command(commands, "set")
@@ -51,6 +56,7 @@ def set_(
     show: Show,
     agent: AgentName,
     *,
+    app: ForApp = None,
     file: Annotated[str | None, typer.Option(help="A JSON file of all settings; - is standard input.")] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One field; - removes its value.")
@@ -58,20 +64,25 @@ def set_(
     every: Annotated[bool, typer.Option("--all", help="Ask for fields with a default, too.")] = False,
 ) -> None:
     """Stores an agent's settings: asks field by field, or takes --file and --set; other fields keep their values."""
-    model = agent_modules.agent(agent).settings
-    document = read_file(file) if file else _document(stage.read("agents", agent))
+    model, path = agent_modules.deployed(stage, agent).settings, ("agents", agent, *([app] if app else []))
+    if app:
+        app_record(stage, app)
+    document = read_file(file) if file else _document(stage.read(*path))
     for pair in values or []:
         document = _with(model, document, pair)
     if not (file or values):
-        document = _ask_fields(agent, document, show, every=every)
+        document = _ask_fields(agent_modules.code_of(stage, agent), document, show, every=every)
     if errors := field_errors(model, document):
         raise CommandError("The settings do not validate, so nothing was stored. " + "; ".join(errors) + ".")
-    name = stage.store(document, "agents", agent)
+    name = stage.store(document, *path)
+    if app:
+        # After the settings: an app that has none of its own yet is never held for it.
+        set_mode(stage, app, agent, "own")
     known = sorted(field.path for field in fields_of(model) if held(document, field.path) is not None)
     show.done(
         {"agent": agent, "parameter": name, "fields": known},
         f"Stored as {name}: {', '.join(known)}. The agent reads it within five minutes. To try it:",
-        stage.relay("agents", "check", agent),
+        stage.relay("agents", "check", agent, *(["--app", app] if app else [])),
     )
 
 

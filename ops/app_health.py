@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from ops.app_agents import own_settings_findings
 from ops.findings import Finding, check_that
 from ops.stage import Stage
 from ops.usage import Usage
@@ -14,7 +15,7 @@ from relay.api.keys import App
 
 
 def app_findings(stage: Stage) -> Iterator[Finding]:
-    """Checks each app: its record, its keys, its usage plan, its identity key."""
+    """Checks each app: its record, its keys, its usage plan, its identity key, its own settings of agents."""
     admitted = Usage(stage).apps()
     signing = {path.rsplit("/", 1)[1]: text for path, text in stage.under("identity")}
     apps = {path.rsplit("/", 1)[1]: text for path, text in stage.under("apps")}
@@ -35,6 +36,7 @@ def app_findings(stage: Stage) -> Iterator[Finding]:
         admit = stage.relay("apps", "admit", app)
         yield check_that(app in admitted, about, "it is in the usage plan", wrong, admit)
         yield _identity(stage, app, record, signing.get(app))
+        yield from own_settings_findings(stage, app, record)
 
 
 def _keys(stage: Stage, app: str, record: App) -> Finding:

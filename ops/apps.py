@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from ops import agent_modules
+from ops.app_agents import app_record, use
 from ops.command import command, group
 from ops.errors import CommandError, UsageError
 from ops.prompts import ask_secret, confirm
@@ -21,7 +22,8 @@ from relay.api.identity_tokens import IdentityKeys
 from relay.api.keys import App, Kind, new_key
 from relay.encoding import sha256
 
-commands = group("Apps, their keys and identity keys.")
+commands = group("Apps, their keys and identity keys, and the settings that agents use for them.")
+command(commands, "use")(use)
 
 APP_ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
 SHORT = 8
@@ -211,12 +213,7 @@ def identity_key(
 
 
 def _record(stage: Stage, app: str) -> dict[str, Any]:
-    text = stage.read("apps", app)
-    if text is None:
-        raise CommandError(
-            f"There is no app {app} at {stage.name}.", stage.relay("apps", "list"), stage.relay("apps", "create", app)
-        )
-    record: dict[str, Any] = json.loads(text)
+    record = app_record(stage, app)
     return {**record, "keys": list(record.get("keys", []))}
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import agent_modules
+from ops.app_agents import mode_of, settings_path
 from ops.errors import FAILED
 from ops.layout import Row
 from ops.probes import TRIALS, Probe
@@ -32,24 +33,30 @@ def check(
         list[str] | None, typer.Argument(metavar="[AGENT]...", help="Which; all deployed if none.")
     ] = None,
     *,
+    app: Annotated[str | None, typer.Option("--app", help="The settings by which the agents serve this app.")] = None,
     test_event_code: Annotated[
         str | None, typer.Option(help="Facebook: send a real test event under this code of Events Manager.")
     ] = None,
 ) -> None:
     """Tries agents' settings at the agents, without a trace there, and says what that proves and what it cannot."""
     sender = send_unrestricted if stage.insecure else send
-    rows = [row for name in agents or stage.agents for row in checked(stage, name, sender, test_event_code)]
+    rows = [row for name in agents or stage.agents for row in checked(stage, name, sender, test_event_code, app)]
     show.rows(rows, COLUMNS, "Agents as they respond now")
     failed = list(dict.fromkeys(str(row["agent"]) for row in rows if row["result"] == "failed"))
     if failed and not show.as_json:
-        show.say("To change settings:", *(stage.relay("agents", "set", name) for name in failed))
+        own = {name: ["--app", app] if app and mode_of(stage, app, name) == "own" else [] for name in failed}
+        show.say("To change settings:", *(stage.relay("agents", "set", name, *own[name]) for name in failed))
     if failed:
         raise typer.Exit(FAILED)
 
 
-def checked(stage: Stage, name: str, sender: Send, code: str | None = None) -> Iterator[Row]:
-    """Yields what each probe of an agent showed, and what no probe can show."""
-    agent, text = agent_modules.agent(name), stage.read("agents", name)
+def checked(stage: Stage, name: str, sender: Send, code: str | None = None, app: str | None = None) -> Iterator[Row]:
+    """Yields what each probe of an agent showed, by the settings of all apps or of one, and what no probe can show."""
+    agent, path = agent_modules.deployed(stage, name), settings_path(stage, name, app)
+    if path is None:
+        yield _row(name, "settings", "note", "", f"{app} does not use this agent")
+        return
+    text = stage.read(*path)
     if text is None:
         yield _row(name, "settings", "failed", "missing", "nothing is stored")
         return
@@ -59,7 +66,7 @@ def checked(stage: Stage, name: str, sender: Send, code: str | None = None) -> I
         yield _row(name, "settings", "failed", "invalid", "the stored settings do not validate")
         return
     yield _row(name, "settings", "passed", "valid", "every field has the required form")
-    trial = TRIALS.get(name)
+    trial = TRIALS.get(agent_modules.code_of(stage, name))
     if trial is None:
         yield _row(name, "the agent", "not tried", "", "no probe is known that leaves no trace: send a test event")
         return
@@ -91,7 +98,9 @@ def _tried(agent: Agent[Any], probe: Probe, current: Any, sender: Send) -> tuple
 def _read(agent: Agent[Any], probe: Probe, answer: Response) -> tuple[str, str, str]:
     verdict = agent.classify(answer)
     if probe.expected(answer):
-        return "passed", verdict.reason or f"HTTP {answer.status}", probe.proves
+        # What is only validated is not taken, which its verdict would say.
+        said = "" if verdict.kind is VerdictKind.RETRY else verdict.reason
+        return "passed", said or f"HTTP {answer.status}", probe.proves
     match verdict.kind:
         case VerdictKind.UNAUTHORIZED:
             return "failed", verdict.reason, "the agent refuses the credentials"

@@ -93,7 +93,7 @@ def forecasts(stage: Stage, chosen: Iterable[DeadLetter]) -> Counter[str]:
 
 def forecast(stage: Stage, dead_letter: DeadLetter) -> str:
     """Says what a redrive would do with a message by what the ledger knows now; a later event may change it."""
-    event, agent = dead_letter.event, agent_modules.agent(dead_letter.agent.name)
+    event, agent = dead_letter.event, agent_modules.deployed(stage, dead_letter.agent.name)
     if event is None:
         return UNREADABLE
     contacts = agent.contact is not None

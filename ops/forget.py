@@ -90,7 +90,7 @@ def _print(show: Show, document: dict[str, Any]) -> None:
 
 def _keys(stage: Stage, table: str, person: Person) -> Iterator[Row]:
     """Yields the keys of the person's device rows: by id, and for a customer those that name them as the owner."""
-    ordered = [name for name in stage.agents if agent_modules.agent(name).ordered]
+    ordered = [name for name in stage.agents if agent_modules.deployed(stage, name).ordered]
     events = [_event(person.app, device={"id": person.device})] if person.device else []
     events += [_event(person.app, anonymousId=person.anonymous)] if person.anonymous else []
     events += [_event(person.app, customerId=person.customer)] if person.customer else []
@@ -176,7 +176,11 @@ def _retention(urls: Sequence[str]) -> timedelta:
 
 
 def _vendors(stage: Stage) -> list[Row]:
-    return [{"agent": name, **row} for name in stage.agents for row in agent_modules.erasure(name)]
+    return [
+        {"agent": name, **row}
+        for name in stage.agents
+        for row in agent_modules.erasure(agent_modules.code_of(stage, name))
+    ]
 
 
 def _scan_cost(table: str) -> str:

@@ -38,12 +38,13 @@ def client(service: str) -> Any:  # noqa: ANN401 - one function for every servic
 
 @dataclass(frozen=True)
 class AgentStack:
-    """The resources that are deployed for one agent; `prefix` is its name in the template."""
+    """The resources that are deployed for one agent; `prefix` is its name in the template, `code` its folder's name."""
 
     name: str
     prefix: str
     events: tuple[str, ...]
     resources: Mapping[str, str]
+    code: str = ""
 
     def resource(self, kind: str) -> str:
         """Returns the physical id of one of the agent's resources, as in `resource("DeadLetterQueue")`."""
@@ -137,7 +138,9 @@ class Stage:
         for path, text in self.under("catalogue"):
             name = path.rsplit("/", 1)[1]
             prefix = logical.get(path, "").removesuffix("CatalogueEntry")
-            found[name] = AgentStack(name, prefix, tuple(json.loads(text)["events"].split(",")), self.resources)
+            entry = json.loads(text)
+            code = str(entry.get("code") or name)
+            found[name] = AgentStack(name, prefix, tuple(entry["events"].split(",")), self.resources, code)
         return dict(sorted(found.items()))
 
     def agent(self, name: str) -> AgentStack:

@@ -1,7 +1,7 @@
 """`relay status`: what is wrong, how each agent is, and how much of what was accepted is settled."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -156,11 +156,25 @@ def _agent(stage: Stage, sums: dict[Metric, float | None], agent: AgentStack) ->
 
 
 def circuit(stage: Stage, agent: str) -> str:
-    """Reads the state of an agent's circuit, as Powertools keeps it in the ledger's table."""
-    row = client("dynamodb").get_item(
-        TableName=stage.resources["Receipts"], Key={"event": {"S": "circuit"}, "agent": {"S": agent}}
-    )
-    return str(row.get("Item", {}).get("state", {}).get("S", "closed")).lower()
+    """Reads the state of an agent's circuit, as Powertools keeps it in the ledger's table; or of an app's own circuit.
+
+    The circuit of an app's own settings is named `<agent>#<app>`: if it alone is not closed, the state names the app.
+    """
+    rows = client("dynamodb").query(
+        TableName=stage.resources["Receipts"],
+        KeyConditionExpression="#event = :circuit AND begins_with(#agent, :agent)",
+        ExpressionAttributeNames={"#event": "event", "#agent": "agent"},
+        ExpressionAttributeValues={":circuit": {"S": "circuit"}, ":agent": {"S": agent}},
+    )["Items"]
+    return circuit_state(agent, {row["agent"]["S"]: row["state"]["S"] for row in rows if "state" in row})
+
+
+def circuit_state(agent: str, states: Mapping[str, str]) -> str:
+    """Returns the state of an agent's circuit by the states of circuits by name."""
+    shared = states.get(agent, "CLOSED").lower()
+    own = {name.partition("#")[2]: state.lower() for name, state in states.items() if name.startswith(f"{agent}#")}
+    failing = sorted((state, app) for app, state in own.items() if state != "closed")
+    return f"{failing[0][0]}: {failing[0][1]}" if shared == "closed" and failing else shared
 
 
 def why_held(stage: Stage, agent: AgentStack) -> str | None:

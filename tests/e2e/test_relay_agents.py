@@ -36,7 +36,8 @@ def terminal(app: Caller) -> Iterator[Terminal]:
 def test_every_agent_is_listed_with_how_its_settings_stand(terminal: Terminal) -> None:
     rows = terminal.answered("agents", "list")
     assert [(row["agent"], row["deployed"], row["settings"]) for row in rows] == [
-        (name, True, "valid") for name in ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")
+        *((name, True, "valid") for name in ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")),
+        ("webhook", False, "missing"),
     ]
 
 
@@ -70,7 +71,7 @@ def test_what_does_not_validate_is_not_stored_and_its_value_not_shown(app: Calle
     assert _stored(app, "google") == before
 
 
-def test_a_person_is_asked_for_each_field_told_what_it_is_and_sees_no_secret(app: Caller, terminal: Terminal) -> None:
+def test_the_terminal_asks_for_each_field_says_what_it_is_and_shows_no_secret(app: Caller, terminal: Terminal) -> None:
     before = _stored(app, "facebook")
     run = terminal.typed(
         "agents",

@@ -23,6 +23,7 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict
 from relay.aws.environment import AgentEnvironment
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.batch import process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
@@ -42,6 +43,7 @@ VENDORS = "https://vendors.example.com"
 HOLD_SECONDS = 900
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="",
+    apps_path="",
     table="receipts",
     queue_url="queue",
     dead_letter_queue_url="dead",
@@ -72,7 +74,7 @@ Trouble: TypeAlias = Literal["credentials", "circuit", "settings"]
 
 @dataclass
 class Clock:
-    """The time of everything; it moves only when told to."""
+    """The time of everything; it moves only when a test moves it."""
 
     now: datetime = START
 
@@ -183,7 +185,7 @@ class Time:
 class Vendor:
     """One ordered agent of ours, at work on its queue, and the vendor that it speaks to, as the sandbox plays it.
 
-    `faults` meet its next requests one by one, None is none; `troubles` last until they are mended. `met` counts its
+    `faults` meet its next requests one by one, None is none; `troubles` last until they are cleared. `met` counts its
     requests by their fault, `doubts` the faults after which nobody knows what of a delivery was done.
     """
 
@@ -247,11 +249,11 @@ class Vendor:
         """What the vendor keeps."""
         return self.sandbox.state()
 
-    def _load(self, _fresh: bool) -> Any:  # noqa: FBT001 - the runtime's own question
+    def _load(self, _app: str, _fresh: bool) -> ScopedSettings[Any]:  # noqa: FBT001 - the runtime's own question
         if "settings" in self.troubles:
             raise SettingsUnavailable("the parameter cannot be read")
         given = SETTINGS[self.name] | (WRONG[self.name] if "credentials" in self.troubles else {})
-        return AGENTS[self.name].settings.model_validate(given)
+        return ScopedSettings(AGENTS[self.name].settings.model_validate(given), self.name)
 
     def _send(self, request: Request) -> Response:
         fault = self.faults.popleft() if self.faults else None
@@ -303,7 +305,7 @@ class World:
             vendor.queue.put(event.dump(), event.group)
 
     def settle(self) -> None:
-        """Mends everything, redrives everything and lets time pass until every queue is empty."""
+        """Ends every trouble, redrives everything and lets time pass until every queue is empty."""
         for vendor in self.vendors.values():
             vendor.troubles.clear()
             for _ in range(40):

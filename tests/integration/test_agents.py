@@ -74,9 +74,11 @@ def queues(monkeypatch: pytest.MonkeyPatch, table: str) -> Queues:
         *(sqs.create_queue(QueueName=f"{n}.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"] for n in ("q", "dead"))
     )
     name = "/session-relay/test/agents/eitri_push"
-    boto3.client("ssm").put_parameter(Name=name, Value=json.dumps(SETTINGS), Type="SecureString")
+    for parameter, settings in ((name, SETTINGS), ("/session-relay/test/apps/shop", {})):
+        boto3.client("ssm").put_parameter(Name=parameter, Value=json.dumps(settings), Type="SecureString")
     for variable, value in {
         "SETTINGS_PARAMETER": name,
+        "APPS_PATH": "/session-relay/test/apps",
         "TABLE": table,
         "QUEUE_URL": made.url,
         "DEAD_LETTER_QUEUE_URL": made.dead,

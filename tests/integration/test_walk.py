@@ -100,7 +100,7 @@ def queue_url(monkeypatch: pytest.MonkeyPatch, table: str, server: Emarsys) -> s
         "contact_key": "an example key of 32 characters.",
         "base_url": server.url,
     }
-    stored = {"agents/emarsys": settings, "identity/shop": {"keys": [IDENTITY_KEY]}}
+    stored = {"agents/emarsys": settings, "apps/shop": {}, "identity/shop": {"keys": [IDENTITY_KEY]}}
     for name, value in stored.items():
         ssm.put_parameter(Name=f"/session-relay/test/{name}", Value=json.dumps(value), Type="SecureString")
     environment = {
@@ -108,6 +108,7 @@ def queue_url(monkeypatch: pytest.MonkeyPatch, table: str, server: Emarsys) -> s
         "QUEUE_URL": url,
         "DEAD_LETTER_QUEUE_URL": dead,
         "SETTINGS_PARAMETER": "/session-relay/test/agents/emarsys",
+        "APPS_PATH": "/session-relay/test/apps",
         "ALLOW_INSECURE_AGENTS": "true",
         "RETRY_SCHEDULE": "5,30",
         "RETRY_HORIZON_SECONDS": "86400",

@@ -12,6 +12,7 @@ from typing import Any
 from bench.template import deployed
 from relay.aws import parameters
 from relay.aws.environment import AgentEnvironment
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.batch import process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.pipeline import DeliveryPipeline
@@ -29,6 +30,7 @@ from tests.simulation.weather import DAY, Weather
 TIMEOUT_SECONDS = 30
 ENVIRONMENT = AgentEnvironment(
     settings_parameter="",
+    apps_path="",
     table="receipts",
     queue_url="",
     dead_letter_queue_url="",
@@ -164,7 +166,9 @@ class World:
                 now=self.clock.read,
             ),
             lambda scope: Circuit(scope, ENVIRONMENT.table, ENVIRONMENT.circuit),
-            lambda force_refresh: parameters.load(agent.settings, name, force_refresh=force_refresh),
+            lambda _app_id, force_refresh: ScopedSettings(
+                parameters.load(agent.settings, name, force_refresh=force_refresh), name
+            ),
             _Quiet(name),
             self.vendors[name].send,
             now=self.clock.read,

@@ -16,6 +16,7 @@ from cfnlint.template.transforms._language_extensions import language_extension
 
 from relay.delivery.retry import MAX_RECEIVES, MAX_WAIT
 
+OPTIONAL = {"GoogleDataManager", "Webhook"}
 ORDERED = {"EitriPush", "Emarsys", "Dashx"}
 FOLDERS = sorted(path.parent.name for path in Path("functions/agents").glob("*/app.py"))
 FUNCTION_TIMEOUT_SECONDS = 30
@@ -26,6 +27,8 @@ FOURTEEN_DAYS = 14 * 24 * 3600
 def _template() -> dict[str, Any]:
     document, faults = decode_str(Path("template.yaml").read_text())
     assert not faults
+    # All agents, also those that a stack has only if its owner enables them.
+    document["Parameters"]["EnabledAgents"]["Default"] = ",".join(document["Mappings"]["Agents"])
     faults, expanded = language_extension(Template("template.yaml", document, ["us-east-1"]))
     assert not faults
     plain: dict[str, Any] = json.loads(json.dumps(expanded))
@@ -66,14 +69,20 @@ every_agent = pytest.mark.parametrize("agent", AGENTS)
 
 def test_every_agents_folder_is_in_the_template_and_enabled() -> None:
     mapped = _template()["Mappings"]["Agents"]
-    assert sorted(facts["Name"] for facts in mapped.values()) == FOLDERS
-    assert sorted(_template()["Parameters"]["EnabledAgents"]["Default"].split(",")) == AGENTS
+    assert sorted({facts["CodeUri"].rpartition("/")[2] for facts in mapped.values()}) == FOLDERS
+    names = [facts["Name"] for facts in mapped.values()]
+    assert len(set(names)) == len(names)
+    (enabled,) = re.findall(r"EnabledAgents:\n.*\n    Default: (.+)", Path("template.yaml").read_text())
+    assert sorted({*enabled.split(","), *OPTIONAL}) == AGENTS
+    assert not OPTIONAL & {*enabled.split(",")}
 
 
 @every_agent
-def test_an_agents_code_is_its_folder(agent: str) -> None:
+def test_an_agents_code_is_a_folder_and_a_folders_name_is_no_other_agents(agent: str) -> None:
     facts = _template()["Mappings"]["Agents"][agent]
-    assert facts["CodeUri"] == f"functions/agents/{facts['Name']}"
+    assert facts["CodeUri"] in {f"functions/agents/{folder}" for folder in FOLDERS}
+    assert facts["Name"] not in FOLDERS or facts["CodeUri"] == f"functions/agents/{facts['Name']}"
+    assert facts["CodeUri"] == f"functions/agents/{facts.get('Folder', facts['Name'])}"
     assert _properties(f"{agent}Function")["CodeUri"] == facts["CodeUri"]
 
 
@@ -159,11 +168,16 @@ def test_no_number_of_a_mapping_is_where_sam_checks_its_type() -> None:
 
 
 @every_agent
-def test_a_function_reads_its_own_secret_and_no_other(agent: str) -> None:
-    read = [s["Resource"]["Fn::Sub"] for s in _statements(f"{agent}Role") if s["Action"] == "ssm:GetParameter"]
+def test_a_function_reads_its_own_settings_and_no_other_agents(agent: str) -> None:
+    settings, ledger_keys = [s["Resource"] for s in _statements(f"{agent}Role") if s["Action"] == "ssm:GetParameter"]
     name, keys = _template()["Mappings"]["Agents"][agent]["Name"], "ledger-keys" if agent in ORDERED else "no-keys"
-    parameters = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}/"
-    assert read == [[f"{parameters}agents/${{Name}}", {"Name": name}], [f"{parameters}${{Keys}}", {"Keys": keys}]]
+    parameter = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/session-relay/${Stage}"
+    assert settings == [
+        {"Fn::Sub": [f"{parameter}/agents/${{Name}}", {"Name": name}]},
+        {"Fn::Sub": [f"{parameter}/agents/${{Name}}/*", {"Name": name}]},
+        {"Fn::Sub": f"{parameter}/apps/*"},
+    ]
+    assert ledger_keys == {"Fn::Sub": [f"{parameter}/${{Keys}}", {"Keys": keys}]}
     assert _properties(f"{agent}Function")["Environment"]["Variables"]["SETTINGS_PARAMETER"] == {
         "Fn::Sub": ["/session-relay/${Stage}/agents/${Name}", {"Name": name}]
     }
@@ -189,15 +203,23 @@ def _statements(role: str) -> Iterator[dict[str, Any]]:
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
+def _text(resource: Any) -> str:
+    """The text of a resource's Fn::Sub, with or without values of its own."""
+    substituted = resource["Fn::Sub"]
+    return str(substituted[0] if isinstance(substituted, list) else substituted)
+
+
 @pytest.mark.parametrize("role", _of_type("AWS::IAM::Role"))
 def test_a_role_may_do_what_it_names_to_what_it_names(role: str) -> None:
     for statement in _statements(role):
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         assert not any("*" in action for action in actions)
-        if "*" in json.dumps(statement["Resource"]) and tuple(actions) not in REASONED:
-            # A parameter per app, whose names are not known when deploying.
-            assert actions == ["ssm:GetParameter"]
-            assert re.search(r"/session-relay/\$\{Stage\}/(apps|identity)/\*$", statement["Resource"]["Fn::Sub"])
+        named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        for resource in named:
+            if "*" in json.dumps(resource) and tuple(actions) not in REASONED:
+                # A parameter per app, whose names are not known when deploying.
+                assert actions == ["ssm:GetParameter"]
+                assert re.search(r"/session-relay/\$\{Stage\}/(apps|identity|agents/\$\{Name\})/\*$", _text(resource))
 
 
 def test_a_function_shares_its_role_with_no_other() -> None:
@@ -206,7 +228,7 @@ def test_a_function_shares_its_role_with_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", [*_of_type("AWS::SQS::Queue"), *_of_type("AWS::SNS::Topic")])
-def test_queues_and_topics_refuse_whoever_comes_without_tls(name: str) -> None:
+def test_queues_and_topics_refuse_callers_without_tls(name: str) -> None:
     kinds = {"Queues": "AWS::SQS::QueuePolicy", "Topics": "AWS::SNS::TopicPolicy"}
     refusals = [
         statement

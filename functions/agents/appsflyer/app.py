@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, Value
 from relay.agent.privacy import (
     Allowed,
@@ -80,7 +81,7 @@ class EventNames(SettingsModel):
     signup: EventName = "af_complete_registration"
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """The apps as AppsFlyer knows them, at least one, and the server-to-server key, which is not the SDK's dev key.
 
     `send_hashed_contact` lets the SHA-256 of e-mail address, phone number and names go along.

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from relay import __version__
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, json_request
 from relay.agent.privacy import Allowed, selected_properties
 from relay.agent.settings import PRINTABLE, BaseUrl, PrintableSecret, SettingsModel, iso8601_z
@@ -45,7 +46,7 @@ def _without_path(url: str) -> str:
     return url
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A workspace's key pair and the environment that it is for."""
 
     public_key: str = Field(pattern=PRINTABLE)
@@ -116,7 +117,7 @@ def _mutations(event: Event, settings: Settings) -> Iterator[tuple[str, Mapping[
         case "push_token":
             yield from _renewal(event, settings)
         case "logout":
-            # First of all the pushes stop; DashX would go on sending them to whoever holds the device.
+            # First of all the pushes stop; DashX would go on sending them to the person who holds the device.
             yield from _withdrawal(event, event.device.push_token)
             if event.device.previous_push_token != event.device.push_token:
                 # Its own withdrawal may have been overtaken by this logout, and would come too late then.
@@ -272,7 +273,7 @@ def classify(response: Response) -> Verdict:
 def _with_data(response: Response, data: Mapping[str, Any], errors: bool) -> Verdict:  # noqa: FBT001
     if errors:
         return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status} with errors beside the data")
-    failed = [name for name, told in data.items() if isinstance(told, dict) and told.get("success") is False]
+    failed = [name for name, payload in data.items() if isinstance(payload, dict) and payload.get("success") is False]
     if failed == ["unsubscribeContact"]:
         return Verdict(VerdictKind.DELIVERED, f"HTTP {response.status}, no such contact")
     if failed:

@@ -1,18 +1,17 @@
 """eitri_push: tells Eitri Push Server which customer a device belongs to, by a signed webhook of our definition."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from relay.agent.auth import Attempt, ClientCredentials, bearer, signed, with_headers
 from relay.agent.definition import Agent
-from relay.agent.http import Request, Response, json_request
+from relay.agent.filters import AgentSettings
+from relay.agent.http import Request, json_request
 from relay.agent.settings import SettingsModel, iso8601_z
-from relay.agent.verdict import Verdict, VerdictKind, by_status
+from relay.agent.webhooks import SigningSecret, classify_webhook
 from relay.delivery.handler import lambda_handler
 from relay.errors import Skip
 from relay.event.contact import Contact
@@ -20,7 +19,6 @@ from relay.event.model import Event
 from relay.event.stand_ins import is_stand_in
 
 SCHEMA = "eitri-session/1"
-MIN_SECRET_BYTES = 24
 
 ENDING = {"session.logout", "device.push_token_removed"}
 """The messages that end pushes, for which the device's id is enough."""
@@ -33,17 +31,6 @@ TYPES = {
     "identify": "identity.updated",
     "push_token": "device.push_token",
 }
-
-
-def _signing_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        key = b""
-    if not text.startswith("whsec_") or len(key) < MIN_SECRET_BYTES:
-        raise ValueError(f"a signing secret is whsec_ and the base64 of at least {MIN_SECRET_BYTES} bytes")
-    return secret
 
 
 class Store(SettingsModel):
@@ -60,15 +47,13 @@ class StaticHeader(SettingsModel):
     value: SecretStr
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """Where the webhook goes and how it is trusted; `customer_id_source` may name a property that holds the id."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$")
     store: Store
     auth_mode: Literal["hmac", "oauth2", "hmac+oauth2", "static_header"] = "hmac"
-    signing_secrets: Annotated[list[Annotated[SecretStr, AfterValidator(_signing_secret)]], Field(max_length=2)] = (
-        Field(default_factory=list)
-    )
+    signing_secrets: Annotated[list[SigningSecret], Field(max_length=2)] = Field(default_factory=list)
     oauth: ClientCredentials | None = None
     static_header: StaticHeader | None = None
     send_email: bool = False
@@ -146,7 +131,7 @@ def _may_bind(event: Event, customer: dict[str, str]) -> bool:
     """Whether the message may carry a push token.
 
     A token belongs to the person whom its message names: anybody can send one with the id of another person's device,
-    and whoever opens the app there next must not get pushes by it.
+    and the person who opens the app there next must not get pushes by it.
     """
     return bool(customer) or event.trusted
 
@@ -198,25 +183,12 @@ def authorize(request: Request, settings: Settings, attempt: Attempt) -> Request
     return request
 
 
-def classify(response: Response) -> Verdict:
-    """409 says that the message was seen before, which is as good as done; 410 that the endpoint is gone.
-
-    A gone endpoint is a fault of the configuration: the delivery is held until the settings name a living one.
-    """
-    seen_before, gone = 409, 410
-    if response.status == seen_before:
-        return Verdict(VerdictKind.DELIVERED, "HTTP 409: seen before")
-    if response.status == gone:
-        return Verdict(VerdictKind.UNAUTHORIZED, "HTTP 410: the endpoint was removed")
-    return by_status(response)
-
-
 AGENT = Agent(
     name="eitri_push",
     purpose="messaging",
     settings=Settings,
     build_requests=build_requests,
-    classify=classify,
+    classify=classify_webhook,
     authorize=authorize,
     ordered=True,
     build_release=build_release,

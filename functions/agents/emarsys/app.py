@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from relay.agent.auth import basic
 from relay.agent.definition import Agent
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, json_request
 from relay.agent.languages import two_letters
 from relay.agent.privacy import Allowed, selected_properties
@@ -65,7 +66,7 @@ class Applications(SettingsModel):
         return self
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """The applications, and the contact field by which Emarsys knows a customer.
 
     `contact_value` says what that field holds: `keyed_hash`, the HMAC-SHA-256 of customerId under `contact_key` (hex in

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from relay.agent.definition import Agent, BatchSpec
+from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, bounded, json_request, read_json
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
 from relay.agent.profile import digest, fact
@@ -37,7 +38,7 @@ class EventNames(SettingsModel):
     signup: EventName = "CompleteRegistration"
 
 
-class Settings(SettingsModel):
+class Settings(AgentSettings):
     """A dataset and the system user's token for it; `test_event_code` marks events as tests, never in production.
 
     `ldu_country` and `ldu_state` go with Limited Data Use: 1 and 1000 for California, 0 lets Meta locate the person.
@@ -68,7 +69,7 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     user_data = _user_data(event, settings)
     if any(user_data.keys() <= weak for weak in _WEAK):
         raise Skip("user_data too weak to match a person")
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "event_name": name,
         "event_time": int(event.occurred_at.timestamp()),
         "event_id": event.event_id,
@@ -76,13 +77,13 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         "user_data": user_data,
     }
     if event.consent.sale_opt_out:
-        told["data_processing_options"] = ["LDU"]
-        told["data_processing_options_country"] = settings.ldu_country
-        told["data_processing_options_state"] = settings.ldu_state
+        fields["data_processing_options"] = ["LDU"]
+        fields["data_processing_options_country"] = settings.ldu_country
+        fields["data_processing_options_state"] = settings.ldu_state
     custom, _ = _custom_data(event, settings)
     if custom:
-        told["custom_data"] = custom
-    body: dict[str, Any] = {"data": [told]}
+        fields["custom_data"] = custom
+    body: dict[str, Any] = {"data": [fields]}
     if settings.test_event_code:
         body["test_event_code"] = settings.test_event_code
     return [
@@ -351,7 +352,7 @@ _NO_SUCH_DATASET = (100, 33)
 def classify(response: Response, number: int = 1) -> Verdict:
     """Reads Meta's error code rather than the status, which is 400 for throttling and for an expired token alike.
 
-    A request is taken as a whole or not at all, and `number` is how many events it told of.
+    A request is taken as a whole or not at all, and `number` is how many events it held.
 
     Source: Graph API error handling and Conversions API pages, 2026; code 190 has been seen under HTTP 500.
     """
@@ -376,9 +377,9 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _trace(told: dict[str, Any]) -> str | None:
+def _trace(document: dict[str, Any]) -> str | None:
     """Meta's id of an exchange, for its support; what has not the form of one may quote the person, and is not kept."""
-    trace = told.get("fbtrace_id")
+    trace = document.get("fbtrace_id")
     return trace if isinstance(trace, str) and re.fullmatch(r"A[A-Za-z0-9_-]{10,40}", trace) else None
 
 

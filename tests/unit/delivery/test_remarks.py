@@ -10,6 +10,7 @@ from functions.receipts.app import _receipt
 from relay.agent.definition import Agent
 from relay.agent.http import Request
 from relay.agent.settings import SettingsModel
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.dry_run import dry_run
 from relay.delivery.outcome import Outcome
 from relay.delivery.plan import Plan, make_plan
@@ -23,6 +24,10 @@ SAID = ("the title was cut", "the time zone was filled in")
 
 class Settings(SettingsModel):
     """An agent without settings."""
+
+
+def _load() -> ScopedSettings[Settings]:
+    return ScopedSettings(Settings(), "example")
 
 
 def _requests(event: Event, _settings: Settings) -> list[Request]:
@@ -42,22 +47,22 @@ def _event(event_type: str = "open") -> Event:
 
 def test_a_plan_and_the_dry_run_hold_the_agents_remarks() -> None:
     agent = _agent(lambda _event, _settings: SAID)
-    plan = make_plan(agent, _event(), Settings, NOW, default_consent=True)
+    plan = make_plan(agent, _event(), _load, NOW, default_consent=True)
     assert isinstance(plan, Plan)
     assert plan.remarks == SAID
-    assert dry_run(agent, _event(), Settings, default_consent=True)["remarks"] == list(SAID)
+    assert dry_run(agent, _event(), _load, default_consent=True)["remarks"] == list(SAID)
 
 
 def test_a_dry_run_without_remarks_has_no_such_member() -> None:
     for agent in (_agent(None), _agent(lambda _event, _settings: ())):
-        assert dry_run(agent, _event(), Settings, default_consent=True).keys() == {"requests"}
+        assert dry_run(agent, _event(), _load, default_consent=True).keys() == {"requests"}
 
 
 def test_an_event_that_is_skipped_is_not_remarked_on() -> None:
     def refuse(_event: Event, _settings: Settings) -> tuple[str, ...]:
         raise AssertionError
 
-    plan = make_plan(_agent(refuse), _event("logout"), Settings, NOW, default_consent=True)
+    plan = make_plan(_agent(refuse), _event("logout"), _load, NOW, default_consent=True)
     assert plan == Outcome(DeliveryState.SKIPPED, "no use for logout")
 
 

@@ -10,7 +10,7 @@ import pytest
 from ops import agent_modules
 from ops.forget import Person
 from ops.stage import Stage
-from ops.status import agent_findings
+from ops.status import agent_findings, circuit_state
 from relay.event.model import Event
 
 CALM = {"agent": "dashx", "parked": 0, "circuit": "closed", "whyHeld": None}
@@ -70,3 +70,17 @@ def test_every_agent_says_what_its_vendor_must_be_asked_and_where(agent: str) ->
     for row in rows:
         assert all(row[name] for name in ("identity", "request", "api"))
         assert re.match(r"(POST|DELETE) https://|none; ", row["api"])
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        ({}, "closed"),
+        ({"google": "CLOSED", "google#shop": "CLOSED"}, "closed"),
+        ({"google": "OPEN", "google#shop": "OPEN"}, "open"),
+        ({"google#shop": "OPEN"}, "open: shop"),
+        ({"google_data_manager": "OPEN"}, "closed"),
+    ],
+)
+def test_an_apps_own_circuit_is_shown_with_the_app(states: dict[str, str], shown: str) -> None:
+    assert circuit_state("google", states) == shown

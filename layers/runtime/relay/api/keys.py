@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from relay.aws import parameters
+from relay.aws.app_agents import AgentModes
 from relay.encoding import sha256
 from relay.errors import SettingsUnavailable
 
@@ -55,9 +56,10 @@ class Key(BaseModel):
 
 
 class App(BaseModel):
-    """An app's record: its keys, whether a public key must prove who the customer is, and where its people are.
+    """An app's record: its keys, who must prove the customer, where its people are, and whose settings agents use.
 
-    `region` is the country (ISO 3166) by which phone numbers without a country code are read.
+    `region` is the country (ISO 3166) by which phone numbers without a country code are read; `agents` says per agent
+    whether it serves the app by the settings of all apps, by the app's own, or not at all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +68,7 @@ class App(BaseModel):
     identity: Literal["required", "optional"] = "required"
     region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     keys: tuple[Key, ...] = ()
+    agents: AgentModes = Field(default_factory=dict)
 
 
 @dataclass(slots=True)

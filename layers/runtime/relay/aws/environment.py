@@ -6,9 +6,14 @@ from typing import NamedTuple, Self
 
 
 class AgentEnvironment(NamedTuple):
-    """What the template tells an agent's function; times in seconds."""
+    """What the template sets for an agent's function; times in seconds.
+
+    `settings_parameter` holds the settings of all apps, and is the path of each app's own; `apps_path` is that of the
+    apps' records.
+    """
 
     settings_parameter: str
+    apps_path: str
     table: str
     queue_url: str
     dead_letter_queue_url: str
@@ -26,6 +31,7 @@ class AgentEnvironment(NamedTuple):
         """The function's own environment, read once."""
         return cls(
             settings_parameter=os.environ["SETTINGS_PARAMETER"],
+            apps_path=os.environ["APPS_PATH"],
             table=os.environ["TABLE"],
             queue_url=os.environ["QUEUE_URL"],
             dead_letter_queue_url=os.environ["DEAD_LETTER_QUEUE_URL"],

@@ -14,6 +14,9 @@ MAX_AGE_SECONDS = 300
 STALE_SECONDS = 5
 """While SSM does not answer, the last good value serves for this long before SSM is asked again."""
 
+MAX_VALIDATED = 256
+"""Records that an instance keeps validated: an agent's settings, and each app's record and own settings."""
+
 S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
 
@@ -89,7 +92,7 @@ def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> 
     return found
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=MAX_VALIDATED)
 def _validated(model: type[BaseModel], name: str, text: str) -> BaseModel:
     try:
         return model.model_validate_json(text)

@@ -84,14 +84,20 @@ def _guarded(name: str, table: str, seconds: int) -> Callable[[Callable[[], Verd
 
 def _changed(table: str, change: CircuitTransition) -> None:
     name = change.circuit_name
-    logger().warning("circuit", extra={"agent": name, "from": change.from_state, "to": change.to_state})
+    logger().warning(
+        "circuit",
+        extra={"agent": name.partition("#")[0], "scope": name, "from": change.from_state, "to": change.to_state},
+    )
     if change.to_state == CircuitState.OPEN:
         emit_metric("CircuitOpen", agent=name.partition("#")[0])
         emit_metric("Unanswered")
     try:
         _remember(table, name, change.to_state)
     except clients.AwsError as fault:
-        logger().warning("circuit not noted", extra={"agent": name, "kind": clients.error_code(fault)})
+        logger().warning(
+            "circuit not noted",
+            extra={"agent": name.partition("#")[0], "scope": name, "kind": clients.error_code(fault)},
+        )
 
 
 def _remember(table: str, name: str, state: CircuitState) -> None:

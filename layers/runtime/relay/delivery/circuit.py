@@ -93,8 +93,11 @@ def key(name: str) -> dict[str, dict[str, str]]:
 
 
 def down_key(name: str) -> str:
-    """The name of the row that keeps since when a circuit has been open; each probe replaces the circuit's own row."""
-    return f"{name}#down"
+    """The name of the row that keeps since when a circuit has been open; each probe replaces the circuit's own row.
+
+    It holds two signs that no app's id holds: an app named `down` may have a circuit of its own.
+    """
+    return f"{name}##down"
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -10,6 +10,7 @@ from relay.agent import http
 from relay.agent.auth import Attempt
 from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.outcome import Outcome
 from relay.delivery.plan import make_plan
 from relay.errors import SettingsUnavailable, Unreachable
@@ -18,7 +19,9 @@ from relay.event.model import Event
 S = TypeVar("S", bound=BaseModel)
 
 
-def dry_run(agent: Agent[S], event: Event, load: Callable[[], S], *, default_consent: bool) -> dict[str, Any]:
+def dry_run(
+    agent: Agent[S], event: Event, load: Callable[[], ScopedSettings[S]], *, default_consent: bool
+) -> dict[str, Any]:
     """`{"requests": [...]}`, with `withheld` and `remarks` if there are any, or `{state: reason}`; sends nothing."""
     now = datetime.now(UTC)
     try:

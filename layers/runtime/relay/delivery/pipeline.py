@@ -17,6 +17,8 @@ from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
 from relay.delivery import refused
+from relay.delivery.aftermath import Aftermath
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
 from relay.delivery.outcome import MAX_REASON, Outcome
@@ -25,7 +27,7 @@ from relay.delivery.queue import Message, Queue
 from relay.delivery.release import UNSENT, is_done, release_outcome, retry_rejected
 from relay.delivery.report import Report
 from relay.delivery.retry import MAX_PROBE_SECONDS, MAX_PROBE_SECONDS_ORDERED, RetryPolicy
-from relay.errors import CircuitOpen, InvalidEvent, LedgerUnavailable, QueueUnavailable, SettingsUnavailable
+from relay.errors import CircuitOpen, InvalidEvent, LedgerUnavailable, QueueUnavailable, SettingsUnavailable, Skip
 from relay.event.contact import Contact, without_own
 from relay.event.model import EVENT_TYPES, Event
 from relay.ledger.device_order import OrderResult, SequenceUpdate
@@ -87,20 +89,24 @@ SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
 
 class DeliveryPipeline(NamedTuple, Generic[S]):
-    """One agent at work: the agent, its queue, its settings (from the cache or not), and the world that it acts on."""
+    """One agent at work: the agent, its queue, its settings, and the world that it acts on.
+
+    `load` is given an app's id, and whether to read its settings again instead of from the cache.
+    """
 
     agent: Agent[S]
     environment: AgentEnvironment
     queue: Queue
     ledger: Ledger
     circuit: Callable[[str], Circuit]
-    load: Callable[[bool], S]
+    load: Callable[[str, bool], ScopedSettings[S]]
     report: Report
     send: Send
     now: Callable[[], datetime] = _now
     jitter: Callable[[float, float], float] = random.uniform
     has_time: Callable[[], bool] = _always
     pause: Callable[[float], None] = sleep
+    aftermath: Aftermath | None = None
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -180,14 +186,17 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         Raises:
             SettingsUnavailable: the agent's settings cannot be read.
         """
-        build = self.agent.build_release
+        build = self.agent.build_release if self.agent.ordered else None
         if plan.state not in UNSENT or not build or not event.names_owner or event.device.id is None:
             return False
-        # An agent that is not meant for the device's app has nothing to release. Contacts are known later.
-        return self.agent.contact is not None or bool(build(event, self.load(_CACHED), ()))
+        try:
+            # An agent that is not meant for the device's app has nothing to release. Contacts are known later.
+            return self.agent.contact is not None or bool(build(event, self.load(event.app_id, _CACHED).settings, ()))
+        except Skip:
+            return False
 
     def _plan(self, event: Event, message: Message, *, force_refresh: bool = False) -> Plan[S] | Outcome:
-        load = partial(self.load, force_refresh)
+        load = partial(self.load, event.app_id, force_refresh)
         try:
             return make_plan(self.agent, event, load, self.now(), default_consent=self.environment.default_consent)
         except SettingsUnavailable as fault:
@@ -346,16 +355,23 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def _release(self, item: Item[S], ended: Outcome) -> Outcome:
         """The outcome of a delivery that ends unsent, once the agent links nobody to the device any more."""
         foreign = item.turn.foreign if item.turn else ()
-        result = self._send_release(item, foreign, self.load(_CACHED))
-        if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
-            item.is_refreshed = True
-            result = self._send_release(item, foreign, self.load(_AFRESH))
+        load = partial(self.load, _event(item).app_id)
+        try:
+            result = self._send_release(item, foreign, load(_CACHED))
+            if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
+                item.is_refreshed = True
+                result = self._send_release(item, foreign, load(_REFRESHED))
+        except Skip:
+            # The app has left the agent, or its settings name no device there: nothing can be released.
+            return ended
         return release_outcome(self.retry_policy, item.message, result, ended)
 
-    def _send_release(self, item: Item[S], contacts: Sequence[Contact], settings: S) -> Result:
+    def _send_release(self, item: Item[S], contacts: Sequence[Contact], scoped: ScopedSettings[S]) -> Result:
         event, build = _event(item), self.agent.build_release
-        requests = build(event, settings, contacts) if build else []
-        result, _ = self._client(item, settings).send_all(requests, 0)
+        requests = build(event, scoped.settings, contacts) if build else []
+        if not requests:
+            raise Skip("nothing to release")
+        result, _ = self._client(item, scoped).send_all(requests, 0)
         return retry_rejected(result)
 
     def hold(self, item: Item[S], reason: str) -> Outcome:
@@ -383,13 +399,12 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
         These are ended again at each attempt: `done` counts the event's own requests alone.
         """
-        client = self.client(item)
         foreign = without_own(item.turn.foreign, _event(item)) if item.turn else []
         if foreign:
-            result = self._send_release(item, foreign, client.settings)
+            result = self._send_release(item, foreign, _scoped(item))
             if not is_done(result):
                 return result, done
-        return client.send_all(item.requests, done)
+        return self.client(item).send_all(item.requests, done)
 
     def plan_again(self, item: Item[S], *, force_refresh: bool) -> None:
         """Plans a delivery by the settings that are stored now; sets its outcome if these allow no request."""
@@ -401,14 +416,11 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
     def client(self, item: Item[S]) -> AgentClient[S]:
         """The agent's client by the settings of an item's plan."""
-        if not isinstance(item.plan, Plan):
-            raise TypeError("only a delivery with requests is sent")
-        return self._client(item, item.plan.settings)
+        return self._client(item, _scoped(item))
 
-    def _client(self, item: Item[S], settings: S) -> AgentClient[S]:
-        scope = item.plan.scope if isinstance(item.plan, Plan) else self.agent.name
-        circuit = self.circuit(scope)
-        return AgentClient(self.agent, circuit, self.send, self.now, self.has_time, settings, item.is_refreshed)
+    def _client(self, item: Item[S], scoped: ScopedSettings[S]) -> AgentClient[S]:
+        circuit = self.circuit(scoped.scope)
+        return AgentClient(self.agent, circuit, self.send, self.now, self.has_time, scoped.settings, item.is_refreshed)
 
     def _is_pending_logout(self, event: Event) -> bool:
         """Whether an older event logs out a person who has not come back since: without it the pushes go on."""
@@ -489,13 +501,19 @@ _DOUBT = "in doubt: an earlier attempt ended without a word"
 SUPERSEDED = "superseded"
 """Why an event is skipped whose device has a newer one."""
 
-_CACHED, _AFRESH = False, True
+_CACHED, _REFRESHED = False, True
 
 
 def _event(item: Item[S]) -> Event:
     if item.event is None:
         raise TypeError("the message holds no event")
     return item.event
+
+
+def _scoped(item: Item[S]) -> ScopedSettings[S]:
+    if not isinstance(item.plan, Plan):
+        raise TypeError("only a delivery with requests is sent")
+    return ScopedSettings(item.plan.settings, item.plan.scope)
 
 
 def _outcome(item: Item[S]) -> Outcome:

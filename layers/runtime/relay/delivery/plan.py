@@ -7,7 +7,9 @@ from typing import Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from relay.agent.definition import Agent
+from relay.agent.filters import filter_reason
 from relay.agent.http import Request
+from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.outcome import Outcome
 from relay.errors import Skip
 from relay.event.model import Event
@@ -36,14 +38,15 @@ class Plan(NamedTuple, Generic[S]):
 
 
 def make_plan(
-    agent: Agent[S], event: Event, load: Callable[[], S], now: datetime, *, default_consent: bool
+    agent: Agent[S], event: Event, load: Callable[[], ScopedSettings[S]], now: datetime, *, default_consent: bool
 ) -> Plan[S] | Outcome:
     """The plan of an event at an agent, or the outcome skipped or expired.
 
     Raises:
         SettingsUnavailable: the agent's settings cannot be read or do not validate.
     """
-    if not event.allows(agent.purpose, default=default_consent):
+    # The usual purpose is known without the settings: what it denies is not held for their sake.
+    if agent.purpose and not event.allows(agent.purpose, default=default_consent):
         return Outcome(DeliveryState.SKIPPED, f"consent: {agent.purpose}")
     if agent.ordered and event.device_unusable and not event.protects:
         return Outcome(DeliveryState.SKIPPED, "unusable device id")
@@ -51,11 +54,15 @@ def make_plan(
         return Outcome(DeliveryState.EXPIRED, ORDER_UNKNOWN)
     if agent.max_age and now - event.occurred_at > agent.max_age:
         return Outcome(DeliveryState.EXPIRED, f"older than {agent.max_age}")
-    settings = load()
     try:
+        settings, scope = load()
+        if agent.purpose_of and not event.allows(purpose := agent.purpose_of(settings), default=default_consent):
+            return Outcome(DeliveryState.SKIPPED, f"consent: {purpose}")
+        if reason := filter_reason(event, settings):
+            return Outcome(DeliveryState.SKIPPED, reason)
         requests = agent.build_requests(event, settings)
     except Skip as skip:
         return Outcome(DeliveryState.SKIPPED, skip.reason)
     withheld = agent.count_withheld(event, settings) if agent.count_withheld else 0
     remarks = agent.remarks(event, settings) if agent.remarks else ()
-    return Plan(settings, requests, agent.name, withheld, remarks)
+    return Plan(settings, requests, scope, withheld, remarks)
