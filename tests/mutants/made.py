@@ -1,4 +1,4 @@
-"""Prints every mutant of the modules that it is given, one by a line of JSON; runs where cosmic-ray is installed.
+"""Prints the mutants of modules, one by a line of JSON, in an order by a seed; runs where cosmic-ray is installed.
 
 A mutant is a module with one change by an operator: cosmic-ray's own, and three that it lacks. A change that alters
 annotations alone, or that no longer compiles, is no mutant.
@@ -6,12 +6,13 @@ annotations alone, or that no longer compiles, is no mutant.
 
 import ast
 import json
+import random
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import parso
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
@@ -74,11 +75,19 @@ class DropArgument(_Operator):
 OWN = {"own/RemoveStatement": RemoveStatement, "own/ReplaceText": ReplaceText, "own/DropArgument": DropArgument}
 
 
+SILLY = re.compile(r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|BitOr_BitAnd)")
+"""Changes that no test can miss, or no person would make: they would only make the count look better."""
+
+
 def _operators() -> dict[str, Any]:
-    known = {name: get_operator(name) for name in operator_names()}
+    known = {name: get_operator(name) for name in operator_names() if not SILLY.search(name)}
+    # Those with arguments replace a name by another one that we would have to give.
     return {name: kind() for name, kind in known.items() if not kind.arguments()} | {
         name: kind() for name, kind in OWN.items()
     }
+
+
+OPERATORS = _operators()
 
 
 class _Unannotated(ast.NodeTransformer):
@@ -106,22 +115,30 @@ def meaning(source: str) -> str | None:
     return ast.dump(_Unannotated().visit(ast.parse(source)))
 
 
-def mutants(source: str) -> Iterator[tuple[str, str]]:
-    """The mutants of a module's source, each with its operator's name."""
-    seen = {None, meaning(source)}
-    tree = get_ast(source)
-    for name, operator in _operators().items():
-        places = sum(1 for node in ast_nodes(tree) for _ in operator.mutation_positions(node))
-        for occurrence in range(places):
-            mutated = mutate_code(source, operator, occurrence)
-            means = meaning(mutated) if mutated else None
-            if means not in seen:
-                seen.add(means)
-                yield name, mutated
+def places(source: str) -> list[tuple[str, int]]:
+    """Every operator that applies to a module's source, as often as it does: its name and which of its places."""
+    nodes = list(ast_nodes(get_ast(source)))
+    return [
+        (name, at)
+        for name, operator in OPERATORS.items()
+        for at in range(sum(1 for node in nodes for _ in operator.mutation_positions(node)))
+    ]
+
+
+def mutants(sources: dict[str, str], seed: int) -> Iterator[dict[str, str]]:
+    """The mutants of modules, by their paths, in an order that the seed decides."""
+    seen = {(path, meaning(source)) for path, source in sources.items()}
+    wanted = [(path, *place) for path, source in sources.items() for place in places(source)]
+    random.Random(seed).shuffle(wanted)
+    for path, name, at in wanted:
+        mutated = mutate_code(sources[path], OPERATORS[name], at)
+        means = meaning(mutated) if mutated else None
+        if means and (path, means) not in seen:
+            seen.add((path, means))
+            yield {"path": path, "operator": name, "source": mutated}
 
 
 if __name__ == "__main__":
-    parso.cache.parser_cache.clear()
-    for path in sys.argv[1:]:
-        for name, mutated in mutants(Path(path).read_text()):
-            print(json.dumps({"path": path, "operator": name, "source": mutated}))
+    number, *paths = sys.argv[1:]
+    for mutant in mutants({path: Path(path).read_text() for path in paths}, int(number)):
+        print(json.dumps(mutant), flush=True)
