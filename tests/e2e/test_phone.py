@@ -1,12 +1,10 @@
 """The client against the deployed API, as the page /phone uses it: two people, offline, push accepted and declined."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from local import browser
 from local.cloud import Stack
 from tests.e2e.conftest import Caller
 
@@ -14,17 +12,6 @@ PATIENCE = 90_000
 """Milliseconds; the first event starts the functions."""
 
 PUSH_AGENTS = ("eitri_push", "emarsys", "dashx")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A browser; no test of the client is skipped where REQUIRE_BROWSER is set, as CI does."""
-    if browser.found() is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail(browser.HOW_TO_INSTALL)
-        pytest.skip(browser.HOW_TO_INSTALL)
-    with browser.chromium() as started:
-        yield started
 
 
 @pytest.fixture
