@@ -5,13 +5,13 @@ from collections import OrderedDict
 
 from local.sandbox.exchange import (
     KEPT,
-    VendorResponse,
     CheckResult,
     EventLog,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )

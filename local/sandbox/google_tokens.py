@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from local.sandbox.exchange import VendorResponse, CheckResult, Findings, Json, Request, Settings, transport_faults
+from local.sandbox.exchange import CheckResult, Findings, Json, Request, Settings, VendorResponse, transport_faults
 from local.sandbox.formats import Check, misfits, one_of, text
 
 LIFE = 3600

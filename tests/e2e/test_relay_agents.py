@@ -37,7 +37,7 @@ def test_every_agent_is_listed_with_how_its_settings_stand(terminal: Terminal) -
     rows = terminal.answered("agents", "list")
     assert [(row["agent"], row["deployed"], row["settings"]) for row in rows] == [
         *((name, True, "valid") for name in ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")),
-        ("webhook", False, "missing"),
+        *((name, False, "missing") for name in ("google_data_manager", "webhook")),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.sandbox.exchange import VendorResponse, Request
+from local.sandbox.exchange import Request, VendorResponse
 from local.sandbox.google_data_manager import WORKING_SECONDS, GoogleDataManager
 
 NOW = 1_795_166_200.0
