@@ -38,26 +38,38 @@ def heading(name: str) -> str:
 def fitted(console: Console, rows: Sequence[Row], columns: Sequence[str], title: str = "") -> RenderableType:
     """Lays rows out as a table where every name fits on a line, else as records; without columns that are empty."""
     filled = [name for name in columns if any(text_of(row.get(name)) for row in rows)] or list(columns)
-    drawn = table(rows, filled, title)
-    needed = sum((column.width or column.min_width or 0) + _GAP for column in drawn.columns) - _GAP
-    return drawn if needed <= console.width else Group(*records(rows, filled, title, console.width))
+    sizes = [_sizes(heading(name), [text_of(row.get(name)) for row in rows]) for name in filled]
+    room = console.width - _GAP * (len(filled) - 1) - sum(least for least, _ in sizes)
+    if room < 0:
+        return Group(*records(rows, filled, title, console.width))
+    return table(rows, filled, _widths(sizes, room), title)
 
 
-def table(rows: Sequence[Row], columns: Sequence[str], title: str = "") -> Table:
-    """Lays rows out as a table."""
+def table(rows: Sequence[Row], columns: Sequence[str], widths: Sequence[int], title: str = "") -> Table:
+    """Lays rows out as a table whose columns have these widths: Rich's own may cut a word of a text off."""
     drawn = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None)
     drawn.padding, drawn.pad_edge = (0, _GAP, 0, 0), False
-    for name in columns:
+    for name, width in zip(columns, widths, strict=True):
         cells = [text_of(row.get(name)) for row in rows]
         justify: Any = "right" if all(cell.isdigit() for cell in cells if cell) else "left"
-        words = [len(word) for text in (heading(name), *cells) for word in text.split()]
-        if _is_prose(cells):
-            drawn.add_column(heading(name), min_width=max(_PROSE_WIDTH, *words), overflow="fold")
-        else:
-            drawn.add_column(heading(name), justify=justify, width=max([*words, *map(len, cells)]), overflow="fold")
+        drawn.add_column(heading(name), justify=justify, width=width, overflow="fold")
     for row in rows:
         drawn.add_row(*(_cell(row.get(name)) for name in columns))
     return drawn
+
+
+def _sizes(head: str, cells: Sequence[str]) -> tuple[int, int]:
+    """Returns the least width of a column and the one that it likes: they differ for texts, which may be wrapped."""
+    words = max((len(word) for text in (head, *cells) for word in text.split()), default=0)
+    longest = max([words, *map(len, cells)])
+    return (max(_PROSE_WIDTH, words), longest) if _is_prose(cells) else (longest, longest)
+
+
+def _widths(sizes: Sequence[tuple[int, int]], room: int) -> list[int]:
+    """Shares the room that is left among the columns that like more, in proportion."""
+    wanted = sum(liked - least for least, liked in sizes)
+    share = min(1.0, room / wanted) if wanted else 0.0
+    return [least + int((liked - least) * share) for least, liked in sizes]
 
 
 def records(rows: Sequence[Row], columns: Sequence[str], title: str, width: int) -> Iterator[Text]:

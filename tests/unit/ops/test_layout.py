@@ -46,6 +46,9 @@ def _shown(rows: list[Any], columns: tuple[str, ...], width: int) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
+REASON = "HTTP 200, trace AYhl1_VgEbS0u86_dQ9k of a request"
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
 @pytest.mark.parametrize(
     ("rows", "columns"),
@@ -56,6 +59,17 @@ def test_no_name_is_broken_and_no_line_is_too_long(rows: list[Any], columns: tup
     assert max(map(len, lines)) <= width
     names = [str(value) for row in rows for value in row.values() if value is not None and " " not in str(value)]
     assert [name for name in names if not any(name in line for line in lines)] == []
+
+
+@pytest.mark.parametrize("width", range(60, 161))
+def test_no_word_is_lost_at_any_width_where_two_columns_are_texts(width: int) -> None:
+    remarks = "timezone is the offset of occurredAt, device_model is unknown, application_version is unknown"
+    rows = [
+        {"at": "2026-11-24T13:05:25.422Z", "agent": "eitri_push", "reason": REASON, "attempts": 1, "remarks": remarks}
+    ]
+    lines = _shown(rows, ("at", "agent", "reason", "attempts", "remarks"), width)
+    assert max(map(len, lines)) <= width
+    assert [word for text in (REASON, remarks) for word in text.split() if word not in " ".join(lines).split()] == []
 
 
 def test_a_wide_terminal_shows_a_table_and_a_narrow_one_records() -> None:
