@@ -59,10 +59,10 @@ def table(rows: Sequence[Row], columns: Sequence[str], widths: Sequence[int], ti
 
 
 def _sizes(head: str, cells: Sequence[str]) -> tuple[int, int]:
-    """Returns the least width of a column and the one that it likes: they differ for texts, which may be wrapped."""
+    """Returns the least width of a column and the one that it likes: texts and headings may be wrapped."""
     words = max((len(word) for text in (head, *cells) for word in text.split()), default=0)
     longest = max([words, *map(len, cells)])
-    return (max(_PROSE_WIDTH, words), longest) if _is_prose(cells) else (longest, longest)
+    return max(_PROSE_WIDTH, words) if _is_prose(cells) else longest, max(longest, len(head))
 
 
 def _widths(sizes: Sequence[tuple[int, int]], room: int) -> list[int]:
