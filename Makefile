@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_RUNTIME ?= 3.14
 ARCHITECTURE ?= arm64
 STAGE ?= prod
-# The stage's parameters stand in samconfig.toml; the agents among them are told to the build as well, which expands them.
+# The stage's parameters stand in samconfig.toml; the build gets the agents among them as well, and expands them.
 OVERRIDES = PythonRuntime=python$(PYTHON_RUNTIME) Architecture=$(ARCHITECTURE) \
   $(or $(shell sed -n '/^\[$(STAGE)\.deploy/,/^\[[^.]*\.[^d]/s/^parameter_overrides = "\(.*\)"/\1/p' samconfig.toml),$(error samconfig.toml has no stage "$(STAGE)"))
 # Processes that run tests, each with a local cloud of its own; end-to-end tests mostly wait, so two for each core.
@@ -64,7 +64,7 @@ check: $(ENVIRONMENTS) ## what CI runs: format, lint, types, import rules, templ
 audit: .venv/dev/.ready ## look for secrets in the tree and its history, and for vulnerable dependencies (exit 3: no data to ask)
 	@exec $(DEV)/python -m local.audit
 
-format: .venv/dev/.ready ## format the code and mend what the linter can mend by itself
+format: .venv/dev/.ready ## format the code and fix what the linter can fix by itself
 	$(DEV)/ruff check --fix --quiet . || true
 	$(DEV)/ruff format .
 

@@ -18,7 +18,7 @@ PARTS = ("mapping", "ingest", "cold", "delivery", "end-to-end", "memory", "cost"
 def main() -> None:
     """Measures the named parts, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all unless told")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument(
         "--against", metavar="REV", help=f"this tree's ratios to a commit's, of {', '.join(against.PARTS)}"
     )

@@ -12,7 +12,7 @@ Document = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CannedResponse:
     """An HTTP answer, and what it answers: `dynamodb.UpdateItem`, or `agent.google`; `rows` where it is about many."""
 
     call: str
@@ -21,16 +21,16 @@ class Answer:
     rows: int = 1
 
 
-def answer(path: str, headers: Mapping[str, str], body: bytes, stored: Mapping[str, str]) -> Answer:
+def answer(path: str, headers: Mapping[str, str], body: bytes, stored: Mapping[str, str]) -> CannedResponse:
     """The answer to a request by its path, its headers (lower case) and body; `stored` are the SSM parameters."""
     target = headers.get("x-amz-target", "")
     if target:
         service, operation = target.split("_")[0].removeprefix("Amazon").lower().split(".")[0], target.split(".")[-1]
         asked = json.loads(body)
-        told = _of_json_service(operation, asked, stored)
-        return Answer(f"{service}.{operation}", body=told, rows=_rows(operation, asked))
+        document = _of_json_service(operation, asked, stored)
+        return CannedResponse(f"{service}.{operation}", body=document, rows=_rows(operation, asked))
     if path.startswith("/2015-03-31/functions/"):
-        return Answer("lambda.Invoke", body=b'{"skipped":"a stub"}')
+        return CannedResponse("lambda.Invoke", body=b'{"skipped":"a stub"}')
     if path == "/":
         return _of_sns(body)
     return _AGENTS[path.split("/")[1]](path, body)
@@ -40,25 +40,27 @@ def _of_json_service(operation: str, asked: Document, stored: Mapping[str, str])
     match operation:
         case "GetParameter":
             name = str(asked["Name"])
-            told: Document = {"Parameter": {"Name": name, "Value": stored[name], "Type": "SecureString", "Version": 1}}
+            document: Document = {
+                "Parameter": {"Name": name, "Value": stored[name], "Type": "SecureString", "Version": 1}
+            }
         case "GetParametersByPath":
             named = [{"Name": f"{asked['Path']}/google", "Value": CATALOGUE, "Type": "String", "Version": 1}]
-            told = {"Parameters": named}
+            document = {"Parameters": named}
         case "UpdateItem":
             # A claim reads its own row back.
-            told = {"Attributes": {"state": {"S": "sending"}}}
+            document = {"Attributes": {"state": {"S": "sending"}}}
         case "Query":
             row = {"agent": {"S": "*"}, "state": {"S": "accepted"}, "type": {"S": "login"}, "accepted": {"N": "1"}}
-            told = {"Items": [row], "Count": 1, "ScannedCount": 1}
+            document = {"Items": [row], "Count": 1, "ScannedCount": 1}
         case "BatchWriteItem":
-            told = {"UnprocessedItems": {}}
+            document = {"UnprocessedItems": {}}
         case "BatchGetItem":
-            told = {"Responses": {}, "UnprocessedKeys": {}}
+            document = {"Responses": {}, "UnprocessedKeys": {}}
         case "BatchExecuteStatement":
-            told = {"Responses": [{"TableName": "receipts"}] * _rows(operation, asked)}
+            document = {"Responses": [{"TableName": "receipts"}] * _rows(operation, asked)}
         case _:
-            told = {}
-    return json.dumps(told).encode()
+            document = {}
+    return json.dumps(document).encode()
 
 
 def _rows(operation: str, asked: Any) -> int:  # noqa: ANN401 - any JSON
@@ -74,7 +76,7 @@ def _rows(operation: str, asked: Any) -> int:  # noqa: ANN401 - any JSON
             return 1
 
 
-def _of_sns(body: bytes) -> Answer:
+def _of_sns(body: bytes) -> CannedResponse:
     asked = parse_qs(body.decode())
     (action,) = asked["Action"]
     if action == "Publish":
@@ -86,22 +88,22 @@ def _of_sns(body: bytes) -> Answer:
         f'<{action}Response xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><{action}Result>{inner}</{action}Result>'
     )
     text += f"<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{action}Response>"
-    return Answer(f"sns.{action}", body=text.encode())
+    return CannedResponse(f"sns.{action}", body=text.encode())
 
 
-def _facebook(_path: str, body: bytes) -> Answer:
+def _facebook(_path: str, body: bytes) -> CannedResponse:
     taken = len(json.loads(body)["data"])
-    return Answer(
+    return CannedResponse(
         "agent.facebook", body=json.dumps({"events_received": taken, "messages": [], "fbtrace_id": "t"}).encode()
     )
 
 
-def _always(call: str, status: int, body: bytes) -> Callable[[str, bytes], Answer]:
-    return lambda _path, _body: Answer(call, status, body)
+def _always(call: str, status: int, body: bytes) -> Callable[[str, bytes], CannedResponse]:
+    return lambda _path, _body: CannedResponse(call, status, body)
 
 
 _DASHX = _always("agent.dashx", 200, b'{"data":{"trackEvent":{"success":true}}}')
-_AGENTS: dict[str, Callable[[str, bytes], Answer]] = {
+_AGENTS: dict[str, Callable[[str, bytes], CannedResponse]] = {
     "appsflyer": _always("agent.appsflyer", 200, b"OK"),
     "facebook": _facebook,
     "google": _always("agent.google", 204, b""),

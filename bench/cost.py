@@ -76,10 +76,10 @@ def per_million(measured: Measured, template: Deployed, traffic: Traffic, region
     # Lambda's own lines, START, END and REPORT, are below the template's SystemLogLevel.
     own = {name: measured.each(name, "log_bytes", traffic.batch(name, template)) for name in samples.AGENTS}
     logged = MILLION * (measured.ingest_log_bytes + sum(own.values()))
-    sent = MILLION * sum(measured.told(name, "bytes")["agent." + name] for name in samples.AGENTS)
+    sent = MILLION * sum(measured.counts(name, "bytes")["agent." + name] for name in samples.AGENTS)
     # A batch that is sent by one request is one here as well, however large it was when it was measured.
     requests = sum(
-        max(MILLION * measured.told(name, "calls")["agent." + name], invocations[name]) for name in samples.AGENTS
+        max(MILLION * measured.counts(name, "calls")["agent." + name], invocations[name]) for name in samples.AGENTS
     )
     gateway = "api_gateway_http_request" if traffic.http else "api_gateway_rest_request"
     return {
@@ -136,10 +136,10 @@ def _request(agent: str) -> str:
 def _units(measured: Measured, template: Deployed, traffic: Traffic) -> tuple[float, float]:
     """Rows written and read for a million events; a delivery that is alone in its batch does not read its device."""
     alone = {name: traffic.are_alone(name, template) for name in samples.AGENTS}
-    told = [measured.told(name, "rows_alone" if is_alone else "rows") for name, is_alone in alone.items()]
-    writes = 1 + sum(rows.get(f"dynamodb.{call}", 0) for rows in told for call in WRITES)
+    deliveries = [measured.counts(name, "rows_alone" if is_alone else "rows") for name, is_alone in alone.items()]
+    writes = 1 + sum(rows.get(f"dynamodb.{call}", 0) for rows in deliveries for call in WRITES)
     # Of a batch's start only: the circuit is looked at every five seconds.
-    reads = sum(round(rows.get("dynamodb.BatchGetItem", 0)) for rows in told)
+    reads = sum(round(rows.get("dynamodb.BatchGetItem", 0)) for rows in deliveries)
     return MILLION * writes, MILLION * reads
 
 
@@ -205,13 +205,13 @@ def _changes(measured: Measured, template: Deployed, traffic: Traffic) -> Iterat
 
 def _month_if(template: Deployed) -> Iterator[Row]:
     price = prices()
-    yield Row("cost if", "in use: custom metrics, besides", METRICS_IN_USE * price["metric_month"], "USD/month")
+    yield Row("cost if", "in use: custom metrics, in addition", METRICS_IN_USE * price["metric_month"], "USD/month")
     usual, fewest = idle(template), idle(template, FEWEST_POLLERS)
     yield Row("cost if", IDLE_AT_LIST_PRICE, sum(usual.values()), "USD/month")
     left = sum(fewest.values()) - given(template, fewest[_WAITS])
     yield Row("cost if", "idle, no limit of batches under way", left, "USD/month")
     kept = 2 * template.ingest_memory / 1024 * MONTH_SECONDS * price["snapstart_kept_gb_second"]
-    yield Row("cost if", "SnapStart of authorizer and ingest, besides", kept, "USD/month")
+    yield Row("cost if", "SnapStart of authorizer and ingest, in addition", kept, "USD/month")
 
 
 def _saved_by_reserving(writes: float, reads: float) -> float:

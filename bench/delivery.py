@@ -34,15 +34,15 @@ def measure(extent: Extent, say: Say) -> Iterator[Row]:
 
 
 def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row:
-    waits = _seconds(fakes, f"/{agent}/told") * REQUESTS.get(agent, 1)
+    waits = _seconds(fakes, f"/{agent}/probe") * REQUESTS.get(agent, 1)
     waits += _seconds(fakes, "/", {"x-amz-target": "DynamoDB_20120810.GetItem"}) * (
         3 if agent in samples.ORDERED else 2
     )
     fakes.counts()
     taken, printed = _batches(agent, size, batches, fakes)
-    told = fakes.counts()
+    counted_calls = fakes.counts()
     alone, printed_alone = _batches(agent, 1, batches, fakes)
-    told_alone = fakes.counts()
+    counted_alone = fakes.counts()
     ideal = min(workers, size) / waits
     rate, one_by_one = size / median(taken["clock"]), 1 / median(alone["clock"])
     made = size * (batches + 1)
@@ -58,10 +58,12 @@ def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row
         "cpu_ms_alone": median(alone["processor"]) * 1000,
         "log_bytes": len(printed) / made,
         "log_bytes_alone": len(printed_alone) / (batches + 1),
-        "calls": {name: round(counted["calls"] / made, 3) for name, counted in sorted(told.items())},
-        "rows": {name: round(counted["rows"] / made, 3) for name, counted in sorted(told.items())},
-        "rows_alone": {name: round(counted["rows"] / (batches + 1), 3) for name, counted in sorted(told_alone.items())},
-        "bytes": {name: round(counted["bytes"] / made) for name, counted in sorted(told.items())},
+        "calls": {name: round(counted["calls"] / made, 3) for name, counted in sorted(counted_calls.items())},
+        "rows": {name: round(counted["rows"] / made, 3) for name, counted in sorted(counted_calls.items())},
+        "rows_alone": {
+            name: round(counted["rows"] / (batches + 1), 3) for name, counted in sorted(counted_alone.items())
+        },
+        "bytes": {name: round(counted["bytes"] / made) for name, counted in sorted(counted_calls.items())},
     }
     note = f"alone {one_by_one:.0f}/s, {more['cpu_ms']:.1f} ms of processor"
     return Row("delivery", agent, rate, "/s", "ideal", share, f"≥ {TARGET:g}", share >= TARGET, more, note)

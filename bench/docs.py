@@ -17,13 +17,13 @@ Found = Mapping[str, Any]
 Line = Sequence[str]
 
 
-def filled(page: str, told: Found, marks: Collection[str]) -> str:
+def filled(page: str, results: Found, marks: Collection[str]) -> str:
     """The page with the tables between these marks written anew."""
 
     def table(mark: re.Match[str]) -> str:
         if mark[2] not in marks:
             return mark[0]
-        lines = "\n".join(_TABLES[mark[2]](told))
+        lines = "\n".join(_TABLES[mark[2]](results))
         return f"{mark[1]}\n{lines}\n\n{mark[3]}"
 
     return _MARKED.sub(table, page)
@@ -34,16 +34,16 @@ def _table(head: Line, lines: Sequence[Line]) -> Iterator[str]:
         yield f"| {' | '.join(line)} |"
 
 
-def _machine(told: Found) -> Iterator[str]:
-    machine = told["machine"]
+def _machine(results: Found) -> Iterator[str]:
+    machine = results["machine"]
     yield (
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
-        f"{told['at'][:10]}."
+        f"{results['at'][:10]}."
     )
 
 
-def _targets(told: Found) -> Iterator[str]:
-    parts = told["parts"]
+def _targets(results: Found) -> Iterator[str]:
+    parts = results["parts"]
     lines = []
     for part in ("mapping", "ingest", "cold start", "delivery", "end to end", "cost", "idle"):
         judged = [row for row in parts.get(part, []) if row["met"] is not None]
@@ -76,7 +76,7 @@ def _target(row: Found) -> str:
     return f"{row['target']}{unit}{of}"
 
 
-def _mapping(told: Found) -> Iterator[str]:
+def _mapping(results: Found) -> Iterator[str]:
     lines = [
         [
             row["name"],
@@ -86,12 +86,12 @@ def _mapping(told: Found) -> Iterator[str]:
             f"{row['more']['one_by_one_ratio']:.2f}",
             f"{row['more']['naive_ratio']:.0f}",
         ]
-        for row in told["parts"]["mapping"]
+        for row in results["parts"]["mapping"]
     ]
     return _table(["agent", "ours", "json", "ratio (≤ 4)", "", "one by one, ratio", "naive, ratio"], lines)
 
 
-def _ingest(told: Found) -> Iterator[str]:
+def _ingest(results: Found) -> Iterator[str]:
     lines = [
         [
             row["name"],
@@ -101,12 +101,12 @@ def _ingest(told: Found) -> Iterator[str]:
             f"{row['more']['events_a_second']:.0f} calls/s",
             f"{row['more']['log_bytes']} bytes",
         ]
-        for row in told["parts"]["ingest"]
+        for row in results["parts"]["ingest"]
     ]
     return _table(["call", "ours", "parse and publish", "ratio (≤ 3)", "", "one processor", "log"], lines)
 
 
-def _cold(told: Found) -> Iterator[str]:
+def _cold(results: Found) -> Iterator[str]:
     lines = [
         [
             row["name"],
@@ -116,15 +116,15 @@ def _cold(told: Found) -> Iterator[str]:
             f"{row['more']['floor_of_our_layer_ms']:.0f} ms",
             _dearest(row),
         ]
-        for row in told["parts"]["cold start"]
+        for row in results["parts"]["cold start"]
     ]
     head = ["function", "start", "floor", "ratio (≤ 1.3)", "", "floor of our layer", "dearest imports beyond it, ms"]
     return _table(head, lines)
 
 
-def _restored(told: Found) -> Iterator[str]:
+def _restored(results: Found) -> Iterator[str]:
     lines = [
-        [row["name"], f"{row['value']:.0f} ms", f"{row['ratio']:.2f}"] for row in told["parts"].get("restored", [])
+        [row["name"], f"{row['value']:.0f} ms", f"{row['ratio']:.2f}"] for row in results["parts"].get("restored", [])
     ]
     return _table(["function", "first invocation", "of a start"], lines)
 
@@ -133,7 +133,7 @@ def _dearest(row: Found) -> str:
     return ", ".join(f"{name} {ms:.0f}" for name, ms in [*row["more"]["dearest"].items()][:4])
 
 
-def _delivery(told: Found) -> Iterator[str]:
+def _delivery(results: Found) -> Iterator[str]:
     lines = [
         [
             row["name"],
@@ -145,24 +145,24 @@ def _delivery(told: Found) -> Iterator[str]:
             f"{row['more']['cpu_ms']:.1f} ms",
             f"{row['more']['log_bytes']:.0f}, {row['more']['log_bytes_alone']:.0f}",
         ]
-        for row in told["parts"]["delivery"]
+        for row in results["parts"]["delivery"]
     ]
     own = ["of 50 and 5 ms", "one at a time", "processor each", "log bytes each, alone"]
     head = ["agent", "ours", "ideal", "share (≥ 0.85)", "", *own]
     return _table(head, lines)
 
 
-def _end(told: Found) -> Iterator[str]:
+def _end(results: Found) -> Iterator[str]:
     lines = [
         [row["name"].split(", p50")[0], f"{row['value']:.0f} ms"]
         + ([f"{row['more']['p95_ms']:.0f} ms", f"{row['more']['p99_ms']:.0f} ms"] if row["more"] else ["", ""])
         + ([f"{row['ratio']:.2f}"] if row["ratio"] is not None else [""])
-        for row in told["parts"]["end to end"]
+        for row in results["parts"]["end to end"]
     ]
     return _table(["from the call to", "p50", "p95", "p99", "p50 to the reference"], lines)
 
 
-def _memory(told: Found) -> Iterator[str]:
+def _memory(results: Found) -> Iterator[str]:
     lines = [
         [
             row["more"]["function"],
@@ -173,14 +173,14 @@ def _memory(told: Found) -> Iterator[str]:
             f"{row['more']['resident_mb']:.0f} MB",
             f"{row['more']['usd']:.2f}",
         ]
-        for row in told["parts"].get("memory", [])
+        for row in results["parts"].get("memory", [])
     ]
     return _table(["function", "memory", "warm", "of 1769 MB", "cold", "resident", "USD a million"], lines)
 
 
 def _usd(*parts: str) -> Callable[[Found], Iterator[str]]:
-    def table(told: Found) -> Iterator[str]:
-        rows = [row for part in parts for row in told["parts"][part]]
+    def table(results: Found) -> Iterator[str]:
+        rows = [row for part in parts for row in results["parts"][part]]
         if not any(map(_elsewhere, rows)):
             return _table(["", "USD", "of", ""], [_price(row) for row in rows])
         return _table(["", "USD", "of", "", "in sa-east-1"], [[*_price(row), _elsewhere(row)] for row in rows])
@@ -199,8 +199,8 @@ def _elsewhere(row: Found) -> str:
     return "" if there is None else f"{there:.2f}"
 
 
-def _against(told: Found) -> Iterator[str]:
-    rows = [row for part, of_part in told["parts"].items() if part.endswith(" against") for row in of_part]
+def _against(results: Found) -> Iterator[str]:
+    rows = [row for part, of_part in results["parts"].items() if part.endswith(" against") for row in of_part]
     lines = [
         [
             row["part"].removesuffix(" against"),
@@ -221,7 +221,7 @@ def _judged(row: Found) -> list[str]:
     return [ratio, {None: "", True: "met", False: "missed"}[row["met"]]]
 
 
-def _outage(told: Found) -> Iterator[str]:
+def _outage(results: Found) -> Iterator[str]:
     lines = [
         [
             row["name"],
@@ -230,7 +230,7 @@ def _outage(told: Found) -> Iterator[str]:
             row["target"],
             _judged(row)[1],
         ]
-        for row in told["parts"].get("outage", [])
+        for row in results["parts"].get("outage", [])
     ]
     return _table(["", "before", "now", "target", ""], lines)
 

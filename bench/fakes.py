@@ -98,10 +98,10 @@ def run(
         text=True,
         check=False,
     )
-    told = [line for line in ended.stderr.splitlines() if line.startswith('{"')]
-    if ended.returncode or not told:
+    reports = [line for line in ended.stderr.splitlines() if line.startswith('{"')]
+    if ended.returncode or not reports:
         raise RuntimeError(ended.stderr[-3000:])
-    return {**json.loads(told[-1]), "stderr": ended.stderr}, ended.stdout
+    return {**json.loads(reports[-1]), "stderr": ended.stderr}, ended.stdout
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

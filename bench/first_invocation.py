@@ -55,8 +55,8 @@ def _function(event: object) -> tuple[float, object]:
 def _resident_mb() -> float:
     """The most that was resident since this program began; getrusage counts what was there before it as well."""
     try:
-        with open("/proc/self/status") as told:  # noqa: PTH123 - pathlib would be imported for it
-            return next(int(line.split()[1]) for line in told if line.startswith("VmHWM")) / 1024
+        with open("/proc/self/status") as status:  # noqa: PTH123 - pathlib would be imported for it
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
     except OSError:
         return 0.0
 
@@ -67,9 +67,9 @@ def main() -> None:
     given = json.load(sys.stdin)
     imported, answer = _floor(given["calls"]) if "calls" in given else _function(given["event"])
     ended = time.process_time()
-    told = {"start": at_start, "imported": imported, "ended": ended, "clock": time.perf_counter() - began}
-    told["resident_mb"] = _resident_mb()
-    sys.stderr.write("\n" + json.dumps({**told, "modules": sorted(sys.modules), "answer": answer}) + "\n")
+    found = {"start": at_start, "imported": imported, "ended": ended, "clock": time.perf_counter() - began}
+    found["resident_mb"] = _resident_mb()
+    sys.stderr.write("\n" + json.dumps({**found, "modules": sorted(sys.modules), "answer": answer}) + "\n")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def calls(function: str, url: str) -> list[Call]:
         case "dry_run":
             return [_CATALOGUE, ("lambda", "invoke", {"FunctionName": "google", "Payload": "{}"})]
         case _:
-            told: Call = ("agent", f"{url}/emarsys/told", {"content-type": "application/json"})
-            return [_SETTINGS, *_FIRST[function], told, _PUT]
+            delivered: Call = ("agent", f"{url}/emarsys/probe", {"content-type": "application/json"})
+            return [_SETTINGS, *_FIRST[function], delivered, _PUT]
 
 
 def event(function: str) -> Any:  # noqa: ANN401 - each function's own
@@ -82,8 +82,8 @@ def event(function: str) -> Any:  # noqa: ANN401 - each function's own
             return samples.proxied({"type": "login", **samples.LOGIN}, "/dry-run")
         case _:
             now = datetime.now(UTC)
-            told = samples.message(received_at=now.isoformat())
-            return samples.records(function, [told], int(now.timestamp() * 1000))
+            text = samples.message(received_at=now.isoformat())
+            return samples.records(function, [text], int(now.timestamp() * 1000))
 
 
 def worked(function: str, answer: Any) -> bool:  # noqa: ANN401 - as above

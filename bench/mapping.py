@@ -70,8 +70,8 @@ def _rows(agent: Agent[Any], kind: str, cases: list[Case], extent: Extent) -> It
 
 def _ours(agent: Agent[Any], cases: list[Case]) -> list[bytes]:
     events = [Event.load(case.text) for case in cases]
-    told = [agent.build_requests(event, case.settings) for event, case in zip(events, cases, strict=True)]
-    return [request.body for requests in told for request in requests]
+    requests_of = [agent.build_requests(event, case.settings) for event, case in zip(events, cases, strict=True)]
+    return [request.body for requests in requests_of for request in requests]
 
 
 def _naive(agent: Agent[Any], case: Case) -> list[bytes]:
@@ -91,10 +91,10 @@ def _contract(agent: Agent[Any]) -> list[Case]:
 
 def _realistic(agent: Agent[Any]) -> list[Case]:
     settings = json.dumps(local_settings.agents("https://agents.example.com")[agent.name])
-    return [case for kind in samples.REALISTIC for case in _told(agent, samples.message(kind), settings)]
+    return [case for kind in samples.REALISTIC for case in _mapped(agent, samples.message(kind), settings)]
 
 
-def _told(agent: Agent[Any], text: str, settings: str) -> list[Case]:
+def _mapped(agent: Agent[Any], text: str, settings: str) -> list[Case]:
     try:
         return [_case(agent, text, settings)]
     except Skip:

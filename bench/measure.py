@@ -120,5 +120,5 @@ def _processor() -> str:
 
 
 def _cpuinfo() -> list[str]:
-    told = Path("/proc/cpuinfo")
-    return told.read_text().splitlines() if told.is_file() else []
+    processors = Path("/proc/cpuinfo")
+    return processors.read_text().splitlines() if processors.is_file() else []

@@ -60,14 +60,14 @@ _STAMP = {
 
 def message(event_type: str = "login", number: int = 0, received_at: str | None = None) -> str:
     """An event's JSON text as the topic hands it to an agent's queue; each number is an event and device of its own."""
-    told = REALISTIC[event_type] | {"device": {**PHONE, "id": f"{number:08d}-7a1e-4d0c-9a35-0d1f6f2b7c11"}}
+    fields = REALISTIC[event_type] | {"device": {**PHONE, "id": f"{number:08d}-7a1e-4d0c-9a35-0d1f6f2b7c11"}}
     at = {"receivedAt": received_at, "occurredAt": received_at} if received_at else {}
     return json.dumps(
         {
             "type": event_type,
             "eventId": f"019ab3c2-9d2e-7{number % 4096:03x}-8d27-{number:012x}",
             **_STAMP,
-            **told,
+            **fields,
             **at,
         },
         separators=(",", ":"),

@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict, deque
 from collections.abc import Mapping
 
-from bench.canned_responses import Answer, answer
+from bench.canned_responses import CannedResponse, answer
 
 Counts = dict[str, dict[str, int]]
 
@@ -26,24 +26,24 @@ class Stub:
         self._counts: Counts = defaultdict(lambda: {"calls": 0, "rows": 0, "bytes": 0})
         self._bodies = {call: deque[str](maxlen=100) for call in ("sns.Publish", "lambda.Invoke")}
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, float]:
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[CannedResponse, float]:
         """The answer, and the seconds after which it is due."""
         if path == "/_counts":
-            told = Answer("counts", body=json.dumps(self._counts).encode())
+            canned = CannedResponse("counts", body=json.dumps(self._counts).encode())
             self._counts.clear()
-            return told, 0.0
+            return canned, 0.0
         if path == "/_bodies":
-            return Answer(
+            return CannedResponse(
                 "bodies", body=json.dumps({call: list(kept) for call, kept in self._bodies.items()}).encode()
             ), 0.0
-        told = answer(path, headers, body, self.stored)
-        counted = self._counts[told.call]
+        canned = answer(path, headers, body, self.stored)
+        counted = self._counts[canned.call]
         counted["calls"] += 1
-        counted["rows"] += told.rows
+        counted["rows"] += canned.rows
         counted["bytes"] += len(body)
-        if told.call in self._bodies:
-            self._bodies[told.call].append(body.decode())
-        return told, self._seconds.get(told.call.split(".")[0], self._aws_seconds)
+        if canned.call in self._bodies:
+            self._bodies[canned.call].append(body.decode())
+        return canned, self._seconds.get(canned.call.split(".")[0], self._aws_seconds)
 
 
 class Connection(asyncio.Protocol):
@@ -70,11 +70,11 @@ class Connection(asyncio.Protocol):
         if len(rest) < int(headers.get("content-length", "0")):
             return
         self._read = b""
-        told, seconds = self._stub.answer(line.split(" ")[1].split("?")[0], headers, rest)
-        first = f"HTTP/1.1 {told.status} -\r\ncontent-type: application/json\r\n"
+        canned, seconds = self._stub.answer(line.split(" ")[1].split("?")[0], headers, rest)
+        first = f"HTTP/1.1 {canned.status} -\r\ncontent-type: application/json\r\n"
         # 204 has no body, and so no length.
-        length = "" if told.status == 204 else f"content-length: {len(told.body)}\r\n"  # noqa: PLR2004
-        asyncio.get_running_loop().call_later(seconds, self._write, f"{first}{length}\r\n".encode() + told.body)
+        length = "" if canned.status == 204 else f"content-length: {len(canned.body)}\r\n"  # noqa: PLR2004
+        asyncio.get_running_loop().call_later(seconds, self._write, f"{first}{length}\r\n".encode() + canned.body)
 
     def _write(self, data: bytes) -> None:
         if isinstance(self._transport, asyncio.WriteTransport):

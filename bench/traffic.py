@@ -78,10 +78,10 @@ class Measured:
         more = self.agents[agent]
         return float(more[f"{what}_alone"] + (batch - 1) * more[what]) / batch
 
-    def told(self, agent: str, what: str) -> Mapping[str, float]:
+    def counts(self, agent: str, what: str) -> Mapping[str, float]:
         """What a delivery is in calls, rows or bytes, by call."""
-        counts: Mapping[str, float] = self.agents[agent][what]
-        return counts
+        found: Mapping[str, float] = self.agents[agent][what]
+        return found
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,6 @@ SAM = ROOT / ".venv/sam/bin/sam"
 STACK_NAME = "session-relay"
 STAGE = "local"
 
-
-def _agents() -> dict[str, str]:
-    """The agents to deploy where LOCAL_AGENTS names some beside those that the template enables."""
-    named = os.environ.get("LOCAL_AGENTS", "").replace(",", " ").split()
-    (usual,) = re.findall(r"EnabledAgents:\n.*\n    Default: (.+)", (ROOT / "template.yaml").read_text())
-    return {"EnabledAgents": ",".join(dict.fromkeys([*usual.split(","), *named]))} if named else {}
-
-
 PARAMETERS = {
     "Stage": STAGE,
     "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
@@ -46,7 +38,6 @@ PARAMETERS = {
     "CircuitSeconds": "2",
     "ClaimSeconds": "31",
     "RetryHorizonSeconds": "40",
-    **_agents(),
 }
 
 Say = Callable[[str], None]
@@ -67,7 +58,9 @@ def build(environment: Mapping[str, str], say: Say) -> None:
         return
     made_from = digest()
     BUILT.unlink(missing_ok=True)
-    _sam(environment, "build", "--build-dir", str(BUILD), "--cache-dir", str(ROOT / ".local/cache"), *_overrides({}))
+    # A build holds the code of the agents that it is named: every local cloud chooses its own among all of them.
+    every = _overrides({"EnabledAgents": ",".join(mapped_agents())})
+    _sam(environment, "build", "--build-dir", str(BUILD), "--cache-dir", str(ROOT / ".local/cache"), *every)
     # The layer's Makefile compiles the layer; the functions' own code is compiled here, for the same Python.
     for folder in BUILD.glob("*Function"):
         compileall.compile_dir(folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
@@ -75,9 +68,27 @@ def build(environment: Mapping[str, str], say: Say) -> None:
     say("sam build: done")
 
 
+def mapped_agents() -> list[str]:
+    """Returns the names of all agents in the template's mapping, enabled or not."""
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    mappings = text.partition("\nMappings:\n")[2].partition("\nGlobals:\n")[0]
+    return re.findall(r"^    (\w+):\n      Name: ", mappings, re.MULTILINE)
+
+
+def added_agents() -> dict[str, str]:
+    """The template's parameters where LOCAL_AGENTS names agents beside those that the template enables by itself."""
+    named = os.environ.get("LOCAL_AGENTS", "").replace(",", " ").split()
+    if unknown := ", ".join({*named} - {*mapped_agents()}):
+        raise ToolFailedError(f"The template has no agent {unknown}; it has {', '.join(mapped_agents())}.")
+    (usual,) = re.findall(
+        r"EnabledAgents:\n.*\n    Default: (.+)", (ROOT / "template.yaml").read_text(encoding="utf-8")
+    )
+    return {"EnabledAgents": ",".join(dict.fromkeys([*usual.split(","), *named]))} if named else {}
+
+
 def digest() -> str:
     """The SHA-256 of all that a build is made from, in hexadecimal digits."""
-    content = hashlib.sha256(json.dumps([PARAMETERS, sys.version]).encode())
+    content = hashlib.sha256(json.dumps([PARAMETERS, mapped_agents(), sys.version]).encode())
     for source in SOURCES:
         for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
             if file.is_file() and "__pycache__" not in file.parts:
@@ -114,8 +125,8 @@ def _sam(environment: Mapping[str, str], *arguments: str) -> None:
 
 def _release_digest(environment: Mapping[str, str], parameters: Mapping[str, str]) -> str:
     """The release's name, as `make deploy` makes it."""
-    _, *told = _overrides(parameters)
-    command = [sys.executable, "-m", "ops.digest", str(BUILD), *told]
+    _, *own = _overrides(parameters)
+    command = [sys.executable, "-m", "ops.digest", str(BUILD), *own]
     run = subprocess.run(command, cwd=ROOT, env=dict(environment), stdout=subprocess.PIPE, text=True, check=True)
     return run.stdout.strip()
 

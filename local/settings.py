@@ -8,18 +8,33 @@ APP_ID = "demo"
 EITRI_SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="  # noqa: S105 - the contract's example
 
 
-OPTIONAL = {"Webhook": "webhook"}
+OPTIONAL = {"GoogleDataManager": "google_data_manager", "Webhook": "webhook"}
 """Agents that the template does not enable by itself: their names there, and their own."""
 
 
 def optional_agents(sandbox_url: str) -> dict[str, dict[str, Any]]:
     """Settings of the agents that the template does not enable by itself, as `agents` has those of the others."""
+    data_manager = f"{sandbox_url}/google_data_manager"
     return {
+        "google_data_manager": {
+            "base_url": data_manager,
+            "property_id": "412345678",
+            "measurement_id": "G-DEF7654321",
+            "firebase_app_id_ios": "1:123456789012:ios:5a2e1b0c4d7f8a93",
+            "firebase_app_id_android": "1:123456789012:android:1c9d3e5f7a2b4c68",
+            "workload_identity": {
+                "provider": "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/aws"
+                "/providers/session-relay",
+                "service_account": "session-relay@example-shop.iam.gserviceaccount.com",
+                "sts_url": data_manager,
+                "iam_url": data_manager,
+            },
+        },
         "webhook": {
             "url": f"{sandbox_url}/webhook/hooks/events",
             "signing_secrets": [EITRI_SECRET],
             "purpose": "analytics",
-        }
+        },
     }
 
 

@@ -98,7 +98,9 @@ def _tried(agent: Agent[Any], probe: Probe, current: Any, sender: Send) -> tuple
 def _read(agent: Agent[Any], probe: Probe, answer: Response) -> tuple[str, str, str]:
     verdict = agent.classify(answer)
     if probe.expected(answer):
-        return "passed", verdict.reason or f"HTTP {answer.status}", probe.proves
+        # What is only validated is not taken, which its verdict would say.
+        said = "" if verdict.kind is VerdictKind.RETRY else verdict.reason
+        return "passed", said or f"HTTP {answer.status}", probe.proves
     match verdict.kind:
         case VerdictKind.UNAUTHORIZED:
             return "failed", verdict.reason, "the agent refuses the credentials"

@@ -13,6 +13,7 @@ from ops.agent_health import agent_findings
 from ops.app_health import app_findings
 from ops.errors import FAILED
 from ops.findings import Finding, check_that
+from ops.google_health import google_findings
 from ops.metrics import Metric, totals
 from ops.queues import Depth
 from ops.show import Show
@@ -50,6 +51,7 @@ def examine(stage: Stage) -> list[Finding]:
         partial(releases.findings, stage),
         partial(_alarms, stage),
         partial(app_findings, stage),
+        partial(google_findings, stage),
         *(partial(agent_findings, stage, agent) for agent in stage.agents.values()),
     ]
     with ThreadPoolExecutor(max_workers=8) as pool:

@@ -37,8 +37,8 @@ DOCUMENT = HOME / "docs/openapi.json"
 Schema = dict[str, Any]
 
 _SUMMARIES: dict[EventType, str] = {
-    "login": "Somebody logged in",
-    "logout": "Somebody logged out",
+    "login": "A person logged in",
+    "logout": "A person logged out",
     "open": "The app came to the foreground, for a known or an anonymous person",
     "signup": "An account was made",
     "identify": "A profile changed",

@@ -93,7 +93,8 @@ def _facebook(settings: Any, code: str | None) -> Iterator[Probe]:  # noqa: ANN4
     )
 
 
-def _google(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
+def _to_streams(agent: str, settings: Any) -> Iterator[tuple[str, Request]]:  # noqa: ANN401
+    """Yields the request of a visitor's login for each stream of a Google Analytics property."""
     streams = {
         "web": settings.measurement_id,
         "ios": settings.firebase_app_id_ios,
@@ -102,13 +103,28 @@ def _google(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN40
     ids = {"gaClientId": "1000000000.1000000000", "gaAppInstanceId": "0123456789abcdef0123456789abcdef"}
     for platform in (name for name, stream in streams.items() if stream):
         event = _event("login", device={"platform": platform}, ids=ids, method="check")
-        (request,) = agent_modules.agent("google").build_requests(event, settings)
+        (request,) = agent_modules.agent(agent).build_requests(event, settings)
+        yield platform, request
+
+
+def _google(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
+    for platform, request in _to_streams("google", settings):
         debug = request._replace(url=request.url.replace("/mp/collect", "/debug/mp/collect"))
         yield Probe(
             f"{platform}: an event at /debug/mp/collect",
             _changed(debug, validation_behavior="ENFORCE_RECOMMENDATIONS"),
             lambda answer: answer.status == 200 and answer.json() == {"validationMessages": []},  # noqa: PLR2004
             "Google finds no fault in the form of our events",
+        )
+
+
+def _google_data_manager(settings: Any, _code: str | None) -> Iterator[Probe]:  # noqa: ANN401
+    for platform, request in _to_streams("google_data_manager", settings):
+        yield Probe(
+            f"{platform}: an event that Google only validates",
+            _changed(request, validateOnly=True),
+            lambda answer: answer.ok,
+            "Google takes the account for this property and stream, and finds no fault in our events",
         )
 
 
@@ -173,6 +189,11 @@ TRIALS = {
         _google,
         "secret and stream: Google does not look at them here, and answers 204 to wrong ones as well. Send a test "
         "event with debug_mode and look at DebugView",
+    ),
+    "google_data_manager": Trial(
+        _google_data_manager,
+        "that the agent's role is admitted: with workload_identity this command has signed in with your own AWS "
+        "credentials, which the provider must admit as well; and what reports make of the events",
     ),
     "eitri_push": Trial(_eitri_push, "that the store's account and environment are the ones that the receiver knows"),
     "emarsys": Trial(

@@ -60,17 +60,17 @@ def of(stage: Stage) -> list[Release]:
 
 def findings(stage: Stage) -> Iterator[Finding]:
     """Whether each function runs what was deployed last."""
-    mend = f"make deploy STAGE={stage.name}"
+    fix = f"make deploy STAGE={stage.name}"
     for one in of(stage):
         good = f"runs release {one.name}, version {one.version}"
         if not one.version:
-            yield Finding(one.function, f"it has no alias {ALIAS}, so nothing calls it", "wrong", mend)
+            yield Finding(one.function, f"it has no alias {ALIAS}, so nothing calls it", "wrong", fix)
         elif one.shifting:
             shares = ", ".join(f"{share:.0%} of the calls go to version {name}" for name, share in one.shifting.items())
             yield Finding(one.function, f"{good}; {shares}", "note", "wait until the roll-out has ended")
         else:
             wrong = f"{good}, which differs from what was deployed last: {', '.join(one.stale)}"
-            yield check_that(not one.stale, one.function, good, wrong, mend)
+            yield check_that(not one.stale, one.function, good, wrong, fix)
 
 
 def sentence(releases: list[Release]) -> str:
@@ -119,5 +119,5 @@ def _layers(configuration: Configuration) -> list[str]:
 
 
 def _digest(configuration: Configuration) -> str:
-    told = configuration.get("Environment", {}).get("Variables", {}).get("RELEASE", "{}")
-    return str(json.loads(told).get("ReleaseDigest", ""))
+    variable = configuration.get("Environment", {}).get("Variables", {}).get("RELEASE", "{}")
+    return str(json.loads(variable).get("ReleaseDigest", ""))

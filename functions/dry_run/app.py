@@ -70,10 +70,10 @@ def _shown(agent: DeployedAgent, event: Event) -> dict[str, Any]:
     if not agent.accepts(event.type):
         return {"skipped": f"no use for {event.type}"}
     try:
-        told = clients.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
+        response = clients.functions().invoke(FunctionName=agent.function, Payload=json.dumps({"dryRun": event.dump()}))
     except clients.AwsError as fault:
         return {"unavailable": type(fault).__name__}
-    document = json.loads(told["Payload"].read())
-    if "FunctionError" in told:
+    document = json.loads(response["Payload"].read())
+    if "FunctionError" in response:
         return {"unavailable": str(document.get("errorType"))}
     return dict(document)

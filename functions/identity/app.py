@@ -110,7 +110,9 @@ def _keys(name: str) -> IdentityKeys:
 def _without_key(app_id: str, name: str, fault: SettingsUnavailable) -> ProxyResponse:
     logger().error("key not available", extra={"app": app_id, "reason": str(fault)})
     if fault.missing:
-        return problem_response(HTTPStatus.CONFLICT, f"This app has no identity key; store one at {name}, see README.")
+        return problem_response(
+            HTTPStatus.CONFLICT, f"This app has no identity key; store one at {name} (docs/api.md, Identity tokens)."
+        )
     return problem_response(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "This app's identity key cannot be read just now; no token was minted, ask again.",

@@ -166,7 +166,7 @@ def _accept(taken: list[Outcome]) -> list[Outcome]:
     events = [event for event in taken if isinstance(event, Event)]
     if not events:
         return taken
-    noted = _beside().submit(_note, events)
+    noted = _beside().submit(_write_receipts, events)
     published = iter(topic.publish(events))
     noted.result()
     return [_settle(outcome, is_taken=next(published)) if isinstance(outcome, Event) else outcome for outcome in taken]
@@ -193,7 +193,7 @@ def _settle(event: Event, *, is_taken: bool) -> Outcome:
     return event
 
 
-def _note(events: list[Event]) -> None:
+def _write_receipts(events: list[Event]) -> None:
     # What the ledger does not know of an event costs its receipt, never the event.
     try:
         Ledger(table()).accept(events)

@@ -12,8 +12,8 @@ from typing import Any
 from ministack.services.cloudformation import provisioners
 
 Json = dict[str, Any]
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[..., Awaitable[Answer]]
+RawResponse = tuple[int, dict[str, str], bytes]
+Handler = Callable[..., Awaitable[RawResponse]]
 
 _saved: dict[str, Json] = {}
 
@@ -63,7 +63,7 @@ _CALLS = {"PutQueryDefinition": put, "DescribeQueryDefinitions": describe, "Dele
 
 
 def _with_queries(handler: Handler) -> Handler:
-    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, *more: object) -> Answer:
+    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, *more: object) -> RawResponse:
         call = _CALLS.get(headers.get("x-amz-target", "").rsplit(".", 1)[-1])
         if call is None:
             return await handler(method, path, headers, body, *more)

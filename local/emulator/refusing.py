@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[..., Awaitable[Answer]]
+RawResponse = tuple[int, dict[str, str], bytes]
+Handler = Callable[..., Awaitable[RawResponse]]
 
 ABLE = ("dynamodb", "sns", "ssm")
 _XML = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>slow</Message></Error></ErrorResponse>"
@@ -21,7 +21,7 @@ def _is_named(service: str, named: Path) -> bool:
 
 
 def _able_to_refuse(service: str, handler: Handler, named: Path) -> Handler:
-    async def handle(*request: object) -> Answer:
+    async def handle(*request: object) -> RawResponse:
         if _is_named(service, named):
             if service == "sns":
                 return 400, {"Content-Type": "text/xml"}, _XML.encode()

@@ -10,16 +10,16 @@ from ministack.services import apigateway_v1, sns
 
 from local.emulator.points import Metric, add
 
-Answer = tuple[int, dict[str, str], bytes]
+RawResponse = tuple[int, dict[str, str], bytes]
 
 
 def install() -> None:
     """Counts every call of a REST API, and every message that a topic hands to a queue."""
     execute, deliver = apigateway_v1.handle_execute, sns._deliver_to_sqs  # noqa: SLF001 - there is no public way in
 
-    async def execute_and_count(api_id: str, stage: str, *request: object) -> Answer:
+    async def execute_and_count(api_id: str, stage: str, *request: object) -> RawResponse:
         began = time.time()
-        answer: Answer = await execute(api_id, stage, *request)
+        answer: RawResponse = await execute(api_id, stage, *request)
         _count(api_id, stage, answer[0], began)
         return answer
 

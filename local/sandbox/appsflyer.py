@@ -5,13 +5,13 @@ import re
 
 from local.sandbox.appsflyer_event import json_as_text, refused, swallowed
 from local.sandbox.exchange import (
-    Answer,
     CheckResult,
     EventLog,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -45,7 +45,7 @@ class AppsFlyer:
         if event is not None:
             ios = app_id.removeprefix("id").isdigit()
             findings.note(*swallowed(event, now, ios=ios))
-            findings.refuse_each(refused(event), Answer.text(400, "Bad request"))
+            findings.refuse_each(refused(event), VendorResponse.text(400, "Bad request"))
         return findings.result(lambda: self._record(event or {}, app_id))
 
     def state(self) -> dict[str, Json]:
@@ -67,18 +67,20 @@ class AppsFlyer:
         if request.query:
             findings.note(f"the query has {', '.join(request.query)}: this endpoint takes none")
         if not key:
-            findings.refuse("authentication: the header is missing", Answer.text(400, "Failed to Authenticate"))
+            findings.refuse("authentication: the header is missing", VendorResponse.text(400, "Failed to Authenticate"))
         elif self.settings and key != self.settings.get("s2s_key"):
-            findings.refuse("authentication: not this app's S2S key", Answer.text(401, "Unauthorized"))
+            findings.refuse("authentication: not this app's S2S key", VendorResponse.text(401, "Unauthorized"))
         if app_id.isdigit():
             findings.note(f"path: the iOS app id {app_id} has no leading id; {UNNOTICED}")
         elif self.settings and app_id not in self._app_ids():
-            findings.refuse(f"path: the key belongs to another app than {app_id}", Answer.text(400, "app_id mismatch"))
+            findings.refuse(
+                f"path: the key belongs to another app than {app_id}", VendorResponse.text(400, "app_id mismatch")
+            )
 
     def _app_ids(self) -> list[Json]:
         return [self.settings.get("android_app_id"), self.settings.get("ios_app_id")]
 
-    def _record(self, event: dict[str, Json], app_id: str) -> Answer:
+    def _record(self, event: dict[str, Json], app_id: str) -> VendorResponse:
         if not app_id.isdigit():
             value = event.get("eventValue")
             parameters = json.loads(value) if value and not json_as_text(value) else {}
@@ -91,17 +93,19 @@ class AppsFlyer:
                     "eventId": parameters.get("event_id"),
                 }
             )
-        return Answer.text(200, "OK")
+        return VendorResponse.text(200, "OK")
 
 
 def _parse(request: Request, findings: Findings) -> dict[str, Json] | None:
     if len(request.body) > LARGEST_BODY:
-        findings.refuse(f"body: {len(request.body)} bytes, more than {LARGEST_BODY}", Answer.text(400, "Bad request"))
-    event = findings.read(request, Answer.text(400, "Payload is missing or failed to parse"))
+        findings.refuse(
+            f"body: {len(request.body)} bytes, more than {LARGEST_BODY}", VendorResponse.text(400, "Bad request")
+        )
+    event = findings.read(request, VendorResponse.text(400, "Payload is missing or failed to parse"))
     if event is None:
         return None
     if not event.get("appsflyer_id"):
-        findings.refuse("appsflyer_id is missing", Answer.text(400, "appsflyer_id is a mandatory field"))
+        findings.refuse("appsflyer_id is missing", VendorResponse.text(400, "appsflyer_id is a mandatory field"))
     if not isinstance(event.get("eventName"), str) or not event["eventName"].strip():
-        findings.refuse("eventName is missing or no text", Answer.text(400, "Bad request"))
+        findings.refuse("eventName is missing or no text", VendorResponse.text(400, "Bad request"))
     return event

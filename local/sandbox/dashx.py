@@ -10,12 +10,12 @@ from local.sandbox.dashx_identity import read_identity_token
 from local.sandbox.dashx_request import MUTATIONS, rule_faults, schema_faults, swallowed_faults
 from local.sandbox.exchange import (
     KEPT,
-    Answer,
     CheckResult,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -136,7 +136,7 @@ class DashX:
         elif (values.get("uid") or values.get("accountUid") or claims["uid"]) != claims["uid"]:
             findings.refuse("x-identity-token is another account's", failure("Permission denied", "FORBIDDEN"))
 
-    def _run(self, operation: graphql.Operation | None, values: dict[str, Json]) -> Answer:
+    def _run(self, operation: graphql.Operation | None, values: dict[str, Json]) -> VendorResponse:
         name = operation.root if operation else ""
         work = {
             "identifyAccount": self._identify,
@@ -148,7 +148,7 @@ class DashX:
         }[name]
         found = work(values) | {"__typename": MUTATIONS[name][1]}
         asked = operation.selection if operation else {}
-        return Answer.json(200, {"data": {name: {key: found[key] for key in asked}}})
+        return VendorResponse.json(200, {"data": {name: {key: found[key] for key in asked}}})
 
     def _identify(self, values: dict[str, Json]) -> dict[str, Json]:
         uid, visitor = values.get("uid"), (values.get("anonymousUid") or "").lower()
@@ -235,12 +235,12 @@ class DashX:
         return owners
 
 
-def failure(message: str, code: str = "", **extensions: str) -> Answer:
-    """Answer as DashX answers a failure: HTTP 200, no data, one error."""
+def failure(message: str, code: str = "", **extensions: str) -> VendorResponse:
+    """A failure as DashX responds: HTTP 200, no data, one error."""
     error: dict[str, Json] = {"message": message}
     if code:
         error["extensions"] = {"code": code, **extensions}
-    return Answer.json(200, {"data": None, "errors": [error]})
+    return VendorResponse.json(200, {"data": None, "errors": [error]})
 
 
 def _parse(request: Request, findings: Findings) -> tuple[graphql.Operation | None, dict[str, Json]]:

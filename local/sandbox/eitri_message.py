@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from local.sandbox.exchange import Answer, Json
+from local.sandbox.exchange import Json, VendorResponse
 from local.sandbox.formats import E164, Check, anything, is_email, misfits, one_of, text, true_or_false, whole_number
 
 SCHEMA = "eitri-session/1"
@@ -48,9 +48,9 @@ PUSH_ADDRESS: dict[str, Check] = {"provider": one_of("fcm"), "token": text()}
 SESSION: dict[str, Check] = {"id": text(), "verified": true_or_false}
 
 
-def refusal(status: int, name: str) -> Answer:
-    """Answer as the server answers a failure: with its name."""
-    return Answer.json(status, {"name": name})
+def refusal(status: int, name: str) -> VendorResponse:
+    """A failure as the server responds, with its name."""
+    return VendorResponse.json(status, {"name": name})
 
 
 def message_faults(message: dict[str, Json]) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ import secrets
 from urllib.parse import parse_qsl
 
 from local.sandbox.eitri_message import refusal
-from local.sandbox.exchange import Answer, CheckResult, Findings, Json, Request, Settings
+from local.sandbox.exchange import CheckResult, Findings, Json, Request, Settings, VendorResponse
 from local.sandbox.formats import misfits, text
 
 TOKEN_LIFE = 900
@@ -39,13 +39,13 @@ class TokenOffice:
         """Lose all tokens."""
         self._tokens.clear()
 
-    def _issue(self, oauth: dict[str, Json], now: float) -> Answer:
+    def _issue(self, oauth: dict[str, Json], now: float) -> VendorResponse:
         life = oauth.get("expires_in", TOKEN_LIFE)
         self._tokens = {token: held for token, held in self._tokens.items() if held[0] > now}
         token = f"eyJ{secrets.token_urlsafe(24)}.{secrets.token_urlsafe(48)}.{secrets.token_urlsafe(32)}"
         self._tokens[token] = (now + life, _credentials(oauth))
         body = {"access_token": token, "token_type": "Bearer", "expires_in": life, "scope": "push:send"}
-        return Answer.json(200, body)
+        return VendorResponse.json(200, body)
 
 
 def _credentials(oauth: dict[str, Json]) -> str:

@@ -12,12 +12,12 @@ from local.sandbox.eitri_message import LOGOUT, PUSH_REMOVED, message_faults, re
 from local.sandbox.eitri_oauth import TokenOffice
 from local.sandbox.exchange import (
     KEPT,
-    Answer,
     CheckResult,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -176,7 +176,7 @@ class EitriPush:
         if message and store and message.get("store") != store:
             findings.refuse("store is not the configured one", refusal(404, "store.not.found"))
 
-    def _apply(self, message: dict[str, Json], request: Request) -> Answer:
+    def _apply(self, message: dict[str, Json], request: Request) -> VendorResponse:
         if message["id"] in self._seen:
             self._counts["alreadySeen"] += 1
             return refusal(409, "already_seen")
@@ -189,7 +189,7 @@ class EitriPush:
         self._seen.pop(message.get("release_of", ""), None)
         applied = self._devices.setdefault(key, Device()).apply(message)
         self._counts["applied" if applied else "superseded"] += 1
-        return Answer.json(202, {"accepted": True, "requestId": f"r-{len(self._seen)}"})
+        return VendorResponse.json(202, {"accepted": True, "requestId": f"r-{len(self._seen)}"})
 
 
 def _fingerprint(request: Request) -> bytes:

@@ -7,12 +7,12 @@ from urllib.parse import unquote
 
 from local.sandbox.exchange import (
     KEPT,
-    Answer,
     CheckResult,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -172,7 +172,7 @@ class Emarsys:
         if self.settings or not code:
             findings.refuse(
                 "authorization: not Basic with an application's code and password",
-                Answer.json(401, {"error": "Invalid HTTP Basic Authentication."}),
+                VendorResponse.json(401, {"error": "Invalid HTTP Basic Authentication."}),
             )
         return "", code
 
@@ -194,26 +194,26 @@ class Emarsys:
         if "push_settings" in body and body.get("platform") == "android":
             findings.note("push_settings is for ios only")
 
-    def _login(self, body: dict[str, Json]) -> Answer:
+    def _login(self, body: dict[str, Json]) -> VendorResponse:
         device = self._device(body)
         device.push_token = None if body["push_token"] in (False, "false") else body["push_token"]
         known = body.get("contact_field_value")
         if known is not None:
             device.customer = known
-            return Answer(202)
+            return VendorResponse(202)
         if not (device.customer or "").startswith("anonymous:"):
             self._contacts += 1
             device.customer = f"anonymous:{self._contacts}"
         number = device.customer.removeprefix("anonymous:") if device.customer else ""
         me = {"api_me_id": number, "me_id_signature": f"signature-{number}", "contact_id": number}
-        return Answer.json(202, me)
+        return VendorResponse.json(202, me)
 
-    def _logout(self, body: dict[str, Json]) -> Answer:
+    def _logout(self, body: dict[str, Json]) -> VendorResponse:
         device = self._device(body)
         device.customer = device.push_token = None
-        return Answer(202)
+        return VendorResponse(202)
 
-    def _record(self, body: dict[str, Json], name: str) -> Answer:
+    def _record(self, body: dict[str, Json], name: str) -> VendorResponse:
         self._events.append(
             {
                 "name": name,
@@ -222,7 +222,7 @@ class Emarsys:
                 "attributes": body.get("attributes", {}),
             }
         )
-        return Answer(201 if name == "message_open" else 202)
+        return VendorResponse(201 if name == "message_open" else 202)
 
     def _device(self, body: dict[str, Json]) -> Device:
         return self._devices.setdefault((body["application_id"], body["hardware_id"]), Device())
@@ -232,8 +232,8 @@ def _is_linked(device: Device) -> bool:
     return device.customer is not None
 
 
-def _bad_request() -> Answer:
-    return Answer.json(400, {"error": "Wrong input or missing mandatory parameter."})
+def _bad_request() -> VendorResponse:
+    return VendorResponse.json(400, {"error": "Wrong input or missing mandatory parameter."})
 
 
 def _shape(path: str, event_segment: str) -> tuple[dict[str, Check], tuple[str, ...]]:

@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class VendorResponse:
     """The vendor's response."""
 
     status: int
@@ -67,13 +67,13 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def text(cls, status: int, body: str) -> "Answer":
-        """Answer in plain text."""
+    def text(cls, status: int, body: str) -> "VendorResponse":
+        """A response in plain text."""
         return cls(status, body, {"content-type": "text/plain; charset=utf-8"})
 
     @classmethod
-    def json(cls, status: int, body: Json) -> "Answer":
-        """Answer in JSON."""
+    def json(cls, status: int, body: Json) -> "VendorResponse":
+        """A response in JSON."""
         return cls(status, json.dumps(body), {"content-type": "application/json"})
 
 
@@ -85,7 +85,7 @@ class CheckResult:
     """
 
     violations: Sequence[str]
-    work: Callable[[], Answer]
+    work: Callable[[], VendorResponse]
 
 
 @dataclass
@@ -93,23 +93,23 @@ class Findings:
     """The violations of one request: a vendor refuses some of them and silently accepts the others."""
 
     violations: list[str] = field(default_factory=list)
-    refusal: Answer | None = None
+    refusal: VendorResponse | None = None
 
     def note(self, *texts: str) -> None:
         """Keep violations that the vendor accepts silently."""
         self.violations.extend(texts)
 
-    def refuse(self, text: str, answer: Answer) -> None:
+    def refuse(self, text: str, answer: VendorResponse) -> None:
         """Keep a violation that the vendor refuses; the first refusal is the answer."""
         self.violations.append(text)
         self.refusal = self.refusal or answer
 
-    def refuse_each(self, faults: Iterable[tuple[str, str]], answer: Answer) -> None:
+    def refuse_each(self, faults: Iterable[tuple[str, str]], answer: VendorResponse) -> None:
         """Refuse each pair of a place and its violation."""
         for where, wrong in faults:
             self.refuse(f"{where} {wrong}", answer)
 
-    def read(self, request: Request, refusal: Answer) -> dict[str, Json] | None:
+    def read(self, request: Request, refusal: VendorResponse) -> dict[str, Json] | None:
         """Parse a body that must be a JSON object; any other is refused and gives None."""
         try:
             parsed = request.json()
@@ -121,7 +121,7 @@ class Findings:
             return None
         return parsed
 
-    def result(self, work: Callable[[], Answer]) -> CheckResult:
+    def result(self, work: Callable[[], VendorResponse]) -> CheckResult:
         """Conclude: the agent does the work unless it refuses the request."""
         refusal = self.refusal
         return CheckResult(self.violations, work if refusal is None else lambda: refusal)
@@ -172,7 +172,7 @@ def not_found(request: Request) -> CheckResult:
     """Refuse a request for a path or method that the vendor does not have."""
     return CheckResult(
         [f"{request.method} {request.path} is not part of the contract"],
-        lambda: Answer.json(404, {"error": "not found"}),
+        lambda: VendorResponse.json(404, {"error": "not found"}),
     )
 
 

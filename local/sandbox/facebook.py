@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from local.sandbox.exchange import (
-    Answer,
     CheckResult,
     EventLog,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -120,7 +120,7 @@ class Facebook:
             message = f"Unsupported post request. Object with ID '{dataset}' does not exist."
             findings.refuse(f"path: {dataset} is not the dataset", error(400, 100, message, 33))
 
-    def _record(self, events: list[Json]) -> Answer:
+    def _record(self, events: list[Json]) -> VendorResponse:
         for event in events:
             people = event["user_data"]
             self._events.add(
@@ -132,7 +132,7 @@ class Facebook:
                     "userDataKeys": sorted(people),
                 }
             )
-        return Answer.json(200, {"events_received": len(events), "messages": [], "fbtrace_id": trace()})
+        return VendorResponse.json(200, {"events_received": len(events), "messages": [], "fbtrace_id": trace()})
 
 
 SECRETS = {"access_token", "appsecret_proof"}

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from local.sandbox.exchange import Answer, Findings, Json
+from local.sandbox.exchange import Findings, Json, VendorResponse
 from local.sandbox.formats import (
     DIGEST,
     Check,
@@ -135,19 +135,19 @@ EVENT: dict[str, Check] = {
 }  # fmt: skip
 
 
-def error(status: int, code: int, message: str, subcode: int | None = None, title: str = "") -> Answer:
-    """Answer as the Graph API answers a failure."""
+def error(status: int, code: int, message: str, subcode: int | None = None, title: str = "") -> VendorResponse:
+    """A failure as the Graph API responds."""
     body: dict[str, Json] = {"message": message, "type": "OAuthException", "code": code}
     if subcode is not None:
         body["error_subcode"] = subcode
     body["is_transient"] = False
     if title:
         body |= {"error_user_title": title, "error_user_msg": title}
-    return Answer.json(status, {"error": body | {"fbtrace_id": trace()}})
+    return VendorResponse.json(status, {"error": body | {"fbtrace_id": trace()}})
 
 
-def invalid(subcode: int | None = None, title: str = "") -> Answer:
-    """Answer error 100, which stands for every payload that Meta does not take."""
+def invalid(subcode: int | None = None, title: str = "") -> VendorResponse:
+    """Error 100, which stands for every payload that Meta does not take."""
     return error(400, 100, "Invalid parameter", subcode, title)
 
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
-from local.sandbox.exchange import Answer, Json, Request
+from local.sandbox.exchange import Json, Request, VendorResponse
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "status": (int,),
@@ -52,7 +52,7 @@ class Fault:
         """Whether the connection is cut instead of answered."""
         return bool(self.asked.get("reset", False))
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> VendorResponse | None:
         """Give the failure, or None when the fault is only a delay."""
         if "status" not in self.asked:
             return None
@@ -61,7 +61,7 @@ class Fault:
             if name in self.asked:
                 headers[header] = str(self.asked[name])
         headers.setdefault("content-type", "text/plain; charset=utf-8")
-        return Answer(self.asked["status"], self.asked.get("body", ""), headers)
+        return VendorResponse(self.asked["status"], self.asked.get("body", ""), headers)
 
     def concerns(self, request: Request, drawn: float) -> bool:
         """Whether it applies to a request, for which a number from 0 to 1 was drawn."""

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 
 from local.sandbox.exchange import (
-    Answer,
     CheckResult,
     EventLog,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -84,7 +84,7 @@ class Google:
                 return self.settings.get(f"api_secret_{platform}") or self.settings.get("api_secret")
         return self.settings.get("api_secret")
 
-    def _collect(self, body: dict[str, Json]) -> Answer:
+    def _collect(self, body: dict[str, Json]) -> VendorResponse:
         for event in body.get("events", []):
             parameters = event.get("params", {})
             self._events.add(
@@ -98,7 +98,7 @@ class Google:
                     "timestampMicros": body.get("timestamp_micros"),
                 }
             )
-        return Answer(204)
+        return VendorResponse(204)
 
 
 def _read(request: Request, now: float) -> tuple[dict[str, Json], list[Message]]:
@@ -117,7 +117,7 @@ def _read(request: Request, now: float) -> tuple[dict[str, Json], list[Message]]
     return body, messages
 
 
-def _validation(messages: list[Message], body: dict[str, Json]) -> Answer:
+def _validation(messages: list[Message], body: dict[str, Json]) -> VendorResponse:
     strict = body.get("validation_behavior") == STRICT
     shown = [message.display() for message in messages if message.code and (strict or not message.enforced)]
-    return Answer.json(200, {"validationMessages": shown})
+    return VendorResponse.json(200, {"validationMessages": shown})

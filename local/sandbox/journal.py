@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice, takewhile
 
-from local.sandbox.exchange import KEPT, Answer, Json, Request
+from local.sandbox.exchange import KEPT, Json, Request, VendorResponse
 
 PROBE = "x-session-relay-probe"
 """The header by which `relay agents check` marks a request that breaks a contract on purpose."""
@@ -38,7 +38,7 @@ class Entry:
         """Whether the request breaks its contract, and is no probe."""
         return bool(self.violations) and not self.is_probe
 
-    def respond(self, answer: Answer) -> None:
+    def respond(self, answer: VendorResponse) -> None:
         """Record the answer."""
         self.status, self.answer = answer.status, answer.body[:ANSWER_CHARACTERS]
 

@@ -22,15 +22,16 @@ from local.sandbox.console import Console, OwnPagesOnly
 from local.sandbox.dashx import DashX
 from local.sandbox.eitri_push import EitriPush
 from local.sandbox.emarsys import Emarsys
-from local.sandbox.exchange import Agent, Answer, CheckResult, Json, Request, Settings
+from local.sandbox.exchange import Agent, CheckResult, Json, Request, Settings, VendorResponse
 from local.sandbox.facebook import Facebook
 from local.sandbox.faults import BadFaultError, Fault, Faults
 from local.sandbox.google import Google
+from local.sandbox.google_data_manager import GoogleDataManager
 from local.sandbox.journal import Journal
 from local.sandbox.webhook import Webhook
 
 AGENTS = (AppsFlyer, Facebook, Google, EitriPush, Emarsys, DashX)
-OPTIONAL = (Webhook,)
+OPTIONAL = (GoogleDataManager, Webhook)
 """Agents that are there if the sandbox has settings for them."""
 SHOWN_DEVICES = 50
 PAGE = Path(__file__).with_name("page")
@@ -189,7 +190,7 @@ def _check(agent: Agent, request: Request, now: float) -> CheckResult:
         return agent.check(request, now)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not look like a refusal of the vendor's
         text = f"the sandbox itself failed on this request: {error!r}"
-        return CheckResult([text], lambda: Answer.text(500, text))
+        return CheckResult([text], lambda: VendorResponse.text(500, text))
 
 
 async def _interrupted(fault: Fault, http: HttpRequest) -> bool:
@@ -213,7 +214,7 @@ async def _interrupted(fault: Fault, http: HttpRequest) -> bool:
     return fault.reset
 
 
-async def _send(answer: Answer, http: HttpRequest, send: Send) -> None:
+async def _send(answer: VendorResponse, http: HttpRequest, send: Send) -> None:
     response = Response(answer.body or None, answer.status, dict(answer.headers))
     if answer.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
         response = Response(status_code=answer.status)

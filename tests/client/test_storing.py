@@ -262,7 +262,7 @@ def test_the_listeners_of_an_app_may_throw(app: App, relay: Relay) -> None:
     assert relay.names() == ["seen"]
 
 
-def test_storage_that_somebody_has_spoilt_is_passed_over(app: App, relay: Relay) -> None:
+def test_storage_that_another_script_has_spoilt_is_passed_over(app: App, relay: Relay) -> None:
     spoilt: dict[str, Any] = {"w": "{", "s": "null", "t": "[1", "c": "7", "e0000000000000001x": "not JSON", "d": '""'}
     app.page.evaluate(
         f"Object.entries({json.dumps(spoilt)}).map(([key, text]) => localStorage['session-relay.' + key] = text)"

@@ -128,7 +128,7 @@ class Caller:
         received: list[dict[str, Any]] = answer["requests"]
         return received
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         """Makes all agents well again."""
         requests.delete(f"{self.stack.sandbox_url}/_faults", timeout=10).raise_for_status()
 
@@ -137,10 +137,10 @@ class Caller:
         requests.put(f"{self.stack.sandbox_url}/_faults/{agent}", json=fault, timeout=10).raise_for_status()
 
 
-def told_meta(request: dict[str, Any], event_id: str) -> dict[str, Any]:
+def meta_event(request: dict[str, Any], event_id: str) -> dict[str, Any]:
     """One event of a request to Meta, which tells of several if they come at once."""
-    (told,) = (event for event in request["body"]["data"] if event["event_id"] == event_id)
-    return dict(told)
+    (sent,) = (event for event in request["body"]["data"] if event["event_id"] == event_id)
+    return dict(sent)
 
 
 @pytest.fixture(scope="session")
@@ -155,7 +155,7 @@ def app(stack: Stack) -> Iterator[Caller]:
     """A caller whose agents are all well, and are so again afterwards."""
     caller = Caller(stack)
     yield caller
-    caller.mend()
+    caller.clear_faults()
 
 
 @pytest.fixture

@@ -105,8 +105,10 @@ class Search:
     def report(self) -> str:
         """How many places of each kind were looked at, and the hits."""
         rows = [f"  {number:6} {kind}" for kind, number in sorted(self.places.items())]
-        told = f"{sum(self.places.values())} places, {self.letters} characters, {len(self._forms)} forms"
-        return "\n".join([f"{told} of {len(self.marks)} marked values, {len(self.hits)} hits", *rows, *_few(self.hits)])
+        summary = f"{sum(self.places.values())} places, {self.letters} characters, {len(self._forms)} forms"
+        return "\n".join(
+            [f"{summary} of {len(self.marks)} marked values, {len(self.hits)} hits", *rows, *_few(self.hits)]
+        )
 
 
 def _few(hits: list[str]) -> Iterator[str]:

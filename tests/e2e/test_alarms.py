@@ -73,7 +73,7 @@ def watch(app: Caller) -> Iterator[Watch]:
     # The queues are measured every second.
     time.sleep(2.5)
     yield Watch(cloud, datetime.now(UTC))
-    app.mend()
+    app.clear_faults()
     empty_dead_letters(app.stack)
 
 
@@ -116,7 +116,7 @@ def test_refused_credentials_move_their_alarm_alone(app: Caller, unique: Unique,
     app.receipt(event_id, "eitri_push", "held")
     assert watch.moves("CredentialsRefusedAlarm")
     assert watch.moved() == {"CredentialsRefusedAlarm"}
-    app.mend()
+    app.clear_faults()
     app.receipt(event_id, "eitri_push", "delivered")
 
 
@@ -135,23 +135,23 @@ def test_an_agent_that_does_not_answer_moves_the_alarm_of_the_circuit_alone(
     app: Caller, unique: Unique, watch: Watch
 ) -> None:
     app.fault("google", status=503)
-    told = [_login(app, unique) for _ in range(8)]
+    sent = [_login(app, unique) for _ in range(8)]
     assert watch.moves("CircuitOpenAlarm")
     assert watch.moved() == {"CircuitOpenAlarm"}
-    app.mend()
-    for event_id in told:
+    app.clear_faults()
+    for event_id in sent:
         app.receipt(event_id, "google", "unconfirmed")
 
 
 def test_an_event_that_cannot_be_accepted_moves_the_alarms_of_ingest_and_of_the_api_alone(
     app: Caller, unique: Unique, watch: Watch
 ) -> None:
-    told = HOME / CLOUD / REFUSING
-    told.write_text("sns")
+    marker = HOME / CLOUD / REFUSING
+    marker.write_text("sns")
     try:
         answer = app.call("/login", {"customerId": unique(), **PHONE})
     finally:
-        told.unlink()
+        marker.unlink()
     assert answer.status_code == 503
     assert wait_for(lambda: watch.rings("IngestErrorsAlarm"), PATIENCE_SECONDS)
     assert watch.moves("ApiErrorsAlarm")

@@ -166,7 +166,7 @@ def courses(stack: Stack) -> dict[str, Course]:
         delivery = (at_emarsys if row.startswith("emarsys") else at_dashx)(app, fault)
         under_way[row] = delivery, delivery.becomes("retrying", "held", "parked", "delivered")
         time.sleep(FORGOTTEN_SECONDS)
-    app.mend()
+    app.clear_faults()
     return {
         row: Course(first, delivery.becomes("delivered", "parked"), delivery.requests())
         for row, (delivery, first) in under_way.items()
@@ -201,7 +201,7 @@ def test_what_may_be_done_later_is_tried_again_until_it_is_delivered(
 def test_emarsys_says_when_to_come_again(app: Caller) -> None:
     delivery = at_emarsys(app, answer(429, retryAfter=2))
     assert seconds_until_next(delivery.becomes("retrying")) == 2.0
-    app.mend()
+    app.clear_faults()
     delivery.becomes("delivered")
     first, second = delivery.requests()
     waited = datetime.fromisoformat(second["receivedAt"]) - datetime.fromisoformat(first["receivedAt"])
@@ -211,7 +211,7 @@ def test_emarsys_says_when_to_come_again(app: Caller) -> None:
 def test_a_logout_that_emarsys_finds_a_conflict_in_is_tried_again(app: Caller) -> None:
     delivery = at_emarsys(app, answer(409, {"error": "Hardware ID already exists"}), "/logout")
     assert delivery.becomes("delivered", "retrying", "held", "parked")["state"] == "retrying"
-    app.mend()
+    app.clear_faults()
     delivery.becomes("delivered")
     assert [request["path"].rpartition("/")[2] for request in delivery.requests()][-1] == "logout"
     assert app.state("emarsys")["devices"][delivery.mark]["customer"] is None
@@ -231,7 +231,7 @@ def test_what_comes_later_on_a_device_waits_for_what_is_held(app: Caller, unique
     other = app.accepted("/open", {"device": {**PHONE["device"], "id": unique()}})
     app.receipt(other, "emarsys", "delivered")
     assert app.receipts(later)["emarsys"]["state"] == "queued"
-    app.mend()
+    app.clear_faults()
     held.becomes("delivered")
     app.receipt(later, "emarsys", "delivered")
     assert app.state("emarsys")["devices"][held.mark]["customer"] is None
@@ -290,7 +290,7 @@ def test_what_dashx_rejects_is_parked_at_once(app: Caller, fault: dict[str, Any]
 def test_dashx_says_when_to_come_again(app: Caller) -> None:
     delivery = at_dashx(app, answer(503, retryAfter=2))
     assert seconds_until_next(delivery.becomes("retrying")) == 2.0
-    app.mend()
+    app.clear_faults()
     delivery.becomes("delivered")
 
 
@@ -345,7 +345,7 @@ class TestALoginOfThreeCalls:
     ) -> None:
         app.fault("dashx", **error("Your API Key Pair has expired.", "UNAUTHORIZED"), match=body["device"]["pushToken"])
         app.receipt(app.accepted("/login", body), "dashx", "held")
-        app.mend()
+        app.clear_faults()
         app.receipt(body["eventId"], "dashx", "delivered")
         done = [name for name, through in self.calls(app, body) if through]
         assert done == ["identifyAccount", "trackEvent", "subscribeContact"]

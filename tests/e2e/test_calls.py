@@ -12,7 +12,7 @@ import pytest
 from local.cloud import Stack
 from local.scenario import BROWSER, CONTACT, PHONE
 from local.settings import EITRI_SECRET, agents
-from tests.e2e.conftest import Caller, store_app, told_meta
+from tests.e2e.conftest import Caller, meta_event, store_app
 
 pytestmark = pytest.mark.usefixtures("no_violations")
 
@@ -107,7 +107,7 @@ def test_the_events_of_one_device_in_a_batch_take_effect_in_their_order(
     assert app.state("eitri_push")["devices"][phone["id"]]["customer"] == bia
 
 
-def test_the_same_event_twice_in_a_batch_is_told_once(app: Caller, unique: Callable[[], str]) -> None:
+def test_the_same_event_twice_in_a_batch_is_sent_once(app: Caller, unique: Callable[[], str]) -> None:
     event = {"type": "track", "eventId": unique(), "anonymousId": str(uuid.uuid4()), "name": "product_viewed"}
     results = app.call("/batch", {"events": [event, event]}).json()["results"]
     assert [result["status"] for result in results] == [202, 202]
@@ -253,8 +253,8 @@ def test_a_dry_run_sends_nothing(app: Caller, phone: dict[str, Any], unique: Cal
     # An event that is sent after it has arrived everywhere: so would the dry run's have.
     app.settled(app.accepted("/login", {"customerId": unique(), **PHONE, "device": phone}))
     digest = hashlib.sha256(customer.encode()).hexdigest()
-    told = [one for one in app.received_since(before) if customer in str(one) or digest in str(one)]
-    assert told == []
+    received = [one for one in app.received_since(before) if customer in str(one) or digest in str(one)]
+    assert received == []
 
 
 def test_a_dry_run_is_what_is_sent(app: Caller, phone: dict[str, Any], unique: Callable[[], str]) -> None:
@@ -353,13 +353,13 @@ def test_the_receipts_of_an_event_that_is_not_there_are_404(app: Caller, unique:
 def test_a_receipt_says_state_reason_attempts_and_when(app: Caller, unique: Callable[[], str]) -> None:
     event_id = app.accepted("/identify", {"eventId": unique(), "customerId": unique()})
     app.settled(event_id)
-    told = app.call(f"/events/{event_id}", key="secret", method="GET").json()
-    assert told.keys() == {"eventId", "type", "acceptedAt", "orderedBy", "agents"}
-    assert (told["eventId"], told["type"]) == (event_id, "identify")
-    assert told["agents"].keys() == {"dashx", "eitri_push"}
-    assert told["agents"]["dashx"].keys() == {"state", "reason", "attempts", "lastStatus", "at"}
-    assert (told["agents"]["dashx"]["attempts"], told["agents"]["dashx"]["lastStatus"]) == (1, 200)
-    assert told["agents"]["eitri_push"].keys() == {"state", "reason", "attempts", "at"}
+    receipt = app.call(f"/events/{event_id}", key="secret", method="GET").json()
+    assert receipt.keys() == {"eventId", "type", "acceptedAt", "orderedBy", "agents"}
+    assert (receipt["eventId"], receipt["type"]) == (event_id, "identify")
+    assert receipt["agents"].keys() == {"dashx", "eitri_push"}
+    assert receipt["agents"]["dashx"].keys() == {"state", "reason", "attempts", "lastStatus", "at"}
+    assert (receipt["agents"]["dashx"]["attempts"], receipt["agents"]["dashx"]["lastStatus"]) == (1, 200)
+    assert receipt["agents"]["eitri_push"].keys() == {"state", "reason", "attempts", "at"}
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def consented(app: Caller, phone: dict[str, Any], customer: str, consent: dict[s
     app.settled(event_id)
     (appsflyer,), (google,) = app.received("appsflyer", customer), app.received("google", customer)
     (facebook,) = app.received("facebook", event_id)
-    return {"appsflyer": appsflyer["body"], "google": google["body"], "facebook": told_meta(facebook, event_id)}
+    return {"appsflyer": appsflyer["body"], "google": google["body"], "facebook": meta_event(facebook, event_id)}
 
 
 def test_what_was_granted_under_the_gdpr_arrives_in_each_agents_own_fields(
@@ -492,7 +492,7 @@ def test_an_opt_out_of_sale_arrives_in_each_agents_own_fields(
     assert sent["appsflyer"]["sharing_filter"] == "all"
 
 
-def test_advertising_denied_is_told_to_google_which_counts_all_the_same(
+def test_advertising_denied_is_sent_to_google_which_counts_all_the_same(
     app: Caller, phone: dict[str, Any], unique: Callable[[], str]
 ) -> None:
     customer = unique()

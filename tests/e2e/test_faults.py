@@ -71,12 +71,12 @@ def _parked(app: Caller, agent: str, containing: str) -> list[dict[str, Any]]:
 @contextmanager
 def refusing(service: str) -> Iterator[None]:
     """An AWS service that answers every call as a throttled one does, while the block lasts."""
-    told = HOME / CLOUD / REFUSING
-    told.write_text(service)
+    switch = HOME / CLOUD / REFUSING
+    switch.write_text(service)
     try:
         yield
     finally:
-        told.unlink()
+        switch.unlink()
 
 
 def _store(app: Caller, agent: str, value: dict[str, Any]) -> None:
@@ -251,9 +251,7 @@ def test_while_ssm_does_not_answer_the_last_good_settings_serve(app: Caller, uni
     assert app.receipt(event_id, "eitri_push", "delivered")["attempts"] == 1
 
 
-def test_while_sns_does_not_answer_the_caller_hears_503_and_his_resend_is_told_once(
-    app: Caller, unique: Unique
-) -> None:
+def test_while_sns_does_not_answer_the_caller_gets_503_and_the_resend_is_sent_once(app: Caller, unique: Unique) -> None:
     event_id = unique()
     device = {**PHONE["device"], "id": event_id}
     body = {"eventId": event_id, "customerId": unique(), **CONTACT, **PHONE, "device": device}
@@ -274,7 +272,7 @@ def test_an_agent_that_fails_again_and_again_is_left_alone_for_a_while(app: Call
         lambda: any("circuit open" in app.receipts(event)["appsflyer"].get("reason", "") for event in events),
         PATIENCE_SECONDS,
     )
-    app.mend()
+    app.clear_faults()
     assert all(app.receipt(event, "appsflyer", "delivered")["state"] == "delivered" for event in events)
 
 

@@ -198,7 +198,7 @@ def test_a_login_with_a_minted_token_joins_visitor_and_user(phone: Handset, ana:
     assert phone.pushed() == only(ana)
 
 
-def test_what_follows_a_login_is_told_of_the_user(phone: Handset, ana: str) -> None:
+def test_events_after_a_login_are_sent_with_the_user(phone: Handset, ana: str) -> None:
     phone.tell("/login", customerId=ana)
     phone.tell("/track", customerId=ana, name="product_viewed")
     *_, (name, tracked) = phone.mutations()

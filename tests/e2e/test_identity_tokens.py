@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_request_for_a_token_is_said_with_its_place(
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_an_app_without_an_identity_key_is_told_so(keyless: Caller) -> None:
+def test_an_app_without_an_identity_key_gets_an_error_that_says_so(keyless: Caller) -> None:
     answer = keyless.call("/identity-tokens", {"uid": "123"}, key="secret")
     assert answer.status_code == 409
     assert "no identity key" in answer.json()["detail"]
@@ -109,8 +109,8 @@ def test_the_function_mints_when_it_is_invoked_inside_aws(app: Caller) -> None:
     function = cloud.client("cloudformation").describe_stack_resource(
         StackName=app.stack.stack_name, LogicalResourceId="IdentityFunction"
     )["StackResourceDetail"]["PhysicalResourceId"]
-    told = cloud.client("lambda").invoke(FunctionName=function, Payload=json.dumps({"appId": "demo", "uid": "ana"}))
-    minted = json.loads(told["Payload"].read())
+    invoked = cloud.client("lambda").invoke(FunctionName=function, Payload=json.dumps({"appId": "demo", "uid": "ana"}))
+    minted = json.loads(invoked["Payload"].read())
     assert with_token(app, minted["token"], body={"customerId": "ana"}).status_code == 202
 
 
@@ -129,10 +129,10 @@ def test_dashx_takes_a_minted_token_from_the_client_that_carries_it(app: Caller,
             timeout=10,
         ).json()
 
-    customer, stranger = unique(), unique()
+    customer, other = unique(), unique()
     token = app.mint(customer)
     assert identify(customer)["data"]["identifyAccount"]["id"]
-    assert identify(stranger)["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert identify(other)["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
 def test_an_expired_token_is_401_in_the_seeds_words(app: Caller) -> None:

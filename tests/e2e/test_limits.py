@@ -36,7 +36,7 @@ def hurried(stack: Stack) -> Iterator[Caller]:
     api.delete_usage_plan(usagePlanId=plan["id"])
 
 
-def test_an_app_over_its_rate_is_told_to_come_again_and_another_is_served(hurried: Caller, app: Caller) -> None:
+def test_an_app_over_its_rate_gets_429_and_another_is_served(hurried: Caller, app: Caller) -> None:
     with ThreadPoolExecutor(max_workers=10) as callers:
         answers = list(callers.map(lambda _: hurried.call("/logout", {}), range(10)))
     statuses = Counter(answer.status_code for answer in answers)
@@ -59,6 +59,6 @@ def test_an_app_that_is_not_in_the_usage_plan_is_refused_with_what_to_do(stack: 
 
 
 def test_a_page_of_an_origin_that_nobody_named_may_not_call(app: Caller) -> None:
-    answer = app.call("/login", method="OPTIONS", key=None, headers={"Origin": "https://stranger.example.com"})
+    answer = app.call("/login", method="OPTIONS", key=None, headers={"Origin": "https://unknown.example.com"})
     assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from local.scenario import BROWSER, CONTACT, PHONE
-from tests.e2e.conftest import Caller, told_meta
+from tests.e2e.conftest import Caller, meta_event
 
 # Digests of the address and number in local/scenario.py, by sha256sum: Meta takes the digits only, Google the plus too.
 EMAIL_SHA256 = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"
@@ -30,8 +30,8 @@ def test_the_seeds_login_arrives_at_all_four_agents_it_names(app: Caller, unique
     assert [request["violations"] for request in (appsflyer, facebook, google, eitri)] == [[], [], [], []]
     assert appsflyer["path"] == "/inappevent/com.example.shop"
     assert appsflyer["body"]["eventName"] == "af_login"
-    assert told_meta(facebook, event_id)["user_data"]["em"] == [EMAIL_SHA256]
-    assert told_meta(facebook, event_id)["user_data"]["ph"] == [DIGITS_SHA256]
+    assert meta_event(facebook, event_id)["user_data"]["em"] == [EMAIL_SHA256]
+    assert meta_event(facebook, event_id)["user_data"]["ph"] == [DIGITS_SHA256]
     assert google["body"]["events"][0]["name"] == "login"
     assert google["body"]["user_data"]["sha256_phone_number"] == [E164_SHA256]
     assert (eitri["body"]["type"], eitri["body"]["customer"]) == ("session.login", {"id": customer})
@@ -41,7 +41,7 @@ def test_a_login_on_a_site_is_a_login_of_a_site(app: Caller, unique: Callable[[]
     event_id = app.accepted("/login", {"eventId": unique(), "customerId": unique(), **CONTACT, **BROWSER})
     (facebook,) = app.wait_until_received("facebook", event_id)
     assert facebook["violations"] == []
-    assert told_meta(facebook, event_id)["action_source"] == "website"
+    assert meta_event(facebook, event_id)["action_source"] == "website"
     lines = app.became(event_id, "appsflyer", "google")
     assert (lines["appsflyer"]["message"], lines["appsflyer"]["reason"]) == ("skipped", "not a mobile app")
     assert lines["google"]["message"] == "unconfirmed"
@@ -85,7 +85,7 @@ def test_a_wrong_body_is_400_with_the_place_of_each_fault(app: Caller) -> None:
     assert [error["pointer"] for error in answer.json()["errors"]] == ["#/customerId", "#/device/platform"]
 
 
-def test_the_same_event_sent_twice_is_told_once(app: Caller, unique: Callable[[], str]) -> None:
+def test_the_same_event_sent_twice_reaches_each_agent_once(app: Caller, unique: Callable[[], str]) -> None:
     body = {"eventId": unique(), "customerId": unique(), **PHONE}
     app.accepted("/login", body)
     app.wait_until_received("eitri_push", body["eventId"])

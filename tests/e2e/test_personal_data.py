@@ -121,7 +121,7 @@ def marked(stack: Stack) -> Iterator[Caller]:
     _tell(stack, _with_marked_secrets(known))
     caller = store_app(stack, f"zqapp{RUN}", [IDENTITY_KEY])
     yield caller
-    caller.mend()
+    caller.clear_faults()
     _tell(stack, known)
     # Or they would use the marked secrets until they are refused, and Google refuses none.
     for agent in AGENTS:
@@ -246,13 +246,13 @@ def _faults(app: Caller) -> list[str]:
         app.fault(agent, status=429, body=ECHO)
     late = app.accepted("/track", _phone(name="zq_late"), key="secret")
     _wait_for_a_state(app, late, "parked")
-    app.mend()
+    app.clear_faults()
     # Down: the circuit opens, and holds what comes.
     for agent in AGENTS:
         app.fault(agent, status=503, body=ECHO)
     down = [app.accepted("/track", _phone(name="zq_down"), key="secret") for _ in range(8)]
     _wait_for_a_state(app, down[-1], "held")
-    app.mend()
+    app.clear_faults()
     return [*accepted, late, *down]
 
 

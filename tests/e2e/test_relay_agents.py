@@ -73,7 +73,7 @@ def test_what_does_not_validate_is_not_stored_and_its_value_not_shown(app: Calle
     assert _stored(app, "google") == before
 
 
-def test_a_person_is_asked_for_each_field_told_what_it_is_and_sees_no_secret(app: Caller, terminal: Terminal) -> None:
+def test_the_terminal_asks_for_each_field_says_what_it_is_and_shows_no_secret(app: Caller, terminal: Terminal) -> None:
     before = _stored(app, "facebook")
     run = terminal.typed(
         "agents",

@@ -77,11 +77,11 @@ def test_settings_that_are_missing_or_do_not_validate_are_found(app: Caller) -> 
     known = json.dumps(settings.agents(app.stack.sandbox_url)["google"])
     try:
         ssm.put_parameter(Name=name, Value='{"api_secret": 7}', Type="SecureString", Overwrite=True)
-        (what, mend), *_ = _wrong(terminal, "google").items()
+        (what, fix), *_ = _wrong(terminal, "google").items()
         assert what.startswith("settings: ")
         ssm.delete_parameter(Name=name)
-        assert _wrong(terminal, "google")["no settings are stored, so its deliveries are held"] == mend
-        assert mend == f"relay agents set google --stage {STAGE}"
+        assert _wrong(terminal, "google")["no settings are stored, so its deliveries are held"] == fix
+        assert fix == f"relay agents set google --stage {STAGE}"
         assert terminal.relay("agents", "check", "google").code == 1
     finally:
         terminal.well("agents", "set", "google", "--file", "-", given=known)
@@ -108,21 +108,21 @@ def test_a_queue_that_the_topic_cannot_reach_is_found(app: Caller) -> None:
     policy = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]["Policy"]
     known = topics.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]["FilterPolicy"]
 
-    def told_of(filtered: str) -> None:
+    def reports(filtered: str) -> None:
         topics.set_subscription_attributes(
             SubscriptionArn=subscription, AttributeName="FilterPolicy", AttributeValue=filtered
         )
 
     try:
         queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": '{"Statement": []}'})
-        told_of('{"type": ["login"]}')
+        reports('{"type": ["login"]}')
         assert _wrong(terminal, "emarsys").keys() >= {
             "its queue does not accept the topic's messages",
             "its subscription passes other events than the registry lists",
         }
     finally:
         queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-        told_of(known)
+        reports(known)
     assert not [what for what in _wrong(terminal, "emarsys") if "topic" in what or "subscription" in what]
 
 

@@ -187,7 +187,7 @@ def test_the_status_shows_an_open_circuit(app: Caller, unique: Unique) -> None:
         return str(next(row["circuit"] for row in _status(terminal)["agents"] if row["agent"] == "google"))
 
     assert wait_for(lambda: circuit() in {"open", "half_open"}, PATIENCE_SECONDS)
-    app.mend()
+    app.clear_faults()
     assert wait_for(lambda: circuit() == "closed", PATIENCE_SECONDS)
 
 
@@ -198,9 +198,11 @@ def test_the_hours_numbers_are_those_of_the_metrics(app: Caller, unique: Unique)
     def counted() -> bool:
         found = _status(terminal)
         hour = {row["agent"]: row["delivered"] for row in found["agents"]}
-        told = [agent for agent, receipt in became.items() if receipt["state"] == "delivered"]
+        reached = [agent for agent, receipt in became.items() if receipt["state"] == "delivered"]
         return (
-            found["lastHour"]["accepted"] >= 1 and found["lastHour"]["settled"] >= 6 and all(hour[one] for one in told)
+            found["lastHour"]["accepted"] >= 1
+            and found["lastHour"]["settled"] >= 6
+            and all(hour[one] for one in reached)
         )
 
     assert wait_for(counted, PATIENCE_SECONDS)

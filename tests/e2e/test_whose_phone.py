@@ -69,7 +69,7 @@ def test_1_a_login_that_an_agent_refuses_releases_the_phone_and_a_redrive_delive
     assert all(receipts[agent]["released"] for agent in ("eitri_push", "emarsys"))
     assert "HTTP 400" in receipts["emarsys"]["reason"]
     assert is_hers_or_nobodys(phone, bia)
-    phone.app.mend()
+    phone.app.clear_faults()
     cloud = Cloud(phone.app.stack.aws_endpoint, phone.app.stack.region)
     for agent in ("Emarsys", "EitriPush"):
         _redrive(cloud, phone, agent)

@@ -11,9 +11,10 @@ from moto import mock_aws
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
+from relay.agent import auth
 from relay.api import keys
 from relay.aws import clients, environment, parameters
-from relay.delivery import refused
+from relay.delivery import aftermath, refused
 from relay.ledger import keys as ledger_keys
 from tests.integration import partiql
 
@@ -93,4 +94,6 @@ def forget() -> None:
     environment.AgentEnvironment.read.__func__.cache_clear()  # type: ignore[attr-defined]
     parameters._last_good.clear()  # noqa: SLF001
     refused.forget()
+    aftermath.forget()
+    auth.forget()
     ledger_keys._refreshed.clear()  # noqa: SLF001

@@ -74,7 +74,7 @@ Trouble: TypeAlias = Literal["credentials", "circuit", "settings"]
 
 @dataclass
 class Clock:
-    """The time of everything; it moves only when told to."""
+    """The time of everything; it moves only when a test moves it."""
 
     now: datetime = START
 
@@ -185,7 +185,7 @@ class Time:
 class Vendor:
     """One ordered agent of ours, at work on its queue, and the vendor that it speaks to, as the sandbox plays it.
 
-    `faults` meet its next requests one by one, None is none; `troubles` last until they are mended. `met` counts its
+    `faults` meet its next requests one by one, None is none; `troubles` last until they are cleared. `met` counts its
     requests by their fault, `doubts` the faults after which nobody knows what of a delivery was done.
     """
 
@@ -305,7 +305,7 @@ class World:
             vendor.queue.put(event.dump(), event.group)
 
     def settle(self) -> None:
-        """Mends everything, redrives everything and lets time pass until every queue is empty."""
+        """Ends every trouble, redrives everything and lets time pass until every queue is empty."""
         for vendor in self.vendors.values():
             vendor.troubles.clear()
             for _ in range(40):

@@ -172,7 +172,7 @@ def _known(key: str, seconds: float) -> bool:
     return authenticate(key, "/session-relay/test/apps", NOW + timedelta(seconds=seconds)) is not None
 
 
-def test_a_stranger_cannot_use_up_ssm_and_known_apps_go_on(shop: tuple[str, Ssm]) -> None:
+def test_unknown_apps_cannot_use_up_ssm_and_known_apps_go_on(shop: tuple[str, Ssm]) -> None:
     key, ssm = shop
     assert _known(key, 0)
     refused = 0
@@ -200,14 +200,14 @@ def test_a_key_that_cannot_be_looked_up_now_is_not_refused(shop: tuple[str, Ssm]
 
 def test_an_app_that_was_not_there_is_looked_for_again_after_a_minute(shop: tuple[str, Ssm]) -> None:
     _, ssm = shop
-    stranger = new_key("nobody", "public")
-    assert not any(_known(stranger, seconds) for seconds in (0, 1, 30, 59))
+    unknown = new_key("nobody", "public")
+    assert not any(_known(unknown, seconds) for seconds in (0, 1, 30, 59))
     assert ssm.asked == ["nobody"]
-    assert not _known(stranger, 61)
+    assert not _known(unknown, 61)
     assert ssm.asked == ["nobody", "nobody"]
 
 
-def test_what_is_remembered_of_strangers_is_bounded() -> None:
+def test_the_memory_of_unknown_apps_is_bounded() -> None:
     met = AppLookupLimiter()
     for number in range(NEGATIVE_CACHE_SIZE * 3):
         met.not_found(f"a{number}", 0)

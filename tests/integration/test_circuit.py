@@ -68,7 +68,7 @@ def test_a_success_between_failures_keeps_it_closed(agent: Circuit) -> None:
     assert agent.call(Exchange(WELL)) == WELL
 
 
-def test_an_agent_that_asks_to_slow_down_is_not_ill(agent: Circuit) -> None:
+def test_an_agent_that_asks_to_slow_down_is_not_failing(agent: Circuit) -> None:
     _fail(agent, FAILURES_THAT_OPEN * 3, BUSY)
     assert agent.call(Exchange(WELL)) == WELL
 
@@ -113,7 +113,7 @@ def test_who_cannot_ask_for_the_state_goes_on(agent: Circuit, monkeypatch: pytes
     assert agent.call(Exchange(WELL)) == WELL
 
 
-def test_silence_at_an_agent_that_must_not_be_told_twice_opens_it(agent: Circuit) -> None:
+def test_silence_at_an_agent_that_must_not_receive_an_event_twice_opens_it(agent: Circuit) -> None:
     _fail(agent, FAILURES_THAT_OPEN, Verdict(VerdictKind.UNCONFIRMED, "in doubt: no answer: ReadTimeout"))
     with pytest.raises(CircuitOpen):
         agent.call(Exchange(WELL))

@@ -80,14 +80,14 @@ class Topic:
     """SNS as a list of what was published."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
 
     def publish(self, **message: Any) -> dict[str, Any]:
-        self.told.append(json.loads(message["Message"]))
+        self.messages.append(json.loads(message["Message"]))
         return {}
 
     def publish_batch(self, **batch: Any) -> dict[str, Any]:
-        self.told += [json.loads(entry["Message"]) for entry in batch["PublishBatchRequestEntries"]]
+        self.messages += [json.loads(entry["Message"]) for entry in batch["PublishBatchRequestEntries"]]
         return {}
 
 
@@ -103,7 +103,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         ssm.put_parameter(
             Name=f"/session-relay/test/identity/{app_id}", Value=json.dumps({"keys": [key]}), Type="SecureString"
         )
-    return sns.told
+    return sns.messages
 
 
 def _call(body: Any, path: str = "/login", **request: Any) -> dict[str, Any]:
@@ -349,7 +349,7 @@ WELL_SENT = [
     'application/json;charset="utf-8"',
     "",
 ]
-ILL_SENT = [
+BADLY_TYPED = [
     "text/plain",
     "application/xml",
     "application/jsonp",
@@ -366,7 +366,7 @@ def test_json_is_taken_however_it_is_announced(media_type: str | None, heard: li
     assert len(heard) == 1
 
 
-@pytest.mark.parametrize("media_type", [*ILL_SENT, "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("media_type", [*BADLY_TYPED, "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("path", ["/open", "/batch"])
 def test_what_is_not_announced_as_json_is_415(media_type: str, path: str, heard: list[dict[str, Any]]) -> None:
     answer = _call({"events": [{"type": "open"}]}, path, headers={"Content-Type": media_type})
@@ -375,7 +375,7 @@ def test_what_is_not_announced_as_json_is_415(media_type: str, path: str, heard:
     assert heard == []
 
 
-def test_curl_is_told_which_header_it_lacks() -> None:
+def test_curl_gets_an_error_that_names_the_header_it_lacks() -> None:
     answer = _call({}, headers={"Content-Type": "application/x-www-form-urlencoded"})
     assert "as curl -d does" in _problem(answer, 415)["detail"]
 
@@ -546,7 +546,7 @@ def test_a_page_of_another_origin_may_read_nothing(origin: str) -> None:
 
 
 @pytest.mark.usefixtures("_origins")
-def test_a_browser_is_told_beforehand_what_it_may_send() -> None:
+def test_a_preflight_says_what_a_browser_may_send() -> None:
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     answer = handler({"resource": "/login", "httpMethod": "OPTIONS", "headers": asked}, None)
     assert answer == {

@@ -256,7 +256,7 @@ PUBLIC = ["1.1.1.1", "8.8.8.8", "157.240.1.1", "100.128.0.1", "172.32.0.1", "260
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_is_not_somebodys_on_the_internet_is_not_public(address: str) -> None:
+def test_an_address_that_is_not_a_host_on_the_internet_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 

@@ -140,7 +140,7 @@ BAD: dict[str, tuple[Any, str, str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.usefixtures("_key")
-def test_bad_input_is_told_with_its_place(case: str) -> None:
+def test_bad_input_is_reported_with_its_place(case: str) -> None:
     body, pointer, detail = BAD[case]
     problem = _problem(_call(body), 400)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
@@ -150,7 +150,7 @@ def test_bad_input_is_told_with_its_place(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in BAD if isinstance(BAD[case][0], dict)])
 @pytest.mark.usefixtures("_key")
-def test_an_invocation_inside_aws_is_told_the_same(case: str) -> None:
+def test_an_invocation_inside_aws_gets_the_same_errors(case: str) -> None:
     body, pointer, detail = BAD[case]
     problem = handler({"appId": "shop", **body}, None)
     assert (problem["title"], problem["status"]) == ("Bad Request", 400)
@@ -178,8 +178,10 @@ def test_a_body_that_is_too_large_is_413() -> None:
     assert "4096 bytes" in _problem(_call({"uid": "x" * 5000}), 413)["detail"]
 
 
-def test_an_app_without_a_key_is_told_where_to_store_one() -> None:
-    detail = "This app has no identity key; store one at /session-relay/test/identity/shop, see README."
+def test_an_app_without_a_key_gets_an_error_that_says_where_to_store_one() -> None:
+    detail = (
+        "This app has no identity key; store one at /session-relay/test/identity/shop (docs/api.md, Identity tokens)."
+    )
     assert _problem(_call({"uid": "123"}), 409)["detail"] == detail
     assert handler({"appId": "shop", "uid": "123"}, None)["detail"] == detail
 
@@ -196,7 +198,7 @@ def test_an_app_without_a_key_is_told_where_to_store_one() -> None:
     ],
     ids=str,
 )
-def test_a_key_that_cannot_sign_is_told_without_being_quoted(
+def test_a_key_that_cannot_sign_is_reported_without_being_quoted(
     record: Any, sentence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _store(record)
@@ -207,7 +209,7 @@ def test_a_key_that_cannot_sign_is_told_without_being_quoted(
     assert not any(secret in detail + logged for secret in ("s3cret-value", KEY))
 
 
-def test_a_key_counts_as_soon_as_it_is_stored_or_mended() -> None:
+def test_a_key_counts_as_soon_as_it_is_stored_or_corrected() -> None:
     assert _call({"uid": "123"})["statusCode"] == 409
     _store({"keys": ["too short"]})
     assert _call({"uid": "123"})["statusCode"] == 409

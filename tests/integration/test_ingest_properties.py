@@ -70,14 +70,14 @@ class Topic:
     """SNS as a list of what was published."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
 
     def publish(self, **message: Any) -> dict[str, Any]:
-        self.told.append(message)
+        self.messages.append(message)
         return {}
 
     def publish_batch(self, **batch: Any) -> dict[str, Any]:
-        self.told += batch["PublishBatchRequestEntries"]
+        self.messages += batch["PublishBatchRequestEntries"]
         return {}
 
 
@@ -91,7 +91,7 @@ def _published() -> Iterator[list[Event]]:
         patch.setenv("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:events.fifo")
         patch.setenv("TABLE", "receipts")
         yield heard
-    heard += [Event.load(message["Message"]) for message in sns.told]
+    heard += [Event.load(message["Message"]) for message in sns.messages]
 
 
 def _request(path: str, body: bytes | str, **more: Any) -> dict[str, Any]:
@@ -185,12 +185,12 @@ def test_what_is_taken_is_in_the_topic_as_it_was_sent(  # noqa: PLR0913 - each b
         answer = handler(_request("/batch" if in_batch else f"/{call}", json.dumps(body, ensure_ascii=False)), None)
     assert answer["statusCode"] in {202, 207}, answer["body"]
     (event,) = heard
-    told = json.loads(event.dump())
-    assert told.pop("properties", {}) == {**properties, **loose}
-    assert datetime.fromisoformat(told.pop("occurredAt")) == occurred
+    dumped = json.loads(event.dump())
+    assert dumped.pop("properties", {}) == {**properties, **loose}
+    assert datetime.fromisoformat(dumped.pop("occurredAt")) == occurred
     stamped = {"type": CALLS[call], "appId": "shop", "trusted": True}
     made = {"receivedAt", "scope", "orderedBy"}
-    assert {name: value for name, value in told.items() if name not in made} == {
+    assert {name: value for name, value in dumped.items() if name not in made} == {
         **{name: value for name, value in sent.items() if name not in {"properties", "occurredAt"}},
         **stamped,
     }

@@ -415,17 +415,17 @@ def test_what_dynamodb_leaves_unprocessed_is_asked_for_again_after_waits_that_gr
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = clients.dynamodb()
-    write, read, told = client.batch_write_item, client.batch_get_item, list[str]()
+    write, read, calls = client.batch_write_item, client.batch_get_item, list[str]()
 
     def write_all_but_one(RequestItems: Any) -> Any:  # noqa: N803 - botocore's own name
-        told.append("write")
+        calls.append("write")
         *first, last = RequestItems["receipts"]
         if first:
             write(RequestItems={"receipts": first})
         return {"UnprocessedItems": {"receipts": [last]}}
 
     def read_half(RequestItems: Any) -> Any:  # noqa: N803 - as above
-        told.append("read")
+        calls.append("read")
         keys = RequestItems["receipts"]["Keys"]
         answer = read(RequestItems={"receipts": {"Keys": keys[:2], "ConsistentRead": True}})
         return {**answer, "UnprocessedKeys": {"receipts": {"Keys": keys[2:]}} if keys[2:] else {}}
@@ -450,7 +450,7 @@ def test_what_dynamodb_leaves_unprocessed_is_asked_for_again_after_waits_that_gr
         ClaimStatus.ACQUIRED,
     ]
     tries = 1 + len(BACKOFF_SECONDS)
-    assert told == ["write"] * tries + ["read", "read"]
+    assert calls == ["write"] * tries + ["read", "read"]
     assert pauses == [*BACKOFF_SECONDS, BACKOFF_SECONDS[0]]
     many = [_event(f"evt_{number}") for number in range(2 * tries + 1)]
     assert {type(claim) for claim in ledger.read_claims(many)} == {LedgerUnavailable}

@@ -277,7 +277,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
 
     @precondition(lambda self: any(map(_queued, self.world.vendors.values())))
     @rule(agent=agents, trouble=st.sampled_from(["credentials", "credentials", "circuit", "settings", None]))
-    def breaks_or_is_mended(self, agent: str, trouble: Trouble | None) -> None:
+    def breaks_or_recovers(self, agent: str, trouble: Trouble | None) -> None:
         if trouble:
             self.world.vendors[agent].troubles.add(trouble)
         else:
@@ -366,7 +366,7 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
             assert not _queued(vendor)
             self._check(vendor)
             self._check_receipts(vendor.name)
-        self._check_what_dashx_was_told()
+        self._check_what_dashx_received()
 
     def _check(self, vendor: Vendor) -> None:
         person, token = self.story.person, self.phone.token
@@ -390,13 +390,13 @@ class OnePhoneTwoPeople(RuleBasedStateMachine):
             row = self.world.receipts(newest)[name]
             assert row["reason"] != "superseded", (name, row)
 
-    def _check_what_dashx_was_told(self) -> None:
+    def _check_what_dashx_received(self) -> None:
         vendor = self.world.vendors["dashx"]
-        told = Counter(tracked["eventId"] for tracked in vendor.state()["events"])
-        assert told.total() - len(told) <= vendor.doubts, told
+        tracked_ids = Counter(tracked["eventId"] for tracked in vendor.state()["events"])
+        assert tracked_ids.total() - len(tracked_ids) <= vendor.doubts, tracked_ids
         for event in self.story.said:
             if event.type != "push_token" and self.world.receipts(event)["dashx"]["state"] == "delivered":
-                assert told[event.event_id], event.event_id
+                assert tracked_ids[event.event_id], event.event_id
 
 
 def _queued(vendor: Vendor) -> set[str]:
@@ -463,7 +463,7 @@ def test_a_logout_ends_the_pushes_to_a_token_that_was_declined_a_moment_ago() ->
     phone.teardown()
 
 
-def test_a_late_logout_of_somebody_who_is_back_changes_nothing() -> None:
+def test_a_late_logout_of_a_person_who_is_back_changes_nothing() -> None:
     phone = OnePhoneTwoPeople()
     phone.logs_in(**QUIET)
     phone.logs_out(**HELD_UP, at_once=False)

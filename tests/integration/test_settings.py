@@ -25,7 +25,7 @@ def _key(*, force_refresh: bool = False) -> str:
     return parameters.load(Settings, NAME, force_refresh=force_refresh).key.get_secret_value()
 
 
-def test_a_value_is_kept_until_it_is_wanted_afresh() -> None:
+def test_a_value_is_kept_until_a_refresh_is_forced() -> None:
     _store('{"key":"first"}')
     assert _key() == "first"
     _store('{"key":"second"}')

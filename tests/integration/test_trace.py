@@ -19,9 +19,9 @@ from relay.aws.trace import annotate, traced
 
 def handler(event, context):
     with ThreadPoolExecutor(2) as threads:
-        told = [threads.submit(annotate, event_id=f"e{{n}}", state="delivered", agent="emarsys", app="shop",
+        texts = [threads.submit(annotate, event_id=f"e{{n}}", state="delivered", agent="emarsys", app="shop",
                                attempt=n, milliseconds=500) for n in (1, 2)]
-        [one.result() for one in told]
+        [one.result() for one in texts]
     if event.get("fail"):
         raise ValueError("{EMAIL}")
     return {{"email": "{EMAIL}"}}
@@ -101,6 +101,6 @@ def test_where_tracing_is_on_each_delivery_is_a_part_of_its_invocation() -> None
 def test_neither_what_a_function_takes_nor_what_it_answers_or_raises_is_in_a_trace() -> None:
     _, segments = _traced("Active")
     assert len(segments) == 2
-    told = json.dumps(segments)
-    assert EMAIL not in told
-    assert PHONE not in told
+    texts = json.dumps(segments)
+    assert EMAIL not in texts
+    assert PHONE not in texts

@@ -136,8 +136,8 @@ class Vendor:
         if not self.bad & {event for event, _ in known}:
             self.done += [Done(self.requests, event, position) for event, position in known]
         path = request.url.removeprefix("https://vendors.example.com")
-        told = answer(path, {}, request.body, {})
-        return Response(told.status, told.body)
+        answer_of = answer(path, {}, request.body, {})
+        return Response(answer_of.status, answer_of.body)
 
     def taken(self) -> Iterator[Done]:
         """What the vendor has done, in order."""

@@ -22,7 +22,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(["layers/runtime", ".
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a quick run writes: every part but the one that needs a local cloud."""
     output = tmp_path_factory.mktemp("bench") / "bench.json"
     ran = subprocess.run(  # noqa: S603 - our own code
@@ -58,36 +58,36 @@ def test_a_commit_that_git_does_not_know_is_named(tmp_path: Path) -> None:
     assert "git knows no commit 'no-such-commit' here" in ran.stderr
 
 
-def test_every_part_is_there_with_the_machine_and_the_time(told: dict[str, Any]) -> None:
+def test_every_part_is_there_with_the_machine_and_the_time(results: dict[str, Any]) -> None:
     # A share of the processor can be given where cgroups can be made.
-    assert told["parts"].keys() - {"memory"} == PARTS
-    assert all(told["parts"].values())
-    assert told["at"]
-    assert told["machine"].keys() == {"cores", "processor", "system", "python"}
+    assert results["parts"].keys() - {"memory"} == PARTS
+    assert all(results["parts"].values())
+    assert results["at"]
+    assert results["machine"].keys() == {"cores", "processor", "system", "python"}
 
 
-def test_what_has_a_target_says_whether_it_is_met(told: dict[str, Any]) -> None:
-    rows = [row for rows in told["parts"].values() for row in rows]
+def test_what_has_a_target_says_whether_it_is_met(results: dict[str, Any]) -> None:
+    rows = [row for rows in results["parts"].values() for row in rows]
     assert all((row["met"] is not None) == bool(row["target"]) for row in rows)
     assert all(row["value"] >= 0 or row["name"] == "What AWS gives every account" for row in rows)
 
 
-def test_a_warm_delivery_writes_twice_at_most_and_an_event_once(told: dict[str, Any]) -> None:
-    for row in told["parts"]["delivery"]:
+def test_a_warm_delivery_writes_twice_at_most_and_an_event_once(results: dict[str, Any]) -> None:
+    for row in results["parts"]["delivery"]:
         rows = row["more"]["rows"]
         assert sum(rows.get(f"dynamodb.{call}", 0) for call in WRITES) <= 2
-    (one, ten) = told["parts"]["ingest"]
+    (one, ten) = results["parts"]["ingest"]
     assert one["more"]["calls"] == {"sns.Publish": 1, "dynamodb.BatchWriteItem": 1}
     assert ten["more"]["calls"] == {"sns.PublishBatch": 1, "dynamodb.BatchWriteItem": 1}
 
 
-def test_a_delivery_among_others_logs_four_hundred_bytes_at_most(told: dict[str, Any]) -> None:
-    assert all(row["more"]["log_bytes"] <= 400 for row in told["parts"]["delivery"])
+def test_a_delivery_among_others_logs_four_hundred_bytes_at_most(results: dict[str, Any]) -> None:
+    assert all(row["more"]["log_bytes"] <= 400 for row in results["parts"]["delivery"])
 
 
-def test_a_delivery_makes_no_call_to_ssm_while_its_settings_are_warm(told: dict[str, Any]) -> None:
+def test_a_delivery_makes_no_call_to_ssm_while_its_settings_are_warm(results: dict[str, Any]) -> None:
     # Each chunk of the first of the two batches reads them, and the app's record.
-    for row in told["parts"]["delivery"]:
+    for row in results["parts"]["delivery"]:
         assert round(row["more"]["calls"]["ssm.GetParameter"] * row["more"]["batch"] * 2) <= 2 * MAX_CHUNKS_IN_FLIGHT
 
 

@@ -200,3 +200,17 @@ def test_the_cost_while_idle_is_one_number_everywhere_with_what_it_is_made_of() 
         text = Path(document).read_text()
         assert [name for name, usd in alone.items() if f"{usd:.2f}" not in text] == []
         assert "about 3 USD" not in text
+
+
+def test_the_number_of_alarms_and_what_they_cost_is_that_of_the_template() -> None:
+    template = deployed()
+    alarms, metrics = template.resources["AWS::CloudWatch::Alarm"], template.alarm_metrics
+    paid = f"10 are free, {metrics - 10} cost 0.10 USD each"
+    said = {
+        "docs/deploying.md": [f"| {alarms} alarms over {metrics} metrics |", paid],
+        "docs/runbook.md": [f"The alarms watch {metrics} metrics with all {len(template.batches)} agents", paid],
+        "CHANGELOG.md": [f"{alarms} alarms"],
+    }
+    for document, sentences in said.items():
+        text = Path(document).read_text()
+        assert [sentence for sentence in sentences if sentence not in text] == [], document

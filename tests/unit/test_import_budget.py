@@ -52,14 +52,14 @@ BEYOND = {
 def _loaded(function: str) -> set[str]:
     folder = "functions/agents" if function in AGENTS else "functions"
     paths = [f"{folder}/{function}", "layers/runtime", sysconfig.get_paths()["purelib"]]
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-S", "-c", "import app, json, sys; print(json.dumps(sorted(sys.modules)))"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths)},
         capture_output=True,
         text=True,
         check=True,
     )
-    return set(json.loads(told.stdout))
+    return set(json.loads(completed.stdout))
 
 
 @pytest.mark.parametrize("function", [*FUNCTIONS, *AGENTS])

@@ -45,8 +45,8 @@ def test_a_batchs_metrics_are_written_at_every_level(level: str, capsys: pytest.
     lines = _lines(capsys)
     metrics = [line for line in lines if "_aws" in line]
     assert [(line["Settled"], line["Delivered"], line["Parked"]) for line in metrics] == [(2, 1, 1)]
-    told = [line["message"] for line in lines if line["message"] in {"parked", "delivered"}]
-    assert told == {"WARN": ["parked"], "ERROR": []}.get(level, ["parked", "delivered"])
+    messages = [line["message"] for line in lines if line["message"] in {"parked", "delivered"}]
+    assert messages == {"WARN": ["parked"], "ERROR": []}.get(level, ["parked", "delivered"])
 
 
 @every_level

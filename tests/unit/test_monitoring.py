@@ -26,6 +26,7 @@ OF_THE_STAGE = {
     "CredentialsRefused",
     "CircuitOpen",
     "Unanswered",
+    "SampledFaulty",
 }
 OF_AN_APP = {"Warned", "Superseded"}
 OF_AN_AGENT = {
@@ -88,7 +89,7 @@ def _anchors() -> set[str]:
 
 
 @every_alarm
-def test_an_alarm_tells_somebody_when_it_begins_and_when_it_is_over(name: str) -> None:
+def test_an_alarm_notifies_when_it_begins_and_when_it_is_over(name: str) -> None:
     assert ALARMS[name]["AlarmActions"] == [{"Ref": "AlarmTopic"}]
     assert ALARMS[name]["OKActions"] == [{"Ref": "AlarmTopic"}]
     assert ALARMS[name].get("ActionsEnabled", True) is True
@@ -212,7 +213,7 @@ def test_the_rate_that_the_load_is_a_share_of_is_the_stages() -> None:
     assert ("StageRate" in TEMPLATE["Parameters"]) == ("${StageRate}" in text)
 
 
-def test_somebody_is_told_by_mail_only_if_an_address_is_given() -> None:
+def test_mail_is_sent_only_if_an_address_is_given() -> None:
     subscription = TEMPLATE["Resources"]["AlarmSubscription"]
     assert subscription["Condition"] == "HasAlarmEmail"
     assert subscription["Properties"] == {
@@ -244,7 +245,7 @@ def test_the_dashboard_answers_five_questions_from_top_to_bottom() -> None:
     assert re.findall(r"## (.*?\?)", "\n".join(texts)) == [
         "Are we accepting?",
         "Is everything settling?",
-        "Which agent is ill, and since when?",
+        "Which agent is failing, and since when?",
         "How late are we?",
         "What is parked?",
     ]

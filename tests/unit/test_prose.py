@@ -1,10 +1,10 @@
-"""The prose of the tree keeps to plain words: no document, docstring or comment uses a word of the list."""
+"""The prose of the tree keeps to plain words: no document, docstring, comment, text or name uses a word of the list."""
 
 import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,6 @@ WORDS = {
     "stranger": "unknown app, another person",
 }
 """Each word that prose does without, in any inflection, with what to write instead."""
-
-NOT_YET: set[str] = {"functions", "layers", "tests"}
-"""Directories, `ops` or `local/sandbox`, whose Python is still to be rewritten; each leaves the list once it is."""
 
 WORD = re.compile(rf"\b({'|'.join(WORDS)})(s|ed|ing)?\b", re.IGNORECASE)
 
@@ -65,8 +62,34 @@ def _avoidable(prose: Iterator[tuple[int, str]]) -> list[str]:
     ]
 
 
-def _python() -> list[Path]:
-    return [path for path in _files("*.py") if not any(path.is_relative_to(directory) for directory in NOT_YET)]
+def _texts_of_python(source: str) -> Iterator[tuple[int, str]]:
+    """Strings of the code, parts of f-strings included: errors, what commands print, summaries of the API."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def _names_of_python(source: str) -> Iterator[tuple[int, str]]:
+    """Functions, classes and what is assigned, as words: the name of a test is a sentence."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name.replace("_", " ")
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id.replace("_", " ")
+        if isinstance(node, ast.arg):
+            yield node.lineno, node.arg.replace("_", " ")
+
+
+def _names_of_cases(contract: str) -> Iterator[tuple[int, str]]:
+    """The sentences that a contract gives its cases, which name the tests made of them."""
+    for number, line in enumerate(contract.splitlines(), 1):
+        if found := re.match(r'\s*"name": "(.*)",$', line):
+            yield number, found[1]
+
+
+def _found(files: list[Path], prose: Callable[[str], Iterator[tuple[int, str]]]) -> dict[str, list[str]]:
+    found = {str(path): _avoidable(prose(path.read_text())) for path in files}
+    return {path: words for path, words in found.items() if words}
 
 
 @pytest.mark.parametrize("document", _files("*.md"), ids=str)
@@ -75,16 +98,21 @@ def test_a_document_keeps_to_plain_words(document: Path) -> None:
 
 
 def test_docstrings_and_comments_keep_to_plain_words() -> None:
-    found = {str(path): _avoidable(_prose_of_python(path.read_text())) for path in _python()}
-    assert {path: words for path, words in found.items() if words} == {}
+    assert _found(_files("*.py"), _prose_of_python) == {}
 
 
-def test_a_directory_that_is_not_yet_rewritten_exists_and_needs_it() -> None:
-    # An entry that is no longer needed leaves the list, so that the list cannot hide what comes later.
-    def needs(directory: str) -> bool:
-        return any(_avoidable(_prose_of_python(path.read_text())) for path in Path(directory).rglob("*.py"))
+def test_what_the_program_says_keeps_to_plain_words() -> None:
+    assert _found([path for path in _files("*.py") if path.parts[0] != "tests"], _texts_of_python) == {}
 
-    assert {directory for directory in NOT_YET if not needs(directory)} == set()
+
+@pytest.mark.parametrize("file", ["template.yaml", "samconfig.toml", "pyproject.toml", "Makefile"])
+def test_the_template_and_the_settings_keep_to_plain_words(file: str) -> None:
+    assert _avoidable(iter(enumerate(Path(file).read_text().splitlines(), 1))) == []
+
+
+def test_names_keep_to_plain_words() -> None:
+    assert _found(_files("*.py"), _names_of_python) == {}
+    assert _found(_files("contract.json"), _names_of_cases) == {}
 
 
 def test_a_word_is_found_in_every_inflection_and_not_within_another() -> None:
@@ -98,6 +126,17 @@ def test_a_word_is_found_in_every_inflection_and_not_within_another() -> None:
 def test_code_and_links_and_generated_tables_are_not_prose() -> None:
     text = "`told` and [this](told.md)\n```\ntold\n```\n<!-- bench: x -->\n| told |\n<!-- end -->\nplain\n"
     assert _avoidable(_prose_of_markdown(text)) == []
+
+
+def test_errors_names_and_cases_are_found() -> None:
+    source = 'def test_somebody_is_here(told: str) -> None:\n    crew = raises(f"{told} is ill")\n'
+    assert [words.split(": ")[1] for words in _avoidable(_texts_of_python(source))] == ["ill"]
+    assert sorted(words.split(": ")[1] for words in _avoidable(_names_of_python(source))) == [
+        "crew",
+        "somebody",
+        "told",
+    ]
+    assert len(_avoidable(_names_of_cases('{\n  "name": "a stranger",\n  "other": "told"\n}'))) == 1
 
 
 def test_docstrings_and_comments_are_prose_and_other_texts_are_not() -> None:

@@ -239,7 +239,7 @@ def test_a_function_shares_its_role_with_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", [*_of_type("AWS::SQS::Queue"), *_of_type("AWS::SNS::Topic")])
-def test_queues_and_topics_refuse_whoever_comes_without_tls(name: str) -> None:
+def test_queues_and_topics_refuse_callers_without_tls(name: str) -> None:
     kinds = {"Queues": "AWS::SQS::QueuePolicy", "Topics": "AWS::SNS::TopicPolicy"}
     refusals = [
         statement

@@ -114,7 +114,7 @@ def _message(event: Event, settings: Settings, message_type: str, message_id: st
         "occurred_at": iso8601_z(event.occurred_at),
         "sequence": event.sequence,
         **ordered,
-        "store": settings.store.model_dump(),
+        "store": {"account": settings.store.account, "environment": settings.store.environment},
     }
 
 
@@ -131,7 +131,7 @@ def _may_bind(event: Event, customer: dict[str, str]) -> bool:
     """Whether the message may carry a push token.
 
     A token belongs to the person whom its message names: anybody can send one with the id of another person's device,
-    and whoever opens the app there next must not get pushes by it.
+    and the person who opens the app there next must not get pushes by it.
     """
     return bool(customer) or event.trusted
 

@@ -1,4 +1,4 @@
-"""Every agent against the cases of its contract.json: events in, requests out; answers in, verdicts out."""
+"""Every agent against the cases of its contract.json: events in, requests out; responses in, verdicts out."""
 
 import importlib
 import json
@@ -56,8 +56,8 @@ def test_an_event_becomes_the_requests_of_the_contract(name: str, case: dict[str
         assert list(agent.remarks(event, settings) if agent.remarks else ()) == case.get("remarks", [])
 
 
-@pytest.mark.parametrize(("name", "case"), _each("answers"))
-def test_an_answer_means_what_the_contract_says(name: str, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("name", "case"), _each("responses"))
+def test_a_response_means_what_the_contract_says(name: str, case: dict[str, Any]) -> None:
     given = case["response"]
     body = given["body"] if isinstance(given["body"], str) else json.dumps(given["body"])
     response = Response(given["status"], body.encode(), given.get("headers", {}))

@@ -68,14 +68,14 @@ NAME = st.text(LETTERS, min_size=1, max_size=30).filter(
 )
 
 
-def _event(**told: Any) -> Event | None:
+def _event(**fields: Any) -> Event | None:
     """A sign-up of these words on an Android phone and a site, or None where ingest would not take it on."""
     body = {
         "customerId": "12345",
         "device": {"id": "d1", "platform": "android", "osVersion": "14"},
         "ids": {"appsflyerId": "1731923741208-4410928837465120934"},
         "context": {"userAgent": "example/1.0"},
-        **told,
+        **fields,
     }
     try:
         call = EventInput.parse(json.dumps(body), "signup")
@@ -87,11 +87,11 @@ def _event(**told: Any) -> Event | None:
 def _digests(event: Event) -> list[str]:
     """Every digest of a person's data in the requests to the agents that take digests, Google's site event included."""
     person = json.loads(facebook.build_requests(event, SETTINGS["facebook"])[0].body)["data"][0]["user_data"]
-    told = json.loads(appsflyer.build_requests(event, SETTINGS["appsflyer"])[0].body)
+    fields = json.loads(appsflyer.build_requests(event, SETTINGS["appsflyer"])[0].body)
     return [
         *[digest for key in ("em", "ph", "fn", "ln", "external_id") for digest in person.get(key, [])],
         *[digest for digests in google._user_data(event, SETTINGS["google"]).values() for digest in digests],
-        *[told[field] for field in told if field.endswith("_hashed")],
+        *[fields[field] for field in fields if field.endswith("_hashed")],
     ]
 
 

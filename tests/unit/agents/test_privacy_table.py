@@ -28,6 +28,7 @@ WIDEST: dict[str, dict[str, Any]] = {
     "eitri_push": {**SETTINGS["eitri_push"], "send_email": True, "send_phone": True},
     "webhook": {**SETTINGS["webhook"], "personal_data": "full"},
     "google": {**SETTINGS["google"], "user_properties": ["city"]},
+    "google_data_manager": {**SETTINGS["google_data_manager"], "user_properties": ["city"]},
     "emarsys": {**SETTINGS["emarsys"], "contact_value": "customer_id", "anonymous_push_token": "token"},
 }
 
@@ -92,7 +93,7 @@ FIELDS: dict[str, tuple[Any, Any]] = {
         {"policyVersion": 4, "cmpSdkId": 5, "cmpSdkVersion": 6, "tcString": "CPzqTwo"},
     ),
 }
-NOT_TOLD_AS_SUCH = {"occurredAt", "sequence", "consent.analytics", "consent.messaging"}
+NOT_SENT_AS_SUCH = {"occurredAt", "sequence", "consent.analytics", "consent.messaging"}
 
 
 def _agent(name: str) -> Agent[Any]:
@@ -100,13 +101,13 @@ def _agent(name: str) -> Agent[Any]:
     return agent
 
 
-def _document(event_type: str, platform: str, told: dict[str, Any]) -> str:
+def _document(event_type: str, platform: str, details: dict[str, Any]) -> str:
     document: dict[str, Any] = {
         "type": event_type, "appId": "shop", "sequence": 1795166142000,
         "occurredAt": "2026-11-24T09:15:42Z", "receivedAt": "2026-11-24T09:15:42Z",
         "device": {"platform": platform},
     }  # fmt: skip
-    for path, value in told.items():
+    for path, value in details.items():
         *parts, last = path.split(".")
         place = document
         for part in parts:
@@ -141,11 +142,11 @@ def _form(agent: str, settings: dict[str, Any], path: str) -> str:
     for event_type, platform, absent in itertools.product(TYPES, ["android", "ios", "web"], absences):
         if path in absent:
             continue
-        told = {
+        details = {
             name: values[0] for name, values in FIELDS.items() if name not in absent and name != "consent.saleOptOut"
         }
-        one = _sent(agent, json.dumps(settings), _document(event_type, platform, {**told, path: first}))
-        other = _sent(agent, json.dumps(settings), _document(event_type, platform, {**told, path: second}))
+        one = _sent(agent, json.dumps(settings), _document(event_type, platform, {**details, path: first}))
+        other = _sent(agent, json.dumps(settings), _document(event_type, platform, {**details, path: second}))
         if one != other:
             seen.add(_shown(first, one))
     return next((form for form in ("clear", "SHA-256", "keyed", "derived") if form in seen), "\u2013")
@@ -196,8 +197,10 @@ def test_the_document_names_every_field_of_an_event_and_no_other() -> None:
 
     stamped = {"type", "appId", "receivedAt", "trusted", "deviceUnusable", "warnings", "orderedBy", "scope"}
     assert _table().keys() == FIELDS.keys()
-    told = {f"device.{path}" if path == "platform" else path for path in leaves(Event)} - stamped - {"device.platform"}
-    assert told == FIELDS.keys() | NOT_TOLD_AS_SUCH
+    details = (
+        {f"device.{path}" if path == "platform" else path for path in leaves(Event)} - stamped - {"device.platform"}
+    )
+    assert details == FIELDS.keys() | NOT_SENT_AS_SUCH
 
 
 def test_the_document_names_each_agents_purpose() -> None:

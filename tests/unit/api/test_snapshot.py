@@ -22,7 +22,7 @@ print(json.dumps([name for name in ("sns", "dynamodb", "ssm") if getattr(clients
 def test_clients_are_made_before_a_snapshot_and_at_their_first_use_else(function: str, made: list[str]) -> None:
     paths = [f"functions/{function}", "layers/runtime", sysconfig.get_paths()["purelib"]]
     for kind, expected in (("snap-start", made), ("on-demand", [])):
-        told = subprocess.run(  # noqa: S603 - our own interpreter
+        completed = subprocess.run(  # noqa: S603 - our own interpreter
             [sys.executable, "-S", "-c", _ASKED],
             env={
                 **os.environ,
@@ -34,4 +34,4 @@ def test_clients_are_made_before_a_snapshot_and_at_their_first_use_else(function
             text=True,
             check=True,
         )
-        assert json.loads(told.stdout) == expected
+        assert json.loads(completed.stdout) == expected

@@ -151,12 +151,12 @@ class FakeLedger(Ledger):
         self.people[event.group] = event.owner
         return OrderResult(is_newest=True, must_release=self.before[event.group] not in {None, event.owner})
 
-    def _unless_refused(self, operation: str, told: Callable[[Event], T], event: Event) -> T | LedgerUnavailable:
+    def _unless_refused(self, operation: str, write: Callable[[Event], T], event: Event) -> T | LedgerUnavailable:
         try:
             self._refuse(operation)
         except LedgerUnavailable as fault:
             return fault
-        return told(event)
+        return write(event)
 
     def _refuse(self, operation: str) -> None:
         self.asked.append(operation)
@@ -287,14 +287,14 @@ class World:
         return answer
 
     @property
-    def told(self) -> list[str]:
+    def sent_ids(self) -> list[str]:
         return [request.body.decode() for request in self.sent]
 
 
 def test_a_delivered_record_leaves_the_queue() -> None:
     world = World()
     assert world.deliver(_record()) == []
-    assert world.told == ["m1"]
+    assert world.sent_ids == ["m1"]
 
 
 def test_remarks_are_written_with_the_outcome_of_every_attempt() -> None:
@@ -329,7 +329,7 @@ class Filtering(Settings, AgentSettings):
 def test_an_event_that_the_settings_filter_out_is_skipped_with_the_reason() -> None:
     world = World(settings=lambda _fresh: Filtering())
     assert world.deliver(_record("m1"), _record("m2", device={"id": "d2", "platform": "android"})) == []
-    assert world.told == ["m2"]
+    assert world.sent_ids == ["m2"]
     assert world.ledger.rows["m1"]["reason"] == "filtered out: platform unknown"
 
 
@@ -338,7 +338,7 @@ def test_a_login_that_is_filtered_out_releases_the_device_from_another_person() 
     device = {"id": "d1", "platform": "ios"}
     world.ledger.people[Event.load(_record(device=device).body).group] = "another"
     world.deliver(_record(device=device))
-    assert world.told == ["release m1"]
+    assert world.sent_ids == ["release m1"]
     reason = "filtered out: platform ios; the device was released, nobody is on it"
     assert world.ledger.rows["m1"]["reason"] == reason
 
@@ -395,7 +395,7 @@ def test_a_message_that_is_no_event_is_parked() -> None:
     assert world.queue.parked["m1"]["reason"].startswith("unreadable: ")
 
 
-def test_refused_credentials_are_fetched_afresh_and_tried_once_more() -> None:
+def test_refused_credentials_are_fetched_again_and_tried_once_more() -> None:
     world = World(
         {"m1": [Response(401), Response(200)]},
         settings=lambda force_refresh: Settings(key=SecretStr("second" if force_refresh else "first")),
@@ -439,7 +439,7 @@ def test_a_fault_of_ours_keeps_the_event_and_prints_nothing_of_it(capsys: pytest
 def test_the_second_of_two_requests_waits_for_the_first() -> None:
     world = World({"m1": [Response(500)]})
     world.deliver(_record(name="twice"))
-    assert world.told == ["m1"]
+    assert world.sent_ids == ["m1"]
 
 
 def test_a_delivery_that_failed_half_way_resumes_where_it_stopped() -> None:
@@ -464,9 +464,9 @@ def test_a_settled_delivery_is_never_made_again() -> None:
     assert world.deliver(_record("m1")) == []
     copy = _record("m2")
     assert world.deliver(Message("m3", "r", _record("m1").body, 1, NOW, None)) == []
-    assert world.told == ["m1"]
+    assert world.sent_ids == ["m1"]
     assert world.deliver(copy) == []
-    assert world.told == ["m1", "m2"]
+    assert world.sent_ids == ["m1", "m2"]
 
 
 def test_a_delivery_that_another_is_making_is_left_to_it() -> None:
@@ -477,16 +477,16 @@ def test_a_delivery_that_another_is_making_is_left_to_it() -> None:
     assert world.queue.postponed == {"m1": 33}
 
 
-@pytest.mark.parametrize(("repeatable", "told", "state"), [(True, ["m1"], "delivered"), (False, [], "unconfirmed")])
+@pytest.mark.parametrize(("repeatable", "sent_ids", "state"), [(True, ["m1"], "delivered"), (False, [], "unconfirmed")])
 def test_in_doubt_is_sent_again_only_where_that_does_no_harm(
     repeatable: bool,  # noqa: FBT001
-    told: list[str],
+    sent_ids: list[str],
     state: str,
 ) -> None:
     world = World(repeatable=repeatable)
     world.ledger.rows["m1"] = {"state": "sending"}
     assert world.deliver(_record()) == []
-    assert world.told == told
+    assert world.sent_ids == sent_ids
     assert world.ledger.rows["m1"]["state"] == state
 
 
@@ -517,12 +517,12 @@ def test_an_older_event_is_superseded_at_an_ordered_agent() -> None:
     device = {"id": "phone"}
     world.deliver(_record("logout", type="logout", sequence=6, device=device))
     assert world.deliver(_record("login", sequence=5, device=device)) == []
-    assert world.told == ["logout"]
+    assert world.sent_ids == ["logout"]
     assert world.ledger.rows["login"]["reason"] == "superseded"
 
 
 @pytest.mark.parametrize(
-    ("event", "told"),
+    ("event", "sent_ids"),
     [
         ({"type": "login"}, []),
         ({"type": "open"}, []),
@@ -532,15 +532,15 @@ def test_an_older_event_is_superseded_at_an_ordered_agent() -> None:
     ],
 )
 def test_where_the_device_was_unusable_an_ordered_agent_hears_only_what_protects_the_person(
-    event: dict[str, Any], told: list[str]
+    event: dict[str, Any], sent_ids: list[str]
 ) -> None:
     world = World(ordered=True)
     assert world.deliver(_record(deviceUnusable=True, **event)) == []
-    assert world.told == told
-    assert told or world.ledger.rows["m1"]["reason"] == "unusable device id"
+    assert world.sent_ids == sent_ids
+    assert sent_ids or world.ledger.rows["m1"]["reason"] == "unusable device id"
     other = World()
     assert other.deliver(_record(deviceUnusable=True, **event)) == []
-    assert other.told == ["m1"]
+    assert other.sent_ids == ["m1"]
 
 
 def test_held_costs_no_attempt() -> None:
@@ -590,7 +590,7 @@ def test_a_redriven_message_has_its_time_before_it() -> None:
 def test_only_the_failed_record_of_a_batch_stays() -> None:
     world = World({"m2": [Response(500)]})
     assert world.deliver(_record("m1"), _record("m2"), _record("m3")) == ["m2"]
-    assert sorted(world.told) == ["m1", "m2", "m3"]
+    assert sorted(world.sent_ids) == ["m1", "m2", "m3"]
 
 
 def test_a_devices_later_messages_wait_behind_the_one_that_failed() -> None:
@@ -598,8 +598,8 @@ def test_a_devices_later_messages_wait_behind_the_one_that_failed() -> None:
     kept = world.deliver(_record("a1", "A"), _record("b1", "B"), _record("a2", "A"), _record("b2", "B"))
     assert kept == ["a1", "a2"]
     assert world.queue.postponed == {"a1": 5, "a2": 5}
-    assert "a2" not in world.told
-    assert [told for told in world.told if told.startswith("b")] == ["b1", "b2"]
+    assert "a2" not in world.sent_ids
+    assert [sent_ids for sent_ids in world.sent_ids if sent_ids.startswith("b")] == ["b1", "b2"]
 
 
 def test_little_time_left_leaves_the_batch_untouched() -> None:
@@ -628,7 +628,7 @@ def test_an_event_that_ends_unsent_releases_the_device_from_another_person(
     world = World(dict(answers), ordered=True, purpose="messaging")
     world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
     assert world.deliver(_record("bob", **{"sequence": 6, "customerId": "bob", "device": PHONE, **event})) == []
-    assert world.told[-1] == "release bob", why
+    assert world.sent_ids[-1] == "release bob", why
     row = world.ledger.rows["bob"]
     assert (row["state"], row["released"]) == (state, 1)
     assert row["reason"].endswith("; the device was released, nobody is on it")
@@ -678,7 +678,7 @@ def test_an_event_that_does_not_say_that_another_person_is_on_the_device_release
     world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
     denied = {"sequence": 6, "customerId": "bob", "device": PHONE, "consent": {"messaging": False}, **event}
     world.deliver(_record("bob", **denied))
-    assert world.told == ["ana"], why
+    assert world.sent_ids == ["ana"], why
     assert world.ledger.rows["bob"]["reason"] == "consent: messaging"
 
 
@@ -721,14 +721,14 @@ def test_what_there_is_no_time_for_any_more_costs_no_attempt() -> None:
     assert (world.ledger.rows["m1"]["state"], world.ledger.rows["m1"]["attempts"]) == ("retrying", 0)
 
 
-def test_a_larger_batch_is_claimed_and_settled_by_crews() -> None:
+def test_a_larger_batch_is_claimed_and_settled_in_chunks() -> None:
     world = World(repeatable=False)
     assert world.deliver(*(_record(f"m{number}") for number in range(100))) == []
-    assert sorted(world.told) == sorted(f"m{number}" for number in range(100))
+    assert sorted(world.sent_ids) == sorted(f"m{number}" for number in range(100))
     assert world.ledger.asked.count("settle") == -(-100 // CHUNK_SIZE)
 
 
-def test_what_may_be_told_twice_is_settled_by_as_few_calls_as_dynamodb_takes() -> None:
+def test_deliveries_of_a_repeatable_agent_are_settled_by_as_few_calls_as_dynamodb_takes() -> None:
     world = World()
     world.deliver(*(_record(f"m{number}") for number in range(100)))
     assert world.ledger.asked.count("settle") == 100 // MAX_WRITES

@@ -19,7 +19,7 @@ from relay.errors import Skip
 from relay.event.model import Event
 
 AGENTS = sorted(folder.parent.name for folder in Path("functions/agents").glob("*/contract.json"))
-TOLD_IN_CLEAR = ["appsflyer", "facebook", "google"]
+SENT_IN_CLEAR = ["appsflyer", "facebook", "google"]
 SETTINGS = agents("https://agents.example") | optional_agents("https://agents.example")
 TYPES = ["login", "logout", "open", "signup", "identify", "track", "push_token"]
 HOSTILE = st.sampled_from(
@@ -33,7 +33,7 @@ def _agent(name: str) -> Agent[Any]:
     return agent
 
 
-def _document(event_type: str, platform: str = "android", **told: Any) -> dict[str, Any]:
+def _document(event_type: str, platform: str = "android", **details: Any) -> dict[str, Any]:
     """An event that every agent has a use for, with these fields instead, by their paths: `device.id`."""
     document: dict[str, Any] = {
         "type": event_type, "appId": "shop", "eventId": "e1", "sequence": 1795166142000, "name": "checkout",
@@ -51,7 +51,7 @@ def _document(event_type: str, platform: str = "android", **told: Any) -> dict[s
         "context": {"ip": "203.0.113.7", "userAgent": "example/1.0", "url": "https://shop.example.com/account"},
         "properties": {"items": 3},
     }  # fmt: skip
-    for path, value in told.items():
+    for path, value in details.items():
         *parts, last = path.split(".")
         place = document
         for part in parts:
@@ -107,7 +107,7 @@ FREE_TEXT = [
 
 @pytest.mark.parametrize("path", FREE_TEXT)
 @pytest.mark.parametrize("platform", ["android", "ios", "web"])
-@pytest.mark.parametrize("agent", TOLD_IN_CLEAR)
+@pytest.mark.parametrize("agent", SENT_IN_CLEAR)
 def test_an_address_never_reaches_an_advertiser_in_clear_whatever_field_it_is_written_into(
     agent: str, platform: str, path: str
 ) -> None:
@@ -127,7 +127,7 @@ def test_an_address_never_reaches_an_advertiser_in_clear_whatever_field_it_is_wr
         "https://shop.example.com/?e=ana.souza@example.com",
     ],
 )
-@pytest.mark.parametrize("agent", TOLD_IN_CLEAR)
+@pytest.mark.parametrize("agent", SENT_IN_CLEAR)
 def test_an_address_in_the_address_of_a_page_stays_here(agent: str, url: str) -> None:
     for request in _requests(agent, _document("login", "web", **{"context.url": url})):
         assert "souza" not in request.body.decode()
@@ -136,12 +136,12 @@ def test_an_address_in_the_address_of_a_page_stays_here(agent: str, url: str) ->
 @pytest.mark.parametrize(
     "name", ["call_5511999887766", "ana_souza_5511999887766", "t 11 99988-7766", "ana@example.com"]
 )
-@pytest.mark.parametrize("agent", TOLD_IN_CLEAR)
-def test_a_contact_as_the_name_of_an_event_is_not_told(agent: str, name: str) -> None:
+@pytest.mark.parametrize("agent", SENT_IN_CLEAR)
+def test_a_contact_as_the_name_of_an_event_is_not_sent(agent: str, name: str) -> None:
     assert _requests(agent, _document("track", name=name)) == []
 
 
-@pytest.mark.parametrize("agent", TOLD_IN_CLEAR)
+@pytest.mark.parametrize("agent", SENT_IN_CLEAR)
 @pytest.mark.parametrize("name", ["call_5511999887766", "ana@example.com"])
 def test_an_event_cannot_be_named_after_a_contact_by_the_settings(agent: str, name: str) -> None:
     with pytest.raises(ValidationError, match="event_names"):

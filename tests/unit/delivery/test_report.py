@@ -42,10 +42,10 @@ def _event(event_id: str) -> Event:
 
 
 def _reported(written: StringIO, *outcomes: Outcome) -> list[dict[str, Any]]:
-    told = Report("emarsys")
+    logged = Report("emarsys")
     for position, outcome in enumerate(outcomes):
-        told.add(_event(f"evt_{position}"), outcome, NOW + timedelta(seconds=1.25), 42.4)
-    told.close()
+        logged.add(_event(f"evt_{position}"), outcome, NOW + timedelta(seconds=1.25), 42.4)
+    logged.close()
     return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
@@ -74,8 +74,8 @@ def test_each_delivery_is_a_line_and_the_last_carries_the_metrics(written: Strin
 
 def test_a_line_tells_the_event_the_state_and_the_time_and_nobodys_name(written: StringIO) -> None:
     (line,) = _reported(written, Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=2, tried=True))
-    told = {name: line[name] for name in ("event_id", "app", "agent", "type", "attempt", "ms", "reason", "wait")}
-    assert told == {
+    logged = {name: line[name] for name in ("event_id", "app", "agent", "type", "attempt", "ms", "reason", "wait")}
+    assert logged == {
         "event_id": "evt_0",
         "app": "shop",
         "agent": "emarsys",
@@ -94,10 +94,10 @@ def test_refused_credentials_are_counted_for_the_agent_and_for_the_stage(written
     assert _metrics(line)["stage",]["CredentialsRefused"] == 1
 
 
-def test_more_values_than_a_line_may_have_are_told_in_further_lines(written: StringIO) -> None:
+def test_more_values_than_a_line_may_have_are_written_in_further_lines(written: StringIO) -> None:
     lines = _reported(written, *[Outcome(DeliveryState.DELIVERED, attempts=1, tried=True)] * 250)
-    told = [len(_metrics(line)["stage", "agent"]["DeliverySeconds"]) for line in lines if "_aws" in line]
-    assert told == [100, 100, 50]
+    logged = [len(_metrics(line)["stage", "agent"]["DeliverySeconds"]) for line in lines if "_aws" in line]
+    assert logged == [100, 100, 50]
 
 
 def test_an_empty_batch_says_nothing(written: StringIO) -> None:
@@ -105,11 +105,11 @@ def test_an_empty_batch_says_nothing(written: StringIO) -> None:
 
 
 def test_a_delivery_of_a_batch_costs_little_in_the_log(written: StringIO) -> None:
-    told = Report("eitri_push")
+    logged = Report("eitri_push")
     for number in range(10):
         event = _event(f"0199a7f0-1111-7000-8000-12345678901{number}")
-        told.add(event, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True), NOW, 123.4)
-    told.close()
+        logged.add(event, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True), NOW, 123.4)
+    logged.close()
     assert len(written.getvalue().encode()) / 10 < MAX_BYTES
 
 

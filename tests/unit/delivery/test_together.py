@@ -66,11 +66,11 @@ class World:
         return process_batch(runtime, records, time or Time())
 
     def _send(self, request: Request) -> Response:
-        told = request.body.decode().split(",")
-        self.sent.append(told)
+        ids = request.body.decode().split(",")
+        self.sent.append(ids)
         if str(getattr(request.headers["authorization"], "get_secret_value", str)()) != self.key:
             return Response(401)
-        return Response(self.status if self.bad & set(told) else 200)
+        return Response(self.status if self.bad & set(ids) else 200)
 
     def states(self) -> dict[str, str]:
         return {event: row["state"] for event, row in self.ledger.rows.items()}
@@ -87,14 +87,14 @@ def _records(number: int) -> list[Message]:
 def test_a_batch_is_one_request() -> None:
     world = World()
     assert world.deliver(*_records(30)) == []
-    assert [len(told) for told in world.sent] == [30]
+    assert [len(ids) for ids in world.sent] == [30]
     assert set(world.states().values()) == {"delivered"}
 
 
 def test_a_request_tells_of_no_more_events_than_the_agent_takes() -> None:
     world = World(max_events=10)
     world.deliver(*_records(25))
-    assert [len(told) for told in world.sent] == [10, 10, 5]
+    assert [len(ids) for ids in world.sent] == [10, 10, 5]
 
 
 @pytest.mark.parametrize("bad", [{"m0"}, {"m12"}, {"m24"}, {"m3", "m17"}])
@@ -108,21 +108,21 @@ def test_a_refused_event_costs_only_itself(bad: set[str]) -> None:
     assert len(world.sent) <= 1 + len(bad) * 10
 
 
-def test_no_event_is_told_twice_while_the_culprit_is_looked_for() -> None:
+def test_no_event_is_sent_twice_while_the_culprit_is_looked_for() -> None:
     world = World({"m7"})
     world.deliver(*_records(16))
-    taken = [event for told in world.sent if "m7" not in told for event in told]
+    taken = [event for ids in world.sent if "m7" not in ids for event in ids]
     assert sorted(taken) == sorted({f"m{position}" for position in range(16)} - {"m7"})
 
 
 def test_all_of_a_request_that_failed_for_now_are_tried_again() -> None:
     world = World({"m1"}, status=503)
     assert world.deliver(*_records(3)) == ["m0", "m1", "m2"]
-    assert [len(told) for told in world.sent] == [3]
+    assert [len(ids) for ids in world.sent] == [3]
     assert world.queue.postponed == {"m0": 5, "m1": 5, "m2": 5}
 
 
-def test_refused_credentials_are_read_afresh_once_for_all() -> None:
+def test_refused_credentials_are_read_again_once_for_all() -> None:
     loads: list[bool] = []
 
     def load(force_refresh: bool) -> Settings:  # noqa: FBT001
@@ -132,7 +132,7 @@ def test_refused_credentials_are_read_afresh_once_for_all() -> None:
     world = World(load=load, key="second")
     assert world.deliver(*_records(3)) == []
     assert loads.count(True) == 1
-    assert [len(told) for told in world.sent] == [3, 3]
+    assert [len(ids) for ids in world.sent] == [3, 3]
 
 
 def test_credentials_that_stay_refused_hold_all_of_a_request() -> None:
@@ -142,7 +142,7 @@ def test_credentials_that_stay_refused_hold_all_of_a_request() -> None:
     assert world.queue.postponed == {"m0": 900, "m1": 900}
 
 
-def test_what_was_told_before_the_circuit_opened_is_delivered_and_the_rest_held() -> None:
+def test_events_sent_before_the_circuit_opened_are_delivered_and_the_rest_held() -> None:
     world = World({"m3"}, circuit=FakeCircuit(opens_after=2))
     assert sorted(world.deliver(*_records(4))) == ["m2", "m3"]
     assert world.states() == {"m0": "delivered", "m1": "delivered", "m2": "held", "m3": "held"}

@@ -252,7 +252,7 @@ def test_only_what_the_settings_let_through_counts_as_withheld() -> None:
         st.text(max_size=20), st.text(max_size=40) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     )
 )
-def test_every_property_is_either_told_or_counted_as_withheld(properties: dict[str, Any]) -> None:
+def test_every_property_is_either_sent_or_counted_as_withheld(properties: dict[str, Any]) -> None:
     assert len(shareable_properties(properties, "all")) + count_withheld(properties, "all") == len(properties)
 
 

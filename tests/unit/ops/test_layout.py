@@ -106,6 +106,8 @@ def test_a_text_is_wrapped_at_blanks_alone() -> None:
     assert wrapped("one line", None) == "one line"
 
 
-@pytest.mark.parametrize(("settled", "left", "told"), [(0, 0, 1.0), (99_999, 1, 0.9999), (10, 0, 1.0), (50, 50, 0.5)])
-def test_all_is_settled_only_if_nothing_is_open(settled: int, left: int, told: float) -> None:
-    assert share(settled, left) == told
+@pytest.mark.parametrize(
+    ("settled", "left", "expected"), [(0, 0, 1.0), (99_999, 1, 0.9999), (10, 0, 1.0), (50, 50, 0.5)]
+)
+def test_all_is_settled_only_if_nothing_is_open(settled: int, left: int, expected: float) -> None:
+    assert share(settled, left) == expected

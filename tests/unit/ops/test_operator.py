@@ -96,9 +96,9 @@ def test_faults_name_the_field_and_never_its_value() -> None:
 
 @pytest.mark.parametrize("name", agent_modules.agent_names())
 def test_every_field_of_every_agent_that_is_asked_for_is_explained_by_its_readme(name: str) -> None:
-    told = agent_modules.facts(name)
+    shown = agent_modules.facts(name)
     asked = [field.path for field in fields_of(agent_modules.agent(name).settings) if not field.optional]
-    assert [path for path in asked if not any(path.startswith(known) for known in told)] == []
+    assert [path for path in asked if not any(path.startswith(known) for known in shown)] == []
 
 
 @pytest.mark.parametrize("name", TRIALS)
@@ -119,10 +119,10 @@ def test_a_timeline_is_in_order_and_ends_with_what_nobody_has_looked_at() -> Non
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(-1, "0 s"), (42, "42 s"), (119, "119 s"), (121, "2 min"), (7200, "2 h"), (864000, "10 d")]
+    ("seconds", "shown"), [(-1, "0 s"), (42, "42 s"), (119, "119 s"), (121, "2 min"), (7200, "2 h"), (864000, "10 d")]
 )
-def test_a_length_of_time_is_told_in_the_unit_that_says_enough(seconds: float, told: str) -> None:
-    assert ago(seconds) == told
+def test_a_length_of_time_is_written_in_the_unit_that_says_enough(seconds: float, shown: str) -> None:
+    assert ago(seconds) == shown
 
 
 def _refused(code: str) -> ClientError:
@@ -145,7 +145,7 @@ def _refused(code: str) -> ClientError:
 def test_what_aws_says_becomes_one_sentence_that_says_what_to_do(
     fault: BotoCoreError | ClientError, words: str
 ) -> None:
-    told = sentence(fault)
-    assert words in told
-    assert "may quote anything" not in told
-    assert told.endswith(".")
+    shown = sentence(fault)
+    assert words in shown
+    assert "may quote anything" not in shown
+    assert shown.endswith(".")

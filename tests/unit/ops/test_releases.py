@@ -107,7 +107,7 @@ def _release(function: str, name: str) -> Release:
     return Release(function, "7", name, "2026-11-20", "RuntimeLayer:3", {}, ())
 
 
-def test_one_release_is_told_in_one_sentence_and_several_with_their_functions() -> None:
+def test_one_release_is_reported_in_one_sentence_and_several_with_their_functions() -> None:
     same = [_release("IngestFunction", "3f2a"), _release("DashxFunction", "3f2a")]
     assert sentence(same) == "All 2 functions run release 3f2a."
     assert sentence([_release("IngestFunction", ""), *same[1:]]) == (

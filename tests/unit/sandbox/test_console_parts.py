@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.sandbox.devices import Devices
-from local.sandbox.exchange import Answer, Request
+from local.sandbox.exchange import Request, VendorResponse
 from local.sandbox.journal import PROBE, Entry, Journal
 from local.sandbox.matching import marks_of, requests_of
 from local.sandbox.server import Sandbox
@@ -49,7 +49,7 @@ def test_the_mark_of_a_probe_is_the_one_that_the_sandbox_knows() -> None:
 
 def test_an_answer_is_kept_with_its_request() -> None:
     entry = _entry(Journal(), "emarsys", {})
-    entry.respond(Answer.json(400, {"error": "x" * 5_000}))
+    entry.respond(VendorResponse.json(400, {"error": "x" * 5_000}))
     shown = entry.display()
     assert (shown["status"], shown["answer"][:10], len(shown["answer"])) == (400, '{"error": ', 4_000)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.sandbox.appsflyer import AppsFlyer
-from local.sandbox.exchange import Answer, CheckResult, Request
+from local.sandbox.exchange import CheckResult, Request, VendorResponse
 
 SETTINGS = {"s2s_key": "S2S-KEY-PLACEHOLDER", "android_app_id": "com.example.shop", "ios_app_id": "id1234567890"}
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC).timestamp()
@@ -70,7 +70,7 @@ def post(body: Any, app_id: str = "com.example.shop", **headers: str) -> Request
     return Request("POST", f"/inappevent/{app_id}", {}, HEADERS | headers, raw)
 
 
-def checked(request: Request) -> tuple[CheckResult, Answer]:
+def checked(request: Request) -> tuple[CheckResult, VendorResponse]:
     result = AppsFlyer(SETTINGS).check(request, NOW)
     return result, result.work()
 

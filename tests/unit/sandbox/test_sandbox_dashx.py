@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from local.sandbox.dashx import DashX
-from local.sandbox.exchange import Answer, CheckResult, Request
+from local.sandbox.exchange import CheckResult, Request, VendorResponse
 
 SETTINGS = {"public_key": "pub_example", "private_key": "prv_example", "target_environment": "staging"}
 NOW = 1_795_168_100.0
@@ -59,14 +59,14 @@ def post(query: str, values: Any, **headers: str) -> Request:
     return Request("POST", "/graphql", {}, sent, body)
 
 
-def checked(request: Request) -> tuple[CheckResult, Answer]:
+def checked(request: Request) -> tuple[CheckResult, VendorResponse]:
     result = DashX(SETTINGS).check(request, NOW)
     answer = result.work()
     assert answer.status == 200
     return result, answer
 
 
-def error(answer: Answer) -> Any:
+def error(answer: VendorResponse) -> Any:
     body = json.loads(answer.body)
     assert body["data"] is None
     [only] = body["errors"]
@@ -284,7 +284,7 @@ def test_a_visitors_subscription_belongs_to_the_user_who_was_joined() -> None:
     assert goes_to((SUBSCRIBE, visitor), (IDENTIFY, ANA), (UNSUBSCRIBE, NO_PUSH)) is None
 
 
-def test_a_wrong_pair_joins_strangers_and_can_be_seen() -> None:
+def test_a_wrong_pair_joins_two_people_and_can_be_seen() -> None:
     state = state_after((IDENTIFY, ANA), (IDENTIFY, {"uid": "cus_2", "anonymousUid": VISITOR}))
     assert state["visitors"] == {VISITOR: ["cus_778", "cus_2"]}
 

@@ -11,7 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from local.sandbox.eitri_push import EitriPush
-from local.sandbox.exchange import Answer, CheckResult, Request
+from local.sandbox.exchange import CheckResult, Request, VendorResponse
 
 SECRET = "whsec_ZWl0cmktZXhhbXBsZS1zaWduaW5nLWtleS0zMmJ5dGU="
 STORE = {"account": "examplestore", "environment": "production"}
@@ -55,7 +55,7 @@ def message(kind: str, sequence: int, **more: Any) -> dict[str, Any]:
     return same | {"type": kind, "id": f"{kind}-{sequence}", "sequence": sequence, "device": device} | more
 
 
-def checked(request: Request, settings: dict[str, Any] = SETTINGS) -> tuple[CheckResult, Answer]:
+def checked(request: Request, settings: dict[str, Any] = SETTINGS) -> tuple[CheckResult, VendorResponse]:
     result = EitriPush(settings).check(request, NOW)
     return result, result.work()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.sandbox.emarsys import Emarsys
-from local.sandbox.exchange import Answer, CheckResult, Request
+from local.sandbox.exchange import CheckResult, Request, VendorResponse
 
 SETTINGS = {
     "applications": {
@@ -45,7 +45,7 @@ def post(path: str, body: Any, authorization: str = BASIC) -> Request:
     return Request("POST", f"/api/mobileengage/v2/{path}", {}, headers, raw)
 
 
-def checked(request: Request) -> tuple[CheckResult, Answer]:
+def checked(request: Request) -> tuple[CheckResult, VendorResponse]:
     result = Emarsys(SETTINGS).check(request, 0)
     return result, result.work()
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from local.sandbox.exchange import Answer, CheckResult, Request
+from local.sandbox.exchange import CheckResult, Request, VendorResponse
 from local.sandbox.facebook import Facebook
 
 SETTINGS = {"access_token": "TOKEN-PLACEHOLDER", "dataset_id": "1234567890123456", "api_version": "v26.0"}
@@ -92,12 +92,12 @@ def post(*events: Any, path: str = PATH, query: dict[str, str] | None = None, **
     return Request("POST", path, query or {}, HEADERS | headers, json.dumps({"data": events}).encode())
 
 
-def checked(request: Request) -> tuple[CheckResult, Answer]:
+def checked(request: Request) -> tuple[CheckResult, VendorResponse]:
     result = Facebook(SETTINGS).check(request, NOW)
     return result, result.work()
 
 
-def fault(answer: Answer) -> tuple[int, int | None]:
+def fault(answer: VendorResponse) -> tuple[int, int | None]:
     assert answer.status == 400
     error = json.loads(answer.body)["error"]
     assert error["fbtrace_id"]

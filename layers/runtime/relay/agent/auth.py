@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -40,7 +41,7 @@ def signed(request: Request, message_id: str, secrets: list[SecretStr], now: dat
     Source: standardwebhooks.com, specification 1.0; the signature covers id, attempt time and the body as sent.
     """
     body = request.body.decode()
-    signatures = [Webhook(secret.get_secret_value()).sign(message_id, now, body) for secret in secrets]
+    signatures = [_signer(secret.get_secret_value()).sign(message_id, now, body) for secret in secrets]
     return with_headers(
         request,
         {
@@ -51,6 +52,12 @@ def signed(request: Request, message_id: str, secrets: list[SecretStr], now: dat
     )
 
 
+@lru_cache(maxsize=4)
+def _signer(secret: str) -> Webhook:
+    return Webhook(secret)
+
+
+@lru_cache(maxsize=4)
 def basic(user: str, password: str) -> SecretStr:
     """The Authorization header's value for HTTP Basic (RFC 7617, UTF-8)."""
     return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
@@ -79,11 +86,21 @@ def bearer(client: ClientCredentials, attempt: Attempt) -> SecretStr:
         Unreachable: the token endpoint does not answer, or answers that it is busy or broken.
     """
     key = sha256(client.model_dump_json() + client.client_secret.get_secret_value())
+    return cached_token(key, attempt, lambda: granted(attempt.send(_token_request(client))))
+
+
+def cached_token(key: str, attempt: Attempt, fetch: Callable[[], tuple[SecretStr, timedelta]]) -> SecretStr:
+    """The token under a key, if it is at hand; fetched if there is none, if it ends soon or has just been refused."""
     token, ends = _tokens.get(key, (None, datetime.min.replace(tzinfo=UTC)))
     if token is None or attempt.force_refresh or ends - TOKEN_MARGIN <= attempt.now:
-        token, lasts = _granted(attempt.send(_token_request(client)))
+        token, lasts = fetch()
         _tokens[key] = (token, attempt.now + lasts)
     return token
+
+
+def forget() -> None:
+    """Forgets every token, as a new function instance does."""
+    _tokens.clear()
 
 
 def _token_request(client: ClientCredentials) -> Request:
@@ -96,17 +113,27 @@ def _token_request(client: ClientCredentials) -> Request:
         case "basic_json":
             return json_request(client.token_url, asked, {"authorization": basic(client.client_id, secret)})
         case "form":
-            form = urlencode(asked | identity).encode()
-            return Request(client.token_url, form, {"content-type": "application/x-www-form-urlencoded"})
+            return form_request(client.token_url, asked | identity)
 
 
-def _granted(response: Response) -> tuple[SecretStr, timedelta]:
+def form_request(url: str, fields: Mapping[str, str]) -> Request:
+    """A POST of a form, as OAuth2's token endpoints take it."""
+    return Request(url, urlencode(fields).encode(), {"content-type": "application/x-www-form-urlencoded"})
+
+
+def granted(response: Response) -> tuple[SecretStr, timedelta]:
+    """The token of a token endpoint's response, and how long it lasts (RFC 6749, section 5.1).
+
+    Raises:
+        CredentialsRefused: the endpoint grants none.
+        Unreachable: it answers that it is busy or broken.
+    """
     kind = by_status(response).kind
     if kind is VerdictKind.RETRY:
         raise Unreachable(f"token endpoint: HTTP {response.status}")
     document = response.json() if response.ok else None
-    granted = document if isinstance(document, dict) else {}
-    token = granted.get("access_token")
+    grant = document if isinstance(document, dict) else {}
+    token = grant.get("access_token")
     if not isinstance(token, str) or not token:
         raise CredentialsRefused(f"token endpoint: HTTP {response.status} without a token")
-    return SecretStr(token), timedelta(seconds=bounded(granted.get("expires_in"), MAX_TOKEN_SECONDS) or 0)
+    return SecretStr(token), timedelta(seconds=bounded(grant.get("expires_in"), MAX_TOKEN_SECONDS) or 0)

@@ -1,9 +1,10 @@
 """An agent as a value: what the runtime must know of one external system, and the requests that an event makes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Generic, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -17,16 +18,36 @@ from relay.event.model import Event, Purpose
 S = TypeVar("S", bound=BaseModel)
 
 
+class RequestStatus(NamedTuple):
+    """What a vendor says later of a request that it took: whether that is its last word, and events by fault's code."""
+
+    is_final: bool
+    events: int = 0
+    faults: Mapping[str, int] = MappingProxyType({})
+
+
+class StatusQuestion(NamedTuple):
+    """How a vendor that takes a request now and works on it later is asked what became of it.
+
+    `build` makes the request for the status, of the reference that a verdict named and the agent's settings; `read`
+    gives None where the response does not say.
+    """
+
+    build: Callable[[str, Any], Request]
+    read: Callable[[Response], RequestStatus | None]
+
+
 class BatchSpec(NamedTuple):
     """How one request sends many events: at most so many, their requests joined, and the response read.
 
     `classify` gets the response and how many events the request holds. Only requests of one URL and with the same
-    headers are joined.
+    headers are joined. `status` where the vendor can be asked later what became of a request.
     """
 
     max_events: int
     merge: Callable[[Sequence[Request]], Request]
     classify: Callable[[Response, int], Verdict]
+    status: StatusQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)

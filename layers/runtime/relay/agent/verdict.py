@@ -21,13 +21,17 @@ class VerdictKind(StrEnum):
 class Verdict(NamedTuple):
     """An answer's meaning; the reason holds statuses and codes, never personal data; `wait` is in seconds.
 
-    `status` is the runtime's to fill in: the HTTP status of the answer, None where there was none.
+    `status` is the runtime's to fill in: the HTTP status of the answer, None where there was none. `suspects` are the
+    positions of the events of a joined request that its rejection names; `reference` is the vendor's id of a request
+    that was taken, by which its status can be asked later.
     """
 
     kind: VerdictKind
     reason: str = ""
     wait: int | None = None
     status: int | None = None
+    suspects: tuple[int, ...] = ()
+    reference: str = ""
 
 
 def is_outage(verdict: Verdict) -> bool:

@@ -102,7 +102,7 @@ def _instead_of(media_type: str) -> str | None:
     kind, *parameters = (part.strip().lower() for part in media_type.split(";"))
     if kind == "application/x-www-form-urlencoded":
         # curl -d says so of whatever it sends.
-        return "Send the header Content-Type: application/json; a form was announced, as curl -d does unless told."
+        return "Send the header Content-Type: application/json; a form was announced, as curl -d does by itself."
     charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset")}
     if (kind and not _MEDIA_TYPE.fullmatch(kind)) or not charsets <= {"utf-8", "utf8", "us-ascii"}:
         return "Send JSON in UTF-8, with the header Content-Type: application/json."

@@ -78,7 +78,8 @@ def ssm() -> "SSMClient":
 
 
 @cache
-def _session() -> Session:
+def session() -> Session:
+    """The botocore session: the function's region and credentials."""
     # botocore's own: boto3 adds resources and transfers, which nothing here uses, and 20 ms to every cold start.
     return Session()
 
@@ -89,4 +90,4 @@ _making = Lock()
 
 def _client(service: str, config: Config) -> Any:  # noqa: ANN401 - botocore makes clients as it reads their description
     with _making:
-        return _session().create_client(service, config=config)
+        return session().create_client(service, config=config)

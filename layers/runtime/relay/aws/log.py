@@ -67,9 +67,9 @@ def _write_metrics(metrics: Mapping[str, Any]) -> None:
 
 def emf(sets: Mapping[tuple[str, ...], Metrics], agent: str | None = None) -> dict[str, Any]:
     """What makes a log line carry metrics: each set's, by the stage and the set's own dimensions; nothing of zeros."""
-    told = {dimensions: {n: v for n, v in metrics.items() if v} for dimensions, metrics in sets.items()}
-    told = {dimensions: metrics for dimensions, metrics in told.items() if metrics}
-    if not told:
+    filled = {dimensions: {n: v for n, v in metrics.items() if v} for dimensions, metrics in sets.items()}
+    filled = {dimensions: metrics for dimensions, metrics in filled.items() if metrics}
+    if not filled:
         return {}
     directives = [
         {
@@ -77,9 +77,9 @@ def emf(sets: Mapping[tuple[str, ...], Metrics], agent: str | None = None) -> di
             "Dimensions": [["stage", *dimensions]],
             "Metrics": [{"Name": name} for name in metrics],
         }
-        for dimensions, metrics in told.items()
+        for dimensions, metrics in filled.items()
     ]
-    values = {name: value for metrics in told.values() for name, value in metrics.items()}
+    values = {name: value for metrics in filled.values() for name, value in metrics.items()}
     return {
         "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": directives},
         "stage": stage(),

@@ -54,16 +54,16 @@ def annotate(  # noqa: PLR0913 - these names and no others, so that nothing pers
     attempt: int = 0,
     milliseconds: float = 0,
 ) -> None:
-    """Tells the trace what became of an event, which took so long until now; from any thread."""
+    """Adds to the trace what became of an event, as a subsegment that ends now and lasted so long; from any thread."""
     if not _invocations:
         return
     from aws_xray_sdk.core.models.subsegment import Subsegment  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
 
     invocation, now = _invocations[0], time.time()
-    told = Subsegment(agent or "event", "local", invocation.parent_segment)
-    told.start_time = now - milliseconds / 1000
+    subsegment = Subsegment(agent or "event", "local", invocation.parent_segment)
+    subsegment.start_time = now - milliseconds / 1000
     for name, value in {"event_id": event_id, "state": state, "agent": agent, "app": app, "attempt": attempt}.items():
         if value:
-            told.put_annotation(name, value)
-    invocation.add_subsegment(told)
-    told.close(now)
+            subsegment.put_annotation(name, value)
+    invocation.add_subsegment(subsegment)
+    subsegment.close(now)

@@ -1,11 +1,12 @@
 """A batch of an agent's queue: devices in parallel, the messages of one device in order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from relay.agent.definition import Agent
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.delivery.parallel import in_parallel
 from relay.delivery.pipeline import DeliveryPipeline, Item
@@ -20,7 +21,9 @@ CHUNK_SIZE = 8
 """Deliveries that are claimed, sent and settled as one chunk, so that one call to DynamoDB serves them all.
 
 Repeatable agents need no claim: their batch is one chunk. Where a claim is needed, a function that dies in the middle
-of a batch leaves three chunks in doubt at most, of which sixteen deliveries were being sent.
+of a batch leaves three chunks in doubt at most, of which sixteen deliveries were being sent. An agent whose requests
+hold many events is claimed by as many as one request holds: it counts requests, and eight events a request would use up
+its quota. There a function that dies leaves in doubt what its requests held.
 """
 
 MAX_CHUNKS_IN_FLIGHT = 3
@@ -47,13 +50,22 @@ def process_batch(pipeline: DeliveryPipeline[Any], messages: Iterable[Message], 
     its group in the queue.
     """
     groups = _group(messages)
-    size = len(groups) if pipeline.agent.repeatable else CHUNK_SIZE
     process = partial(process_chunk, pipeline._replace(has_time=partial(_has_time, context)))
-    retained = in_parallel("chunk", MAX_CHUNKS_IN_FLIGHT, process, _split_evenly(groups, size))
+    retained = in_parallel(
+        "chunk", MAX_CHUNKS_IN_FLIGHT, process, _split_evenly(groups, _chunk_size(pipeline.agent, groups))
+    )
     pipeline.report.close()
+    if pipeline.aftermath:
+        pipeline.aftermath.look(partial(_has_time, context))
     delays = [delay for chunk in retained for delay in chunk]
     pipeline.queue.delay(delays)
     return [message.message_id for message, _ in delays]
+
+
+def _chunk_size(agent: Agent[Any], groups: Sequence[Sequence[Message]]) -> int:
+    if agent.repeatable:
+        return len(groups)
+    return max(CHUNK_SIZE, agent.batching.max_events) if agent.batching else CHUNK_SIZE
 
 
 def _group(messages: Iterable[Message]) -> list[list[Message]]:
@@ -119,7 +131,7 @@ def _undecided(items: Sequence[Item[S]]) -> list[Item[S]]:
 
 
 def _send_joined(pipeline: DeliveryPipeline[S], items: Sequence[Item[S]], max_events: int) -> None:
-    """Sends as many events by one request as the agent takes, and halves what it rejects, down to the rejected event.
+    """Sends as many events by one request as the agent takes, and splits what it rejects, down to the rejected event.
 
     The requests of one round run in parallel, and their outcomes are written before the next round begins.
     """
@@ -141,6 +153,19 @@ def _alike(items: Sequence[Item[S]], max_events: int) -> list[list[Item[S]]]:
     return [group[start : start + max_events] for group in alike.values() for start in range(0, len(group), max_events)]
 
 
+def _split(group: list[Item[S]], suspects: Collection[int]) -> list[list[Item[S]]]:
+    """The events that the agent named and the others; two halves where it named none of them, or all.
+
+    Each part goes again, so that a wrong name costs a request and no event.
+    """
+    named = [item for position, item in enumerate(group) if position in suspects]
+    others = [item for position, item in enumerate(group) if position not in suspects]
+    if named and others:
+        return [named, others]
+    middle = len(group) // 2
+    return [group[:middle], group[middle:]]
+
+
 def _send_group(pipeline: DeliveryPipeline[S], group: list[Item[S]]) -> list[list[Item[S]]]:
     """Sends one request for many events, and sets their outcomes; or returns the groups that are to be sent next."""
     try:
@@ -153,14 +178,15 @@ def _send_group(pipeline: DeliveryPipeline[S], group: list[Item[S]]) -> list[lis
 def _apply_result(pipeline: DeliveryPipeline[S], group: list[Item[S]]) -> list[list[Item[S]]]:
     result = pipeline.client(group[0]).send_joined([item.requests[0] for item in group])
     kind = result.kind if isinstance(result, Verdict) else None
-    if kind is VerdictKind.REJECTED and len(group) > 1:
-        middle = len(group) // 2
-        return [group[:middle], group[middle:]]
+    if isinstance(result, Verdict) and kind is VerdictKind.REJECTED and len(group) > 1:
+        return _split(group, result.suspects)
     if kind is VerdictKind.UNAUTHORIZED and not group[0].is_refreshed:
         # The first reads the stored settings again; the others find what it has read.
         for item in group:
             pipeline.plan_again(item, force_refresh=item is group[0])
         return _alike(_undecided(group), len(group))
+    if pipeline.aftermath and isinstance(result, Verdict) and isinstance(group[0].plan, Plan):
+        pipeline.aftermath.note(group[0].plan.scope, group[0].plan.settings, result.reference)
     for item in group:
         item.outcome = pipeline.decide(item, result)
     return []

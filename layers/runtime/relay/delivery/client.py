@@ -68,18 +68,25 @@ class AgentClient(NamedTuple, Generic[S]):
         return verdict
 
     def _verdict(self, request: Request, number: int) -> Verdict:
-        agent = self.agent
         try:
-            if agent.authorize:
-                request = agent.authorize(request, self.settings, Attempt(self.now(), self.send, self.force_refresh))
-            response = self.send(request)
+            request = self._authorized(request)
         except Unreachable as fault:
-            if fault.sent and not agent.repeatable:
-                return Verdict(VerdictKind.UNCONFIRMED, f"in doubt: no answer: {fault}")
+            # A token endpoint that keeps silent: of the events nothing was sent.
             return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
         except CredentialsRefused as fault:
             return Verdict(VerdictKind.UNAUTHORIZED, str(fault))
+        try:
+            response = self.send(request)
+        except Unreachable as fault:
+            if fault.sent and not self.agent.repeatable:
+                return Verdict(VerdictKind.UNCONFIRMED, f"in doubt: no answer: {fault}")
+            return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
         return self._classify(response, number)._replace(status=response.status)
+
+    def _authorized(self, request: Request) -> Request:
+        authorize = self.agent.authorize
+        attempt = Attempt(self.now(), self.send, self.force_refresh)
+        return authorize(request, self.settings, attempt) if authorize else request
 
     def _classify(self, response: Response, number: int) -> Verdict:
         agent = self.agent

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from relay.agent.definition import Agent
 from relay.aws.environment import AgentEnvironment
 from relay.aws.trace import traced
 from relay.delivery import transport
+from relay.delivery.aftermath import Aftermath
 from relay.delivery.app_settings import ScopedSettings, load_for_app
 from relay.delivery.batch import LambdaContext, process_batch
 from relay.delivery.circuit import Circuit
@@ -21,6 +23,7 @@ from relay.delivery.queue import Message, Queue
 from relay.delivery.report import Report
 from relay.event.model import Event
 from relay.ledger.ledger import Ledger
+from relay.ledger.samples import Samples
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -43,6 +46,7 @@ def lambda_handler(
             message = Event.load(event["dryRun"])
             cached = partial(load, message.app_id, False)  # noqa: FBT003 - from the cache
             return dry_run(deployed, message, cached, default_consent=environment.default_consent)
+        sender = send or (transport.send_unrestricted if environment.allow_insecure else transport.send)
         pipeline = DeliveryPipeline(
             deployed,
             environment,
@@ -51,12 +55,20 @@ def lambda_handler(
             lambda scope: Circuit(scope, environment.table, environment.circuit),
             load,
             Report(deployed.name),
-            send or (transport.send_unrestricted if environment.allow_insecure else transport.send),
+            sender,
+            aftermath=_aftermath(deployed, environment, sender),
         )
         retained = process_batch(pipeline, map(Message.parse, event["Records"]), context)
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in retained]}
 
     return traced(handle)
+
+
+def _aftermath(agent: Agent[S], environment: AgentEnvironment, send: Send) -> Aftermath | None:
+    """What asks later what became of requests, at an agent that can be asked."""
+    if agent.batching is None or agent.batching.status is None:
+        return None
+    return Aftermath(agent, Samples(environment.table, agent.name, lambda: datetime.now(UTC)), send)
 
 
 def as_deployed(agent: Agent[S], environment: AgentEnvironment) -> Agent[S]:

@@ -17,6 +17,7 @@ from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
 from relay.delivery import refused
+from relay.delivery.aftermath import Aftermath
 from relay.delivery.app_settings import ScopedSettings
 from relay.delivery.circuit import Circuit
 from relay.delivery.client import AgentClient, Result
@@ -105,6 +106,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     jitter: Callable[[float, float], float] = random.uniform
     has_time: Callable[[], bool] = _always
     pause: Callable[[float], None] = sleep
+    aftermath: Aftermath | None = None
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -358,7 +360,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             result = self._send_release(item, foreign, load(_CACHED))
             if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
                 item.is_refreshed = True
-                result = self._send_release(item, foreign, load(_AFRESH))
+                result = self._send_release(item, foreign, load(_REFRESHED))
         except Skip:
             # The app has left the agent, or its settings name no device there: nothing can be released.
             return ended
@@ -499,7 +501,7 @@ _DOUBT = "in doubt: an earlier attempt ended without a word"
 SUPERSEDED = "superseded"
 """Why an event is skipped whose device has a newer one."""
 
-_CACHED, _AFRESH = False, True
+_CACHED, _REFRESHED = False, True
 
 
 def _event(item: Item[S]) -> Event:

@@ -31,7 +31,7 @@ def sentences(invalid: ValidationError) -> str:
 
 
 def redact_property(fault: FieldError) -> FieldError:
-    """A fault without the name of a property, which may be anything: it is told to an operator, not to the caller."""
+    """A fault without the name of a property, which may be anything: an operator reads it, not the caller."""
     return FieldError("#/properties", fault.detail) if fault.pointer.startswith("#/properties/") else fault
 
 

@@ -187,7 +187,7 @@ class Traits(WireModel):
         return hash((self.first_name, self.last_name, self.name))
 
     @model_serializer(mode="wrap")
-    def _spread(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _flatten_others(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
         others: dict[str, Any] = written.pop(_OTHERS, {})
         return written | others
@@ -400,7 +400,7 @@ class Event(EventInput):
         return self.model_dump_json(exclude_none=True, exclude_defaults=True)
 
     def allows(self, purpose: Purpose, *, default: bool) -> bool:
-        """Whether this may be told to an agent of that purpose.
+        """Whether an agent of that purpose may receive this event.
 
         A logout and a declined push always reach messaging agents: they protect the person.
         """

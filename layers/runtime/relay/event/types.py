@@ -74,7 +74,7 @@ class NoStandIn:
 
 
 class VisibleId(NoStandIn):
-    """An id that is somebody's own: it names one person or one device, and looks like no other.
+    """The id of one person or one device, which looks like no other.
 
     Two ids that look alike on a screen would be two people there, or one: so what cannot be seen is refused, and so are
     compatibility forms (a full-width 1, a ligature), which NFKC would turn into another id.

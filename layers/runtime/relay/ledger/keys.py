@@ -1,7 +1,7 @@
 """The ledger's own keys: they digest who is on a device, and seal what an agent needs to end that person's pushes.
 
-One SecureString parameter holds the current key and the previous one. Whoever needs it first makes it. Rotation keeps
-the previous key, so that rows of before can still be read.
+One SecureString parameter holds the current key and the previous one. The first function that needs it makes
+it. Rotation keeps the previous key, so that rows of before can still be read.
 """
 
 import hmac

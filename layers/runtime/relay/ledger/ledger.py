@@ -254,7 +254,7 @@ class Ledger:
         keys = self.keys(False)  # noqa: FBT003 - from the cache
         if not all(keys.knows(digest) for row in known for digest in device_order.key_names(row)):
             # They may have been rotated since they were read.
-            keys = self.keys(True)  # noqa: FBT003 - afresh
+            keys = self.keys(True)  # noqa: FBT003 - from SSM
         oldest = to_milliseconds(self.now() - MAX_ORDERED_AGE)
         return DeviceOrder(self.table, self.agent, keys, self.keeps_contacts, self._expires(), oldest)
 
