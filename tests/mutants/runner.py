@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ LIBRARIES = (
     "boto3", "cryptography.fernet", "hypothesis.stateful", "moto", "moto.dynamodb.models", "moto.sns.models",
     "moto.sqs.models", "moto.ssm.models", "phonenumbers", "relay.aws.clients", "relay.event.model", "requests",
 )  # fmt: skip
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0", "--tb=short")
+OPTIONS = (
+    *("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--tb=short"),
+    # A library that is there already has no assertions of ours.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 
 
 def run(path: Path, source: str, tests: list[str], seconds: float) -> tuple[int, str]:
@@ -44,8 +49,11 @@ def _test(tests: list[str], output: Path) -> None:
     code = 3
     try:
         code = int(pytest.main([*OPTIONS, *tests]))
+    except BaseException:  # noqa: BLE001 - it is shown, and the fork must end here
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
