@@ -1,9 +1,17 @@
-"""How often properties are tried, the order in which several processes take the tests, and what tests report."""
+"""How often properties are tried, the order in which several processes take the tests, their browser and reports."""
+
+import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.examples import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 # Time is no reason to fail: the machine may be busy. The profile in use is Hypothesis' own, another one in CI.
 settings.register_profile("tests", settings(), deadline=None, max_examples=examples(100))
@@ -24,3 +32,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, text in test.user_properties:
             if name == "report" and test.when == "call":
                 terminalreporter.write_line(f"{test.nodeid}:\n{text}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Browser]":
+    """One browser for all tests of a process; none is skipped where REQUIRE_BROWSER is set, as CI does.
+
+    Playwright takes no second one in a thread: files that one process runs share it.
+    """
+    from local import browser  # noqa: PLC0415 - unit tests need no browser
+
+    if browser.found() is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail(browser.HOW_TO_INSTALL)
+        pytest.skip(browser.HOW_TO_INSTALL)
+    with browser.chromium() as started:
+        yield started

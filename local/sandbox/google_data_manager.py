@@ -5,13 +5,13 @@ from collections import OrderedDict
 
 from local.sandbox.exchange import (
     KEPT,
-    Answer,
     CheckResult,
     EventLog,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -102,7 +102,7 @@ class GoogleDataManager:
         _judge(faults, findings)
         warnings = [(at, fault) for at, fault in faults if fault.is_warning]
         if body.get("validateOnly"):
-            return findings.result(lambda: Answer.json(200, {}))
+            return findings.result(lambda: VendorResponse.json(200, {}))
         return findings.result(lambda: self._take(body, warnings, now))
 
     def _destinations(self, listed: Json, findings: Findings) -> dict[str, Json]:
@@ -135,7 +135,7 @@ class GoogleDataManager:
     def _account(self) -> Json:
         return {"accountType": "GOOGLE_ANALYTICS_PROPERTY", "accountId": self.settings.get("property_id")}
 
-    def _take(self, body: Json, warnings: list[tuple[int, Fault]], now: float) -> Answer:
+    def _take(self, body: Json, warnings: list[tuple[int, Fault]], now: float) -> VendorResponse:
         for event in body["events"]:
             self._events.add(event)
         reference, destinations = (
@@ -155,7 +155,7 @@ class GoogleDataManager:
             }
             for at, one in warnings
         ]
-        return Answer.json(200, {"requestId": reference} | ({"fieldWarnings": warned} if warned else {}))
+        return VendorResponse.json(200, {"requestId": reference} | ({"fieldWarnings": warned} if warned else {}))
 
     def _status(self, request: Request, now: float) -> CheckResult:
         findings = Findings()
@@ -166,7 +166,7 @@ class GoogleDataManager:
             findings.refuse("requestId is of no request that was taken", unknown)
         return findings.result(lambda: self._became(reference, now))
 
-    def _became(self, reference: str, now: float) -> Answer:
+    def _became(self, reference: str, now: float) -> VendorResponse:
         taken, destinations = self._requests[reference]
         state = "SUCCESS" if now - taken >= WORKING_SECONDS else "PROCESSING"
         listed = [
@@ -177,7 +177,7 @@ class GoogleDataManager:
             }
             for name, number in destinations.items()
         ]
-        return Answer.json(200, {"requestStatusPerDestination": listed})
+        return VendorResponse.json(200, {"requestStatusPerDestination": listed})
 
 
 def _judge(faults: list[tuple[int, Fault]], findings: Findings) -> None:
@@ -198,11 +198,11 @@ def _violation(field: str, reason: str) -> dict[str, str]:
     return {"field": field, "description": "refused", "reason": reason}
 
 
-def _invalid(violations: list[dict[str, str]]) -> Answer:
+def _invalid(violations: list[dict[str, str]]) -> VendorResponse:
     return _problem(400, "INVALID_ARGUMENT", violations)
 
 
-def _problem(status: int, code: str, violations: list[dict[str, str]] | None = None) -> Answer:
+def _problem(status: int, code: str, violations: list[dict[str, str]] | None = None) -> VendorResponse:
     reference, kind = f"t-{uuid.uuid4().hex[:8]}", "type.googleapis.com/google.rpc"
     info = {"reason": code, "domain": "datamanager.googleapis.com", "metadata": {"requestId": reference}}
     details: list[Json] = [{"@type": f"{kind}.ErrorInfo", **info}]
@@ -210,4 +210,6 @@ def _problem(status: int, code: str, violations: list[dict[str, str]] | None = N
     if violations is not None:
         details.append({"@type": f"{kind}.BadRequest", "fieldViolations": violations})
     message = "There was a problem with the request."
-    return Answer.json(status, {"error": {"code": status, "message": message, "status": code, "details": details}})
+    return VendorResponse.json(
+        status, {"error": {"code": status, "message": message, "status": code, "details": details}}
+    )

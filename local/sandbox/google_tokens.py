@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from local.sandbox.exchange import Answer, CheckResult, Findings, Json, Request, Settings, transport_faults
+from local.sandbox.exchange import CheckResult, Findings, Json, Request, Settings, VendorResponse, transport_faults
 from local.sandbox.formats import Check, misfits, one_of, text
 
 LIFE = 3600
@@ -61,21 +61,21 @@ class TokenOffice:
         self._access.clear()
 
     def _exchange(self, request: Request, now: float, identity: Json) -> CheckResult:
-        findings, refusal = Findings(), Answer.json(400, {"error": "invalid_request"})
+        findings, refusal = Findings(), VendorResponse.json(400, {"error": "invalid_request"})
         asked = _form(request, findings, EXCHANGE)
-        denied = Answer.json(400, {"error": "invalid_grant", "error_description": "no permission"})
+        denied = VendorResponse.json(400, {"error": "invalid_grant", "error_description": "no permission"})
         if asked.get("audience") != identity.get("provider"):
             findings.refuse("audience is not the pool's provider", denied)
         for fault in _subject_faults(asked.get("subject_token", ""), asked.get("audience", ""), now):
             findings.refuse(f"subject_token: {fault}", refusal)
         return findings.result(lambda: self._federate(now))
 
-    def _federate(self, now: float) -> Answer:
+    def _federate(self, now: float) -> VendorResponse:
         token = f"ya29.d.{secrets.token_urlsafe(48)}"
         self._federated[token] = now + LIFE
         issued = "urn:ietf:params:oauth:token-type:access_token"
         body = {"access_token": token, "issued_token_type": issued, "token_type": "Bearer", "expires_in": LIFE}
-        return Answer.json(200, body)
+        return VendorResponse.json(200, body)
 
     def _impersonate(self, request: Request, now: float, account: Json, identity: Json) -> CheckResult:
         findings = Findings(transport_faults(request))
@@ -91,16 +91,16 @@ class TokenOffice:
             findings.refuse(f"lifetime is not {LIFE}s", invalid)
         ends = datetime.fromtimestamp(now + LIFE, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return findings.result(
-            lambda: Answer.json(200, {"accessToken": self._grant(now, identity), "expireTime": ends})
+            lambda: VendorResponse.json(200, {"accessToken": self._grant(now, identity), "expireTime": ends})
         )
 
     def _assert(self, request: Request, now: float, key: Json, identity: Json) -> CheckResult:
         findings = Findings()
         asked = _form(request, findings, ASSERTION)
         for fault in _assertion_faults(asked.get("assertion", ""), key, now):
-            findings.refuse(f"assertion: {fault}", Answer.json(400, {"error": "invalid_grant"}))
+            findings.refuse(f"assertion: {fault}", VendorResponse.json(400, {"error": "invalid_grant"}))
         return findings.result(
-            lambda: Answer.json(
+            lambda: VendorResponse.json(
                 200, {"access_token": self._grant(now, identity), "token_type": "Bearer", "expires_in": LIFE}
             )
         )
@@ -115,12 +115,12 @@ def _identity(settings: Settings) -> Json:
     return settings.get("workload_identity") or settings.get("service_account_key")
 
 
-def _error(status: int, code: str) -> Answer:
-    return Answer.json(status, {"error": {"code": status, "status": code, "message": "refused"}})
+def _error(status: int, code: str) -> VendorResponse:
+    return VendorResponse.json(status, {"error": {"code": status, "status": code, "message": "refused"}})
 
 
 def _form(request: Request, findings: Findings, table: dict[str, Check]) -> dict[str, str]:
-    refusal = Answer.json(400, {"error": "invalid_request"})
+    refusal = VendorResponse.json(400, {"error": "invalid_request"})
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         findings.refuse(f"content-type is {kind or 'missing'}, not a form's", refusal)

@@ -8,13 +8,13 @@ from collections import OrderedDict
 
 from local.sandbox.exchange import (
     KEPT,
-    Answer,
     CheckResult,
     EventLog,
     Findings,
     Json,
     Request,
     Settings,
+    VendorResponse,
     not_found,
     transport_faults,
 )
@@ -65,10 +65,10 @@ class Webhook:
             return not_found(request)
         findings = Findings(transport_faults(request))
         self._check_signature(request, now, findings)
-        body = findings.read(request, Answer.json(400, {"error": "body"})) or {}
-        findings.refuse_each(misfits(body, "", BODY, REQUIRED), Answer.json(400, {"error": "invalid_event"}))
+        body = findings.read(request, VendorResponse.json(400, {"error": "body"})) or {}
+        findings.refuse_each(misfits(body, "", BODY, REQUIRED), VendorResponse.json(400, {"error": "invalid_event"}))
         if body.get("id") != request.headers.get("webhook-id"):
-            findings.refuse("webhook-id is not the id of the body", Answer.json(400, {"error": "id"}))
+            findings.refuse("webhook-id is not the id of the body", VendorResponse.json(400, {"error": "id"}))
         if self.settings.get("personal_data", "none") == "none":
             findings.note(*(f"body: {name} tells of a person" for name in PERSON if name in body))
         return findings.result(lambda: self._keep(body))
@@ -88,7 +88,7 @@ class Webhook:
 
     def _check_signature(self, request: Request, now: float, findings: Findings) -> None:
         stamp = request.headers.get("webhook-timestamp", "")
-        refusal = Answer.json(401, {"error": "signature"})
+        refusal = VendorResponse.json(401, {"error": "signature"})
         if not stamp.isascii() or not stamp.isdigit() or abs(now - int(stamp[:18])) > TOLERANCE:
             findings.refuse(f"webhook-timestamp {stamp or 'missing'} is not within {TOLERANCE} s of now", refusal)
         signed = f"{request.headers.get('webhook-id', '')}.{stamp}.".encode() + request.body
@@ -97,14 +97,14 @@ class Webhook:
         if not any(hmac.compare_digest(one.encode(), other.encode()) for one in offered for other in right):
             findings.refuse("webhook-signature fits no secret", refusal)
 
-    def _keep(self, body: dict[str, Json]) -> Answer:
+    def _keep(self, body: dict[str, Json]) -> VendorResponse:
         if body["id"] in self._seen:
-            return Answer.json(409, {"error": "already_seen"})
+            return VendorResponse.json(409, {"error": "already_seen"})
         self._seen[body["id"]] = None
         if len(self._seen) > KEPT:
             self._seen.popitem(last=False)
         self._events.add({**body, "eventName": body["type"]})
-        return Answer.json(202, {})
+        return VendorResponse.json(202, {})
 
 
 def _signature(secret: str, signed: bytes) -> str:

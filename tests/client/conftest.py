@@ -1,13 +1,11 @@
 """A page of an app in a real Chromium, and a relay that fails as it is asked to."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from local import browser
 from tests.client.service import Relay, serving
 
 
@@ -60,17 +58,6 @@ class App:
     def storage(self) -> str:
         """All that the page's storage holds."""
         return str(self.page.evaluate("JSON.stringify(localStorage)"))
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser; no test is skipped where REQUIRE_BROWSER is set, as CI does."""
-    if browser.found() is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail(browser.HOW_TO_INSTALL)
-        pytest.skip(browser.HOW_TO_INSTALL)
-    with browser.chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,7 @@ class Relay:
         with self._news:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
+            self._news.notify_all()
         time.sleep(0.005)
         yield
         with self._news:

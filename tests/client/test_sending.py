@@ -182,7 +182,7 @@ def test_a_reload_in_the_middle_of_a_send_loses_nothing_and_repeats_no_id(app: A
     app.start()
     relay.gate.clear()
     app.page.evaluate("['first', 'second', 'third'].map((name) => void relay.track(name))")
-    app.page.wait_for_timeout(100)
+    relay.wait_until(lambda: relay.most_at_once == 1)
     app.reload()
     app.call("track('fourth')")
     relay.gate.set()
@@ -194,6 +194,7 @@ def test_a_reload_in_the_middle_of_a_send_loses_nothing_and_repeats_no_id(app: A
 def test_a_page_that_closes_at_once_still_sends(app: App, relay: Relay) -> None:
     app.start().call("flush()")
     app.page.evaluate("void relay.track('the last'); location.href = 'about:blank'")
+    app.page.wait_for_url("about:blank")
     relay.wait_for("the last")
 
 

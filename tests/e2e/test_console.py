@@ -1,7 +1,6 @@
 """The console in a real browser: events sent, followed and settled, faults switched, whose pushes a phone gets."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from local import browser
 from local.cloud import Stack, warm
 from tests.e2e.conftest import Caller
 from tests.e2e.terminal import Terminal
@@ -28,17 +26,6 @@ NEWEST = "document.querySelector('.life')?.dataset.event ?? null"
 
 PATIENCE = 60_000
 """Milliseconds; the first event starts the functions."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A browser; no test of the console is skipped where REQUIRE_BROWSER is set, as CI does."""
-    if browser.found() is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail(browser.HOW_TO_INSTALL)
-        pytest.skip(browser.HOW_TO_INSTALL)
-    with browser.chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def google(google_stack: Stack) -> Iterator[Caller]:
     """A caller whose agent is well and has nothing parked, and is so again afterwards."""
     caller = Caller(google_stack)
     yield caller
-    caller.mend()
+    caller.clear_faults()
     empty_dead_letters(google_stack)
 
 
@@ -86,5 +86,5 @@ def test_a_role_that_is_not_admitted_holds_and_goes_on_by_itself(google: Caller,
     google.fault(AGENT, status=401, body="{}")
     event_id = google.accepted("/login", {"customerId": unique(), **BROWSER})
     assert google.receipt(event_id, AGENT, "held")["state"] == "held"
-    google.mend()
+    google.clear_faults()
     assert google.receipt(event_id, AGENT, "delivered")["state"] == "delivered"

@@ -208,7 +208,7 @@ def test_the_number_of_alarms_and_what_they_cost_is_that_of_the_template() -> No
     paid = f"10 are free, {metrics - 10} cost 0.10 USD each"
     said = {
         "docs/deploying.md": [f"| {alarms} alarms over {metrics} metrics |", paid],
-        "docs/runbook.md": [f"The alarms watch {metrics} metrics with all {len(AGENTS)} agents", paid],
+        "docs/runbook.md": [f"The alarms watch {metrics} metrics with all {len(template.batches)} agents", paid],
         "CHANGELOG.md": [f"{alarms} alarms"],
     }
     for document, sentences in said.items():

@@ -39,7 +39,7 @@ OTHERS = {
 """Another value for each parameter that neither lists its values nor is a number."""
 
 OF_NO_FUNCTION = {
-    *("AppRate", "AppBurst", "StageRate", "StageBurst", "LogRetentionDays", "AlarmEmail", "AccessLog"),
+    *("AppRate", "AppBurst", "StageRate", "StageBurst", "LogRetentionDays", "AlarmEmail", "AccessLog", "StatusAlarm"),
     *("OwnKey", "ReservedWrites", "Rollout", "EnabledAgents"),
 }
 

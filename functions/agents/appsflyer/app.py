@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from relay.agent.definition import Agent
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, Value
+from relay.agent.once import once
 from relay.agent.privacy import (
     Allowed,
     NotPhones,
@@ -27,7 +28,7 @@ from relay.delivery.handler import lambda_handler
 from relay.encoding import encode
 from relay.errors import Skip
 from relay.event.model import Consent, Device, Event, PropertyValue
-from relay.event.pii import contains_contact, contains_email, reject_contact
+from relay.event.pii import contains_contact, contains_email, is_personal_data, reject_contact
 from relay.event.stand_ins import is_stand_in
 
 MAX_BODY_BYTES = 1024
@@ -109,12 +110,30 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: AppsFlyer has no use for the event, cannot tell the installation, or would not take the smallest form.
     """
+    return [_made(event, settings)[0]]
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request leaves out of the event."""
+    return _made(event, settings)[1]
+
+
+@once
+def _made(event: Event, settings: Settings) -> tuple[Request, tuple[str, ...]]:
     event = scrub_emails(event)
     name = _name(event, settings)
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
-    properties, _ = _parameters(event, settings)
-    return [Request(url, _fitted(_body(event, name, settings), event, properties)[0], headers)]
+    properties, lost = _parameters(event, settings)
+    body, shortened = _fitted(_body(event, name, settings), event, properties)
+    return Request(url, body, headers), (*_withheld_ids(event), *lost, *shortened)
+
+
+def _withheld_ids(event: Event) -> Iterator[str]:
+    if event.customer_id and _customer_user_id(event.customer_id) is None:
+        yield "customer_user_id is left out: it is too long or looks like a contact"
+    if event.device.app_set_id and event.device.platform == "android" and not _app_set(event.device):
+        yield "app_set_id is left out: it needs a UUID and appSetScope"
 
 
 def _name(event: Event, settings: Settings) -> str:
@@ -182,8 +201,11 @@ def _fitted(body: dict[str, Any], event: Event, properties: Mapping[str, Propert
     Raises:
         Skip: AppsFlyer would not take the smallest form.
     """
+    body["eventValue"] = whole = _event_value(event, properties)
+    encoded = encode(body)
+    if len(encoded) <= MAX_BODY_BYTES:
+        return encoded, []
     fields, consent = list(body), body.get("consent_data")
-    whole = _event_value(event, properties)
     for document in _ever_smaller(body, event, properties):
         encoded = encode(document)
         if len(encoded) <= MAX_BODY_BYTES:
@@ -196,17 +218,6 @@ def _fitted(body: dict[str, Any], event: Event, properties: Mapping[str, Propert
     raise Skip("larger than AppsFlyer's 1 KB")
 
 
-def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
-    """What the request leaves out of the event."""
-    event = scrub_emails(event)
-    properties, lost = _parameters(event, settings)
-    hidden = event.customer_id and _customer_user_id(event.customer_id) is None
-    person = ["customer_user_id is left out: it is too long or looks like a contact"] if hidden else []
-    ids = event.device.app_set_id and event.device.platform == "android" and not _app_set(event.device)
-    scope = ["app_set_id is left out: it needs a UUID and appSetScope"] if ids else []
-    return (*person, *scope, *lost, *_fitted(_body(event, _name(event, settings), settings), event, properties)[1])
-
-
 # Fields that go, one by one in this order, when the event's own properties have gone and the body is still too large.
 _EXPENDABLE = ("ua", "app_set_id", "last_name_hashed", "first_name_hashed", "phone_number_e164_hashed", "email_hashed")
 
@@ -214,9 +225,7 @@ _EXPENDABLE = ("ua", "app_set_id", "last_name_hashed", "first_name_hashed", "pho
 def _ever_smaller(
     body: dict[str, Any], event: Event, properties: Mapping[str, PropertyValue]
 ) -> Iterator[dict[str, Any]]:
-    """The body in full, then the same with less and less; what the person consented to stays, put shorter last."""
-    body["eventValue"] = _event_value(event, properties)
-    yield body
+    """The body with less and less; what the person consented to stays, put shorter last."""
     while properties:
         properties = dict(list(properties.items())[:-1])
         body["eventValue"] = _event_value(event, properties)
@@ -233,7 +242,8 @@ def _event_value(event: Event, properties: Mapping[str, PropertyValue]) -> str:
     if event.type in {"logout", "open"} and not properties:
         return ""
     joins = event.method and event.type in {"login", "signup"}
-    method = shareable_properties({"af_registration_method": event.method or ""}, "all") if joins else {}
+    may_go = joins and not is_personal_data("af_registration_method", event.method)
+    method = {"af_registration_method": event.method} if may_go else {}
     return encode({**method, **properties, "event_id": event.event_id}).decode()
 
 

@@ -114,7 +114,7 @@ def _message(event: Event, settings: Settings, message_type: str, message_id: st
         "occurred_at": iso8601_z(event.occurred_at),
         "sequence": event.sequence,
         **ordered,
-        "store": settings.store.model_dump(),
+        "store": {"account": settings.store.account, "environment": settings.store.environment},
     }
 
 

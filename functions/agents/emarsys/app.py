@@ -1,6 +1,5 @@
 """emarsys: sends Emarsys Mobile Engage (v2) which contact holds which device, and which push token it has."""
 
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from relay.agent.definition import Agent
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, json_request
 from relay.agent.languages import two_letters
+from relay.agent.once import once
 from relay.agent.privacy import Allowed, selected_properties
 from relay.agent.settings import BaseUrl, SettingsModel
 from relay.agent.verdict import Verdict, VerdictKind, by_status
@@ -166,6 +166,9 @@ def _segment(name: str | None) -> str:
     return quote(name, safe="")
 
 
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
 def _contact(event: Event, settings: Settings) -> dict[str, object]:
     """Both contact fields, or neither where nobody is logged in."""
     if event.customer_id is None:
@@ -173,7 +176,7 @@ def _contact(event: Event, settings: Settings) -> dict[str, object]:
             raise Skip("no customerId")
         return {}
     # The vendor refuses e-mail addresses as identity, plain or hashed (help centre, contact authentication).
-    if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", event.customer_id):
+    if _ADDRESS.fullmatch(event.customer_id):
         raise Skip("customerId is an e-mail address")
     value = _contact_value(event.customer_id, settings)
     if len(value) > MAX_CONTACT_VALUE:
@@ -185,13 +188,14 @@ def _contact_value(customer_id: str, settings: Settings) -> str:
     if settings.contact_value == "customer_id" or settings.contact_key is None:
         return customer_id
     key = settings.contact_key.get_secret_value().encode()
-    return hmac.new(key, customer_id.encode(), hashlib.sha256).hexdigest()[:KEYED_HASH_DIGITS]
+    return hmac.digest(key, customer_id.encode(), "sha256").hex()[:KEYED_HASH_DIGITS]
 
 
 UNKNOWN = "unknown"
 """What the vendor's SDK for Android sends in place of a version that it does not know (2018)."""
 
 
+@once
 def _device(event: Event, settings: Settings) -> dict[str, tuple[object, str]]:
     """What users/login requires of the device, and the remark where a value is filled in; "" where it is the event's.
 
@@ -220,6 +224,7 @@ def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
 
 
 _MAX_OFFSET = timedelta(hours=14)
+_FIXED_OFFSET = re.compile(r"(?:GMT|UTC)?([+-])([0-9]|0[0-9]|1[0-4])(?::?([0-5][0-9]))?")
 
 
 def _timezone(event: Event) -> tuple[str, str]:
@@ -234,7 +239,7 @@ def _timezone(event: Event) -> tuple[str, str]:
 
 def _offset(zone: str | None, moment: datetime) -> str | None:
     """`-0300` from an IANA name, as it was at that moment, or from `-03:00`, `GMT-3`, `GMT+5:30` or `-03`."""
-    fixed = re.fullmatch(r"(?:GMT|UTC)?([+-])([0-9]|0[0-9]|1[0-4])(?::?([0-5][0-9]))?", zone or "")
+    fixed = _FIXED_OFFSET.fullmatch(zone or "")
     if fixed:
         return f"{fixed[1]}{fixed[2]:0>2}{fixed[3] or '00'}"
     try:
@@ -243,9 +248,12 @@ def _offset(zone: str | None, moment: datetime) -> str | None:
         return None
 
 
+_NUMBERS = re.compile(r"[A-Za-z]*\s*([0-9]+(?:\.[0-9]+){0,2})")
+
+
 def _version(text: str | None) -> str | None:
     """The numbers that a version begins with, three at most: `4.12.0-beta (5)` is `4.12.0`, `iOS 18.1` is `18.1`."""
-    match = re.match(r"[A-Za-z]*\s*([0-9]+(?:\.[0-9]+){0,2})", text or "")
+    match = _NUMBERS.match(text or "")
     return match[1] if match else None
 
 

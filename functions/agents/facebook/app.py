@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from relay.agent.definition import Agent, BatchSpec
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, bounded, json_request, read_json
+from relay.agent.once import once
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
@@ -21,7 +22,7 @@ from relay.delivery.handler import lambda_handler
 from relay.encoding import encode, sha256
 from relay.errors import Skip
 from relay.event.model import Device, Event, PropertyValue
-from relay.event.pii import contains_contact, reject_contact
+from relay.event.pii import contains_contact, is_personal_data, reject_contact
 
 # App Events' naming rule; the one for websites is unpublished, and this is the narrower (2025-08).
 _NAME = r"^[0-9a-zA-Z_][0-9a-zA-Z _-]{0,39}$"
@@ -64,9 +65,20 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Meta has no use for the event, or could not match it to a person.
     """
+    return [_made(event, settings)[0]]
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request leaves out of the event."""
+    return _made(event, settings)[1]
+
+
+@once
+def _made(event: Event, settings: Settings) -> tuple[Request, tuple[str, ...]]:
     event = scrub_emails(event)
     name = _name(event, settings)
-    user_data = _user_data(event, settings)
+    place = _place(event)
+    user_data = _user_data(event, settings, place)
     if any(user_data.keys() <= weak for weak in _WEAK):
         raise Skip("user_data too weak to match a person")
     fields: dict[str, Any] = {
@@ -80,20 +92,19 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         fields["data_processing_options"] = ["LDU"]
         fields["data_processing_options_country"] = settings.ldu_country
         fields["data_processing_options_state"] = settings.ldu_state
-    custom, _ = _custom_data(event, settings)
+    custom, lost = _custom_data(event, settings)
     if custom:
         fields["custom_data"] = custom
     body: dict[str, Any] = {"data": [fields]}
     if settings.test_event_code:
         body["test_event_code"] = settings.test_event_code
-    return [
-        json_request(
-            f"{settings.base_url}/{settings.api_version}/{settings.dataset_id}/events",
-            body,
-            # The token may also go into the query, where proxies and traces would keep it.
-            {"authorization": SecretStr(f"Bearer {settings.access_token.get_secret_value()}")},
-        )
-    ]
+    request = json_request(
+        f"{settings.base_url}/{settings.api_version}/{settings.dataset_id}/events",
+        body,
+        # The token may also go into the query, where proxies and traces would keep it.
+        {"authorization": SecretStr(f"Bearer {settings.access_token.get_secret_value()}")},
+    )
+    return request, (*_lost(event, user_data, place), *lost)
 
 
 def _name(event: Event, settings: Settings) -> str:
@@ -115,7 +126,7 @@ _WEAK = (
 )
 
 
-def _user_data(event: Event, settings: Settings) -> dict[str, Any]:
+def _user_data(event: Event, settings: Settings, place: Mapping[str, str]) -> dict[str, Any]:
     traits, moment = event.traits, event.occurred_at
     first, last = traits.first_name or "", traits.last_name or ""
     hashed = {
@@ -123,7 +134,7 @@ def _user_data(event: Event, settings: Settings) -> dict[str, Any]:
         "ph": event.phone and digest(event.phone, event.phone.removeprefix("+")),
         "fn": digest(first, _letters(first)),
         "ln": digest(last, _letters(last)),
-        **{key: sha256(normal) if normal else "" for key, normal in _place(event).items()},
+        **{key: sha256(normal) if normal else "" for key, normal in place.items()},
         "external_id": _external_id(event, settings),
     }
     plain = {
@@ -148,6 +159,8 @@ def _external_id(event: Event, settings: Settings) -> str:
 
 def _place(event: Event) -> dict[str, str]:
     """City, state, zip, country, birthday and gender as Meta digests them (customer information parameters, 2026)."""
+    if not event.traits.others:
+        return {}
     traits, country = event.traits, _country(event)
     return {
         "ct": _letters(fact(traits, "city")),
@@ -204,7 +217,8 @@ def _cookie(value: str | None, form: re.Pattern[str], moment: datetime) -> str |
 def _custom_data(event: Event, settings: Settings) -> tuple[dict[str, PropertyValue], list[str]]:
     """The properties and the method, a shop's items as `contents`, and what was left out."""
     given = shareable_properties(event.properties, settings.properties, settings.not_phone_numbers)
-    method = shareable_properties({"method": event.method}, "all") if event.method else {}
+    may_go = event.method and not is_personal_data("method", event.method)
+    method: dict[str, PropertyValue] = {"method": event.method} if event.method and may_go else {}
     goods = _goods(given)
     plain = {name: value for name, value in given.items() if not isinstance(value, list | dict)}
     left_out = given.keys() - plain.keys() - goods.keys() - ({"items"} if goods else set())
@@ -248,23 +262,24 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) or type(value) is int
 
 
-def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
-    """What the request leaves out of the event."""
-    event = scrub_emails(event)
-    ids, place = event.ids, _place(event)
-    lost = {
-        "phoneSha256 is left out: Meta digests the number without its plus sign": event.phone_sha256
-        and not event.phone,
-        "country is left out: it has no two letters of ISO 3166-1": fact(event.traits, "country")
-        and not place["country"],
-        "birthday is left out: it is no day of ISO 8601": fact(event.traits, "birthday") and not place["db"],
-        "gender is left out: Meta knows f and m": fact(event.traits, "gender") and not place["ge"],
-        "fbp is left out: Meta's cookie has another form": ids.fbp
-        and not _cookie(ids.fbp, _BROWSER_ID, event.occurred_at),
-        "fbc is left out: Meta's cookie has another form": ids.fbc
-        and not _cookie(ids.fbc, _CLICK_ID, event.occurred_at),
-    }
-    return (*(sentence for sentence, is_so in lost.items() if is_so), *_custom_data(event, settings)[1])
+def _lost(event: Event, user_data: Mapping[str, Any], place: Mapping[str, str]) -> Iterator[str]:
+    """What `user_data` leaves out of the event."""
+    if event.phone_sha256 and not event.phone:
+        yield "phoneSha256 is left out: Meta digests the number without its plus sign"
+    if event.traits.others:
+        for name, key, reason in _FORMS:
+            if not place[key] and fact(event.traits, name):
+                yield f"{name} is left out: {reason}"
+    for name in ("fbp", "fbc"):
+        if getattr(event.ids, name) and name not in user_data:
+            yield f"{name} is left out: Meta's cookie has another form"
+
+
+_FORMS = (
+    ("country", "country", "it has no two letters of ISO 3166-1"),
+    ("birthday", "db", "it is no day of ISO 8601"),
+    ("gender", "ge", "Meta knows f and m"),
+)
 
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")

@@ -26,6 +26,7 @@ from relay.agent.ga4 import (
 )
 from relay.agent.ga4_parameters import parameters
 from relay.agent.http import Request, Response, Value, json_request
+from relay.agent.once import once
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, PrintableSecret
@@ -69,24 +70,38 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Google has no use for the event, would drop it without a word, or could not tell the visitor.
     """
+    return [_made(event, settings)[0]]
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request cuts or leaves out of the event."""
+    return _made(event, settings)[1]
+
+
+@once
+def _made(event: Event, settings: Settings) -> tuple[Request, tuple[str, ...]]:
     event = scrub_emails(event)
     name = event_name(event, settings.event_names)
     query, visitor = _stream(event, settings)
+    shown_id = user_id(event.customer_id)
+    properties, lost_properties = user_properties(event, settings.user_properties, settings.not_phone_numbers)
+    params, lost = parameters(event, settings)
     known = {
-        "user_id": user_id(event.customer_id),
+        "user_id": shown_id,
         "timestamp_micros": (event.occurred_at - _EPOCH) // timedelta(microseconds=1),
         "consent": _consent(event.consent),
         "user_data": _user_data(event, settings),
-        "user_properties": _user_properties(event, settings),
+        "user_properties": {name: {"value": value} for name, value in properties.items()},
         "device": _device(event.device) if event.device.platform in APPS else None,
         "ip_override": client_ip(event.context.ip),
-        "events": [{"name": name, "params": parameters(event, settings)[0]}],
+        "events": [{"name": name, "params": params}],
     }
     if not known["device"]:
         # Google does not look at the user agent where there is a device.
         known["user_agent"] = event.context.user_agent
     body = visitor | {field: value for field, value in known.items() if value}
-    return [json_request(f"{settings.base_url}/mp/collect", body, query=query)]
+    hidden = ["user_id is left out: it looks like a contact"] if event.customer_id and not shown_id else []
+    return json_request(f"{settings.base_url}/mp/collect", body, query=query), (*hidden, *lost_properties, *lost)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -144,11 +159,6 @@ def _address(event: Event) -> dict[str, str]:
     return {field: text for field, text in (known | more).items() if text}
 
 
-def _user_properties(event: Event, settings: Settings) -> dict[str, Any]:
-    taken, _ = user_properties(event, settings.user_properties, settings.not_phone_numbers)
-    return {name: {"value": value} for name, value in taken.items()}
-
-
 def _email(address: str) -> str:
     """An address as Google digests it: lower case, no blanks, and for Gmail no dots before the @ (`+tag` stays)."""
     local, _, domain = "".join(address.lower().split()).rpartition("@")
@@ -171,15 +181,6 @@ def _device(device: Device) -> dict[str, str]:
     fields = {field: text for field, text in known.items() if text}
     system = {"category": "mobile", "operating_system": "iOS" if device.platform == "ios" else "Android"}
     return system | fields if fields else {}
-
-
-def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
-    """What the request cuts or leaves out of the event."""
-    event = scrub_emails(event)
-    hidden = event.customer_id and not user_id(event.customer_id)
-    of_person = ["user_id is left out: it looks like a contact"] if hidden else []
-    _, left_out = user_properties(event, settings.user_properties, settings.not_phone_numbers)
-    return (*of_person, *left_out, *parameters(event, settings)[1])
 
 
 def classify(response: Response) -> Verdict:

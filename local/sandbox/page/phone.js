@@ -116,16 +116,17 @@ function showArrived({ events }) {
 function belief(known) {
   const held = known[device.id] ?? known[pushToken];
   const [who] = [held?.pushesGoTo].flat().filter(Boolean);
-  const name = who?.length > 20 ? `${who.slice(0, 12)}…` : who; // an agent may know people by a digest
-  return element("b", "", name ? `its pushes go to ${name}` : "its pushes go to nobody");
+  if (!who) return [element("b", "", "its pushes go to nobody")];
+  if (who.length <= 20) return [element("b", "", `its pushes go to ${who}`)];
+  return [element("b", "", `its pushes go to ${who.slice(0, 12)}…`), element("span", "faint", "a digest of the customer's id")];
 }
 
 async function showAgents() {
-  const devices = await read("/_devices");
+  const [devices, { agents: keepers }] = await Promise.all([read("/_devices"), read("/_console/devices")]);
   const rows = await Promise.all(agents.map(async ({ name, title }) => {
     const { requests: [last] } = await read(`/_requests?limit=1&agent=${name}`);
-    const heard = last ? `last: ${last.method} ${last.path}, ${clock(last.receivedAt)}` : "nothing yet";
-    const thinks = name in devices ? [belief(devices[name])] : [];
+    const heard = last ? `last: ${last.subject || last.path}, ${clock(last.receivedAt)}` : "nothing yet";
+    const thinks = keepers.includes(name) ? belief(devices[name]) : [element("b", "", "counts events; keeps no device")];
     const said = element("dd", "", ...thinks, element("span", "faint", heard));
     said.dataset.agent = name;
     return [element("dt", "", title), said];
@@ -137,9 +138,8 @@ async function refresh() {
   const pill = byId("connection");
   try {
     showPhone();
-    await showQueue();
-    showArrived(await read("/_console/events"));
-    await showAgents();
+    // The API may be slow, while its functions start: the agents do not wait for it.
+    await Promise.all([showQueue(), showAgents(), read("/_console/events").then(showArrived)]);
     [pill.textContent, pill.className] = ["live", "pill good"];
   } catch {
     [pill.textContent, pill.className] = ["the sandbox does not answer", "pill bad"];

@@ -329,7 +329,7 @@ class Filtering(Settings, AgentSettings):
 def test_an_event_that_the_settings_filter_out_is_skipped_with_the_reason() -> None:
     world = World(settings=lambda _fresh: Filtering())
     assert world.deliver(_record("m1"), _record("m2", device={"id": "d2", "platform": "android"})) == []
-    assert world.told == ["m2"]
+    assert world.sent_ids == ["m2"]
     assert world.ledger.rows["m1"]["reason"] == "filtered out: platform unknown"
 
 
@@ -338,7 +338,7 @@ def test_a_login_that_is_filtered_out_releases_the_device_from_another_person() 
     device = {"id": "d1", "platform": "ios"}
     world.ledger.people[Event.load(_record(device=device).body).group] = "another"
     world.deliver(_record(device=device))
-    assert world.told == ["release m1"]
+    assert world.sent_ids == ["release m1"]
     reason = "filtered out: platform ios; the device was released, nobody is on it"
     assert world.ledger.rows["m1"]["reason"] == reason
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.sandbox.exchange import Answer, Request
+from local.sandbox.exchange import Request, VendorResponse
 from local.sandbox.google_data_manager import WORKING_SECONDS, GoogleDataManager
 
 NOW = 1_795_166_200.0
@@ -94,7 +94,7 @@ def changed(change: Change) -> dict[str, Any]:
     return body
 
 
-def answered(google: GoogleDataManager, request: Request, now: float = NOW) -> tuple[list[str], Answer]:
+def answered(google: GoogleDataManager, request: Request, now: float = NOW) -> tuple[list[str], VendorResponse]:
     result = google.check(request, now)
     return list(result.violations), result.work()
 

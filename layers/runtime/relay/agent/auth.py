@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -40,7 +41,7 @@ def signed(request: Request, message_id: str, secrets: list[SecretStr], now: dat
     Source: standardwebhooks.com, specification 1.0; the signature covers id, attempt time and the body as sent.
     """
     body = request.body.decode()
-    signatures = [Webhook(secret.get_secret_value()).sign(message_id, now, body) for secret in secrets]
+    signatures = [_signer(secret.get_secret_value()).sign(message_id, now, body) for secret in secrets]
     return with_headers(
         request,
         {
@@ -51,6 +52,12 @@ def signed(request: Request, message_id: str, secrets: list[SecretStr], now: dat
     )
 
 
+@lru_cache(maxsize=4)
+def _signer(secret: str) -> Webhook:
+    return Webhook(secret)
+
+
+@lru_cache(maxsize=4)
 def basic(user: str, password: str) -> SecretStr:
     """The Authorization header's value for HTTP Basic (RFC 7617, UTF-8)."""
     return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from relay.agent.ga4 import APPS, MAX_TEXT, fits, is_name, plain
 from relay.agent.privacy import Allowed, NotPhones, shareable_properties
 from relay.event.model import Event, PropertyValue
-from relay.event.pii import contains_contact, contains_email
+from relay.event.pii import contains_contact, contains_email, is_personal_data
 
 MAX_PARAMS = 25
 
@@ -22,6 +22,7 @@ MAX_ITEM_PARAMS = 27
 # Parameters that come from elsewhere in the event or from the settings, or may not be there.
 _NOT_A_PROPERTY = {"session_id", "engagement_time_msec", "engagementTimeMsec", "debug_mode", "user_id"}
 _OF_COMMERCE = {"items", "currency", "value", "transaction_id"}
+_OF_ELSEWHERE = _NOT_A_PROPERTY | _OF_COMMERCE | PAGE_TEXTS.keys()
 Params = dict[str, PropertyValue]
 
 
@@ -47,11 +48,7 @@ def parameters(event: Event, settings: ParameterSettings) -> tuple[Params, list[
     commerce, remarks = _commerce({name: value for name, value in given.items() if name in _OF_COMMERCE})
     page, cut = _page(event, given)
     known = _session(event, debug=settings.debug_mode) | page | commerce
-    others = {
-        name: value
-        for name, value in given.items()
-        if name not in known.keys() | _NOT_A_PROPERTY | _OF_COMMERCE | PAGE_TEXTS.keys()
-    }
+    others = {name: value for name, value in given.items() if name not in known and name not in _OF_ELSEWHERE}
     own = {name: plain(value) for name, value in others.items() if is_name(name) and fits(value)}
     room = MAX_PARAMS - len(known)
     said = {
@@ -73,8 +70,8 @@ def _session(event: Event, *, debug: bool) -> Params:
     }
     if session:
         known["session_id"] = session
-    if event.method and fits(event.method):
-        known |= shareable_properties({"method": event.method}, "all")
+    if event.method and fits(event.method) and not is_personal_data("method", event.method):
+        known["method"] = event.method
     return known | ({"debug_mode": 1} if debug else {})
 
 
@@ -100,7 +97,8 @@ def _page(event: Event, properties: Mapping[str, PropertyValue]) -> tuple[Params
     if event.device.platform not in APPS:
         pages = {"page_location": context.url, "page_referrer": context.referrer}
         given |= {name: _address_of_page(text) for name, text in pages.items() if text}
-        given |= shareable_properties({"page_title": context.title} if context.title else {}, "all")
+        if context.title and not is_personal_data("page_title", context.title):
+            given["page_title"] = context.title
     texts = {name: text for name, text in given.items() if name in PAGE_TEXTS and isinstance(text, str) and text}
     remarks = [
         f"{name} is cut to {PAGE_TEXTS[name]} characters" for name in texts if len(texts[name]) > PAGE_TEXTS[name]

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr
+from pydantic_core import from_json
 
 from relay.encoding import encode
 
@@ -97,7 +98,7 @@ def masked(request: Request) -> dict[str, Any]:
         "url": request.url,
         **query,
         "headers": {name: str(value) for name, value in request.headers.items()},
-        "body": json.loads(request.body),
+        "body": from_json(request.body),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from relay.agent.once import once
 from relay.event.model import Event, PropertyValue
 from relay.event.pii import contains_email, is_personal_data, might_contain_email
 from relay.event.types import PropertyName
@@ -28,7 +29,7 @@ def shareable_properties(
 
     A list or an object stays without its personal parts; one of which nothing is left goes as a whole.
     """
-    return _without_personal_data(selected_properties(properties, allowed), not_phones)[0]
+    return _shared(properties, allowed, not_phones)[0]
 
 
 def count_withheld(properties: Mapping[str, PropertyValue], allowed: Allowed, not_phones: Collection[str] = ()) -> int:
@@ -36,7 +37,14 @@ def count_withheld(properties: Mapping[str, PropertyValue], allowed: Allowed, no
 
     A list or an object under a name on the deny list counts once.
     """
-    return _without_personal_data(selected_properties(properties, allowed), not_phones)[1]
+    return _shared(properties, allowed, not_phones)[1]
+
+
+@once
+def _shared(
+    properties: Mapping[str, PropertyValue], allowed: Allowed, not_phones: Collection[str]
+) -> tuple[dict[str, PropertyValue], int]:
+    return _without_personal_data(selected_properties(properties, allowed), not_phones)
 
 
 def _without_personal_data(

@@ -32,16 +32,13 @@ def fact(traits: Traits, name: str) -> str:
     return ""
 
 
-_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-
-
-def is_digest(text: str) -> bool:
-    """Whether a text is a SHA-256 in hexadecimal digits already."""
-    return bool(_DIGEST.fullmatch(text))
+_DIGEST = re.compile(r"\s*([0-9a-fA-F]{64})\s*")
+_DIGEST_LENGTH = 64
 
 
 def digest(text: str, normal: str) -> str:
     """The SHA-256 of a text's normal form; the text itself where it is a SHA-256 already, and "" for nothing."""
-    if is_digest(text.strip()):
-        return text.strip().lower()
+    found = _DIGEST.fullmatch(text) if len(text) >= _DIGEST_LENGTH else None
+    if found:
+        return found[1].lower()
     return sha256(normal) if normal else ""
