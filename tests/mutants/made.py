@@ -38,8 +38,10 @@ class RemoveStatement(_Operator):
             return False
         first = node.children[0]
         if first.type == "expr_stmt":
-            return first.children[0].type == "atom_expr" or first.children[1].type == "operator" and (
-                first.children[1].value != "="
+            return (
+                first.children[0].type == "atom_expr"
+                or first.children[1].type == "operator"
+                and (first.children[1].value != "=")
             )
         return first.type == "atom_expr" and first.children[-1].children[0] == "("
 
@@ -75,7 +77,9 @@ class DropArgument(_Operator):
 OWN = {"own/RemoveStatement": RemoveStatement, "own/ReplaceText": ReplaceText, "own/DropArgument": DropArgument}
 
 
-SILLY = re.compile(r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|BitOr_BitAnd)")
+SILLY = re.compile(
+    r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|BitOr_BitAnd)"
+)
 """Changes that no test can miss, or no person would make: they would only make the count look better."""
 
 

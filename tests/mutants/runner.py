@@ -1,6 +1,6 @@
 """Runs the tests of one mutant after another in this copy of the tree, each in a fork that has loaded the libraries.
 
-Reads a line of JSON for each (`path`, `source`, `tests`, `seconds`), and answers with its exit code and what was printed.
+Reads a line of JSON for each (`path`, `source`, `stages`, `seconds`); answers with its exit code and what was printed.
 """
 
 import importlib
@@ -27,18 +27,29 @@ OPTIONS = (
 )
 
 
-def run(path: Path, source: str, tests: list[str], seconds: float) -> tuple[int, str]:
-    """The exit code of the tests with this source in the place of a module's, and their output; -1 after the time."""
+def run(path: Path, source: str, stages: list[list[str]], seconds: float) -> tuple[int, str]:
+    """The exit code of the first tests that fail with this source in a module's place, and their output.
+
+    0 where all pass, -1 where a stage takes longer than the seconds.
+    """
     known = path.read_text()
     output = Path("output.txt")
     try:
         path.write_text(source)
-        child = os.fork()
-        if not child:
-            _test(tests, output)
-        return _ended(child, seconds), output.read_text(errors="replace")
+        for tests in stages:
+            code = _forked(tests, output, seconds)
+            if code:
+                return code, output.read_text(errors="replace")
+        return 0, ""
     finally:
         path.write_text(known)
+
+
+def _forked(tests: list[str], output: Path, seconds: float) -> int:
+    child = os.fork()
+    if not child:
+        _test(tests, output)
+    return _ended(child, seconds)
 
 
 def _test(tests: list[str], output: Path) -> None:
@@ -70,7 +81,7 @@ def _ended(child: int, seconds: float) -> int:
 
 
 def _answer(work: dict[str, Any]) -> str:
-    code, output = run(Path(work["path"]), work["source"], work["tests"], work["seconds"])
+    code, output = run(Path(work["path"]), work["source"], work["stages"], work["seconds"])
     return json.dumps({"code": code, "output": output[-4000:]})
 
 
