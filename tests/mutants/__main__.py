@@ -172,9 +172,9 @@ def _runners(number: int) -> Iterator[list[Runner]]:
     if not number:
         yield []
         return
-    with _process([sys.executable, "-m", "tests.mutants.runner"], _copy(str(number))) as process:
-        with _runners(number - 1) as others:
-            yield [Runner(process, {}), *others]
+    command = [sys.executable, "-m", "tests.mutants.runner"]
+    with _process(command, _copy(str(number))) as process, _runners(number - 1) as others:
+        yield [Runner(process, {}), *others]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Runs the tests of one mutant after another in this copy of the tree, each in a fork that has loaded the libraries.
 
-Reads a line of JSON for each (`path`, `source`, `stages`, `seconds`); answers with its exit code and what was printed.
+Reads a line of JSON for each (`path`, `source`, `stages`, `seconds`); answers with its exit code and its output.
 """
 
 import importlib
