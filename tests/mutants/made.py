@@ -38,12 +38,9 @@ class RemoveStatement(_Operator):
             return False
         first = node.children[0]
         if first.type == "expr_stmt":
-            return (
-                first.children[0].type == "atom_expr"
-                or first.children[1].type == "operator"
-                and (first.children[1].value != "=")
-            )
-        return first.type == "atom_expr" and first.children[-1].children[0] == "("
+            target, sign = first.children[:2]
+            return bool(target.type == "atom_expr" or (sign.type == "operator" and sign.value != "="))
+        return bool(first.type == "atom_expr" and first.children[-1].children[0] == "(")
 
     def mutate(self, node: Any, _index: int) -> Any:
         first = node.children[0]
