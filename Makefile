@@ -25,13 +25,13 @@ ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 # What checks the client's types and size, where npm is there; CI has it.
 CLIENT_TOOLS := $(if $(shell command -v npm),.local/client.ready)
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz simulate client-model sdks properties coverage openapi cli pictures bench build deploy credentials lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz simulate client-model sdks properties coverage openapi cli privacy agent agent-check pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event
-	@exec $(DEV)/python -m local demo
+demo: $(ENVIRONMENTS) ## run the main job once on a local cloud, and show what became of every event; AGENTS=Webhook adds agents
+	@LOCAL_AGENTS="$(AGENTS)" exec $(DEV)/python -m local demo
 
 test: $(ENVIRONMENTS) $(CLIENT_TOOLS) ## run all tests: unit, integration (moto), the client's and end to end (the local cloud); TESTS names files
 	@exec $(DEV)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
@@ -68,8 +68,8 @@ format: .venv/dev/.ready ## format the code and fix what the linter can fix by i
 	$(DEV)/ruff check --fix --quiet . || true
 	$(DEV)/ruff format .
 
-up: $(ENVIRONMENTS) ## start the local cloud and leave it running (it ends by itself after eight hours)
-	@exec $(DEV)/python -m local up
+up: $(ENVIRONMENTS) ## start the local cloud and leave it running (it ends by itself after eight hours); AGENTS=Webhook adds agents
+	@LOCAL_AGENTS="$(AGENTS)" exec $(DEV)/python -m local up
 
 down: .venv/dev/.ready ## end the local cloud
 	@exec $(DEV)/python -m local down
@@ -98,6 +98,15 @@ sdks: .venv/dev/.ready .venv/sdks/.ready .venv/node/.ready ## point the vendors'
 
 openapi: .venv/dev/.ready ## write docs/openapi.json anew from the code
 	@exec $(DEV)/python -m ops.openapi
+
+privacy: .venv/dev/.ready ## write the table of docs/privacy.md anew from the requests that the agents build
+	@exec $(DEV)/python -m tests.unit.agents.test_privacy_table
+
+agent: .venv/dev/.ready ## start an agent: NAME=example writes its folder, its part of the sandbox and all its entries
+	@exec $(DEV)/python -m local.new_agent $(or $(NAME),$(error say which: make agent NAME=example))
+
+agent-check: .venv/dev/.ready ## start an agent in a copy of this tree, and check the copy (three minutes)
+	@AGENT_CHECK=all exec $(DEV)/python -m pytest -q tests/unit/local/test_new_agent.py
 
 cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help
 	@exec $(DEV)/python -m ops.reference

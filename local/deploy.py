@@ -3,6 +3,7 @@
 import compileall
 import hashlib
 import json
+import os
 import py_compile
 import re
 import secrets
@@ -26,6 +27,14 @@ SAM = ROOT / ".venv/sam/bin/sam"
 STACK_NAME = "session-relay"
 STAGE = "local"
 
+
+def _agents() -> dict[str, str]:
+    """The agents to deploy where LOCAL_AGENTS names some beside those that the template enables."""
+    named = os.environ.get("LOCAL_AGENTS", "").replace(",", " ").split()
+    (usual,) = re.findall(r"EnabledAgents:\n.*\n    Default: (.+)", (ROOT / "template.yaml").read_text())
+    return {"EnabledAgents": ",".join(dict.fromkeys([*usual.split(","), *named]))} if named else {}
+
+
 PARAMETERS = {
     "Stage": STAGE,
     "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
@@ -37,6 +46,7 @@ PARAMETERS = {
     "CircuitSeconds": "2",
     "ClaimSeconds": "31",
     "RetryHorizonSeconds": "40",
+    **_agents(),
 }
 
 Say = Callable[[str], None]

@@ -1,1 +1,1 @@
-"""The sandbox: one process that plays all six external agents and judges what it is sent."""
+"""The sandbox: one process that plays the external agents and judges what it is sent."""

@@ -24,7 +24,7 @@ from tests.e2e.test_identity_tokens import signed
 pytestmark = pytest.mark.slow
 
 LONG_SECONDS = 300.0
-AGENTS = ("appsflyer", "facebook", "google", "eitri_push", "emarsys", "dashx")
+AGENTS = tuple(settings.agents(""))
 FEWEST_PLACES = 2000
 IDENTITY_KEY = "prv_marked_" + secrets.token_hex(16)
 RUN = secrets.token_hex(4)

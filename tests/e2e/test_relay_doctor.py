@@ -12,7 +12,7 @@ from local.deploy import STAGE, Cloud, wait_for
 from tests.e2e.conftest import PATIENCE_SECONDS, Caller
 from tests.e2e.terminal import Terminal, plain
 
-AGENTS = ("appsflyer", "dashx", "eitri_push", "emarsys", "facebook", "google")
+AGENTS = tuple(sorted(settings.agents("")))
 
 
 def _client(app: Caller, service: str) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 FUNCTIONS = ("authorizer", "dry_run", "identity", "ingest", "receipts")
-AGENTS = ("appsflyer", "dashx", "emarsys", "eitri_push", "facebook", "google", "google_data_manager")
+AGENTS = sorted(app.parent.name for app in Path("functions/agents").glob("*/app.py"))
 
 NOBODY = {"boto3", "s3transfer", "multiprocessing", "aws_xray_sdk", "http.server", "unittest", "distutils", "asyncio"}
 """What no function needs: boto3 brings resources and transfers, for which nothing here has a use."""

@@ -14,10 +14,9 @@ from cfnlint.decode import decode_str
 from cfnlint.template import Template
 from cfnlint.template.transforms._language_extensions import language_extension
 
+from relay.agent.definition import Agent
 from relay.delivery.retry import MAX_RECEIVES, MAX_WAIT
 
-OPTIONAL = {"GoogleDataManager", "Webhook"}
-ORDERED = {"EitriPush", "Emarsys", "Dashx"}
 FOLDERS = sorted(path.parent.name for path in Path("functions/agents").glob("*/app.py"))
 FUNCTION_TIMEOUT_SECONDS = 30
 FOURTEEN_DAYS = 14 * 24 * 3600
@@ -64,17 +63,30 @@ def _of_type(kind: str) -> list[str]:
 
 
 AGENTS = sorted(_template()["Mappings"]["Agents"])
+ORDERED = {name for name, facts in _template()["Mappings"]["Agents"].items() if facts.get("Fifo")}
 every_agent = pytest.mark.parametrize("agent", AGENTS)
 
 
-def test_every_agents_folder_is_in_the_template_and_enabled() -> None:
+def _code(agent: str) -> Agent[Any]:
+    """The agent that an entry of the mapping deploys."""
+    folder = _template()["Mappings"]["Agents"][agent]["CodeUri"].rpartition("/")[2]
+    code: Agent[Any] = importlib.import_module(f"functions.agents.{folder}.app").AGENT
+    return code
+
+
+def test_every_agents_folder_is_in_the_template() -> None:
     mapped = _template()["Mappings"]["Agents"]
     assert sorted({facts["CodeUri"].rpartition("/")[2] for facts in mapped.values()}) == FOLDERS
     names = [facts["Name"] for facts in mapped.values()]
     assert len(set(names)) == len(names)
     (enabled,) = re.findall(r"EnabledAgents:\n.*\n    Default: (.+)", Path("template.yaml").read_text())
-    assert sorted({*enabled.split(","), *OPTIONAL}) == AGENTS
-    assert not OPTIONAL & {*enabled.split(",")}
+    assert {*enabled.split(",")} <= {*AGENTS}
+
+
+@every_agent
+def test_an_agents_queue_keeps_order_where_its_code_needs_it(agent: str) -> None:
+    code = _code(agent)
+    assert code.ordered == (agent in ORDERED) or (code.may_be_ordered and agent in ORDERED)
 
 
 @every_agent
@@ -100,11 +112,10 @@ def test_a_queue_and_its_dead_letter_queue_are_fifo_for_ordered_agents_alone(age
 
 @every_agent
 def test_only_an_agent_whose_claims_may_be_handed_on_puts_messages_into_its_own_queue(agent: str) -> None:
-    name = _template()["Mappings"]["Agents"][agent]["Name"]
-    module = importlib.import_module(f"functions.agents.{name}.app")
+    code = _code(agent)
     (own,) = (one for one in _statements(f"{agent}Role") if one["Resource"] == {"Fn::GetAtt": [f"{agent}Queue", "Arn"]})
-    assert ("sqs:SendMessage" in own["Action"]) is not module.AGENT.repeatable
-    assert not (module.AGENT.ordered and "sqs:SendMessage" in own["Action"])
+    assert ("sqs:SendMessage" in own["Action"]) is not code.repeatable
+    assert not (agent in ORDERED and "sqs:SendMessage" in own["Action"])
 
 
 @every_agent

@@ -213,6 +213,15 @@ def test_the_document_has_a_column_for_every_agent() -> None:
     assert sorted(AGENTS) == sorted(path.parent.name for path in Path("functions/agents").glob("*/app.py"))
 
 
+def _written() -> str:
+    """The document with a column for every agent and the rows of today's requests; `make privacy` stores it."""
+    folders = sorted(path.parent.name for path in Path("functions/agents").glob("*/app.py"))
+    agents = [*AGENTS, *(name for name in folders if name not in AGENTS)]
+    head = [f"| field | {' | '.join(agents)} |", "|---" * (len(agents) + 1) + "|"]
+    rows = [f"| `{path}` | {' | '.join(_cell(agent, path) for agent in agents)} |" for path in FIELDS]
+    start = DOCUMENT.index("| field | ")
+    return "\n".join([DOCUMENT[:start] + head[0], *head[1:], *rows]) + DOCUMENT[DOCUMENT.index("\n\n", start) :]
+
+
 if __name__ == "__main__":
-    for path in FIELDS:
-        print(f"| `{path}` | {' | '.join(_cell(agent, path) for agent in AGENTS)} |")  # noqa: T201
+    Path("docs/privacy.md").write_text(_written())

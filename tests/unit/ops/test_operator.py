@@ -101,8 +101,9 @@ def test_every_field_of_every_agent_that_is_asked_for_is_explained_by_its_readme
     assert [path for path in asked if not any(path.startswith(known) for known in shown)] == []
 
 
-@pytest.mark.parametrize("name", agent_modules.agent_names())
-def test_every_agent_can_be_tried_and_says_what_stays_unproven(name: str) -> None:
+@pytest.mark.parametrize("name", TRIALS)
+def test_every_agent_that_can_be_tried_says_what_stays_unproven(name: str) -> None:
+    assert name in agent_modules.agent_names()
     assert TRIALS[name].unproven
 
 
