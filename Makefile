@@ -25,7 +25,7 @@ ENVIRONMENTS := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready
 # What checks the client's types and size, where npm is there; CI has it.
 CLIENT_TOOLS := $(if $(shell command -v npm),.local/client.ready)
 
-.PHONY: help demo fast lint types units test check audit format up down soak fuzz simulate client-model sdks properties coverage openapi cli privacy agent agent-check pictures bench build deploy credentials lock clean
+.PHONY: help demo fast lint types units test check audit format up down soak fuzz simulate mutants client-model sdks properties coverage openapi cli privacy agent agent-check pictures bench build deploy credentials lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -84,6 +84,10 @@ simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (tw
 	@AWS_DEFAULT_REGION=us-east-1 POWERTOOLS_SERVICE_NAME=session-relay STAGE=test exec $(DEV)/python -m tests.simulation \
 	  --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --events $(or $(EVENTS),40)
 
+mutants: .venv/dev/.ready .venv/mutants/.ready ## change the delivery core in a copy of the tree and see which tests notice (an hour): SEED, SAMPLE how many, MODULE a part of a path
+	@AWS_DEFAULT_REGION=us-east-1 POWERTOOLS_SERVICE_NAME=session-relay STAGE=test exec nice $(DEV)/python -m tests.mutants \
+	  --seed $(or $(SEED),1) --sample $(or $(SAMPLE),0) --minutes $(or $(MINUTES),60) --workers $(or $(PROCESSES),2) --module "$(MODULE)"
+
 properties: $(ENVIRONMENTS) ## try every property with many examples: TIMES=20 times as many as make test does
 	@PROPERTY_TIMES=$(or $(TIMES),20) exec $(DEV)/python -m pytest -n 2 --dist load -m hypothesis tests/unit tests/integration
 coverage: .venv/dev/.ready ## run the unit and integration tests, and fail if they run less of relay and functions than the floor in pyproject.toml
@@ -105,7 +109,7 @@ privacy: .venv/dev/.ready ## write the table of docs/privacy.md anew from the re
 agent: .venv/dev/.ready ## start an agent: NAME=example writes its folder, its part of the sandbox and all its entries
 	@exec $(DEV)/python -m local.new_agent $(or $(NAME),$(error say which: make agent NAME=example))
 
-agent-check: .venv/dev/.ready ## start an agent in a copy of this tree, and check the copy (three minutes)
+agent-check: .venv/dev/.ready ## start an agent in a copy of this tree, and check the copy (six minutes)
 	@AGENT_CHECK=all exec $(DEV)/python -m pytest -q tests/unit/local/test_new_agent.py
 
 cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help
@@ -134,12 +138,13 @@ credentials: .venv/dev/.ready
 	@$(DEV)/python -m ops.credentials $(STAGE)
 
 lock: .venv/dev/.ready ## lock the newest versions that pyproject.toml admits
-	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud locks/sdks.txt:sdks; do \
+	@for output in layers/runtime/requirements.txt: locks/dev.txt:dev locks/sam.txt:sam locks/cloud.txt:cloud locks/sdks.txt:sdks locks/mutants.txt:mutants; do \
 	  group=$${output#*:}; \
 	  case "$$group" in "") what=pyproject.toml;; dev) what="pyproject.toml --group dev";; *) what="--group $$group";; esac; \
 	  echo "$${output%:*}"; \
 	  $(DEV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-annotate --no-emit-index-url --no-emit-find-links $$what --output-file "$${output%:*}"; \
+	    --no-annotate --no-emit-index-url --no-emit-find-links \
+	    --no-emit-package yattag $$what --output-file "$${output%:*}"; \
 	done
 
 clean: down ## remove everything that make made

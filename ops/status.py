@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import logs, releases
+from ops.app_agents import mode_of
 from ops.errors import FAILED
 from ops.findings import Finding
 from ops.layout import Row, picture
@@ -119,8 +120,10 @@ def agent_findings(stage: Stage, row: Row) -> Iterator[Finding]:
         what = f"circuit {row['circuit']}: the agent is failing"
         yield Finding(agent, what, "wrong", stage.relay("tail", "--agent", agent))
     elif row["whyHeld"]:
-        what = f"deliveries are held: {row['whyHeld']}"
-        yield Finding(agent, what, "wrong", stage.relay("agents", "check", agent))
+        app = row.get("heldApp")
+        what = f"deliveries{f' of {app}' if app else ''} are held: {row['whyHeld']}"
+        own = ["--app", str(app)] if app else []
+        yield Finding(agent, what, "wrong", stage.relay("agents", "check", agent, *own))
 
 
 def _metrics(stage: Stage) -> Iterator[Metric]:
@@ -140,6 +143,8 @@ def _agent(stage: Stage, sums: dict[Metric, float | None], agent: AgentStack) ->
         name: int(sums[ours(name, stage.name, agent.name)] or 0) for name in (DELIVERED, UNCONFIRMED, RETRIED, "Held")
     }
     waiting = depth.queued + depth.hidden
+    # What is held is in the queue: with an empty queue the log need not be read.
+    reason, app = last_held(stage, agent) if waiting else (None, None)
     return {
         "agent": agent.name,
         "queued": depth.queued,
@@ -150,8 +155,8 @@ def _agent(stage: Stage, sums: dict[Metric, float | None], agent: AgentStack) ->
         "holds": hour["Held"],
         "parked": Depth.of(agent.resource("DeadLetterQueue")).all,
         "circuit": circuit(stage, agent.name),
-        # What is held is in the queue: with an empty queue the log need not be read.
-        "whyHeld": why_held(stage, agent) if waiting else None,
+        "whyHeld": reason,
+        "heldApp": app,
     }
 
 
@@ -177,13 +182,17 @@ def circuit_state(agent: str, states: Mapping[str, str]) -> str:
     return f"{failing[0][0]}: {failing[0][1]}" if shared == "closed" and failing else shared
 
 
-def why_held(stage: Stage, agent: AgentStack) -> str | None:
-    """Returns the reason of the last held delivery, if the delivery may still be held."""
+def last_held(stage: Stage, agent: AgentStack) -> tuple[str | None, str | None]:
+    """Returns the reason of the last held delivery, if it may still be held, and its app if that has own settings."""
     hold = int(stage.parameters.get("HoldSeconds", "900"))
     pattern = '{ $.message = "held" }'
     lines = logs.lines(agent.resource("LogGroup"), time.time() - hold - 300, pattern)
-    reasons = [str(line.get("reason", "")) for line in lines if line["message"] == "held"]
-    return reasons[-1] if reasons else None
+    held = [line for line in lines if line["message"] == "held"]
+    if not held:
+        return None, None
+    app = str(held[-1].get("app", ""))
+    has_own = stage.read("apps", app) is not None and mode_of(stage, app, agent.name) == "own"
+    return str(held[-1].get("reason", "")), app if has_own else None
 
 
 def _age(seconds: float | None) -> str | None:

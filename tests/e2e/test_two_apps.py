@@ -125,6 +125,7 @@ def _by_name_or_phone() -> set[str]:
 def test_a_brand_whose_accounts_are_broken_holds_its_own_deliveries_alone(
     shop: Brand, outlet: Brand, customer: Callable[[str], str]
 ) -> None:
+    terminal = Terminal(shop.app.stack)
     outlet.accept(
         appsflyer={"s2s_key": "S2S-KEY-OF-NEXT-YEAR"},
         facebook={"access_token": "TOKEN-OF-NEXT-YEAR"},
@@ -135,6 +136,9 @@ def test_a_brand_whose_accounts_are_broken_holds_its_own_deliveries_alone(
         assert outlet.became(first, "held") == dict.fromkeys(AGENTS, "held")
         # Now each agent's instances know of the refusal; the other brand's login meets the same instances.
         assert shop.became(shop.log_in(customer("dora")), "delivered") == DELIVERED
+        findings = {one["about"]: one for one in terminal.relay("status", "--json").json["findings"]}
+        assert findings["emarsys"]["finding"].startswith("deliveries of outlet are held: ")
+        assert "relay agents check emarsys --app outlet" in str(findings["emarsys"]["fix"])
         second = outlet.log_in(customer("eva"))
         assert outlet.became(second, "held") == dict.fromkeys(AGENTS, "held")
         assert shop.became(shop.log_in(customer("fabia")), "delivered") == DELIVERED

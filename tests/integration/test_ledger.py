@@ -12,7 +12,7 @@ from relay.aws import clients, parameters
 from relay.errors import LedgerUnavailable
 from relay.event.contact import Contact
 from relay.event.model import Device, Event
-from relay.ledger import device_order
+from relay.ledger import device_order, rows
 from relay.ledger.device_order import OrderResult, SequenceUpdate
 from relay.ledger.keys import LedgerKeys, LedgerKeysRecord, make_key
 from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
@@ -82,6 +82,73 @@ def test_many_are_claimed_by_few_calls_but_for_those_that_are_not_free(
 def test_of_two_messages_of_an_event_one_is_ours(ledger: Ledger) -> None:
     claims = ledger.claim([_event(), _event("evt_2"), _event()], NOW)
     assert [claim.status for claim in claims if isinstance(claim, Claim)] == ["acquired", "acquired", "in_progress"]
+
+
+@pytest.mark.parametrize("state", ["retrying", "held", "parked"])
+def test_of_two_messages_of_a_delivery_that_waits_one_is_ours(ledger: Ledger, state: str) -> None:
+    _settle(ledger, _event(), state)
+    claims = ledger.claim([_event(), _event()], NOW)
+    assert [(claim.status, claim.wait) for claim in claims if isinstance(claim, Claim)] == [
+        (ClaimStatus.ACQUIRED, 0),
+        (ClaimStatus.IN_PROGRESS, 1),
+    ]
+
+
+def test_of_two_workers_that_find_a_claim_run_out_one_takes_it_over(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _claimed(ledger, _event())
+    later, read, taken = NOW + timedelta(seconds=61), rows.get, list[Claim]()
+
+    def overtaken(table: str, key: rows.Row) -> rows.Row:
+        found = read(table, key)
+        monkeypatch.setattr(rows, "get", read)
+        taken.append(_claimed(ledger, _event(), later))
+        return found
+
+    monkeypatch.setattr(rows, "get", overtaken)
+    second = _claimed(ledger, _event(), later)
+    assert (taken[0].status, taken[0].in_doubt) == (ClaimStatus.ACQUIRED, True)
+    assert second == Claim(ClaimStatus.IN_PROGRESS, wait=1)
+    assert boto3.client("dynamodb").scan(TableName="receipts")["Items"][0]["by"]["S"] == taken[0].by
+
+
+@pytest.mark.parametrize(("seconds", "in_doubt", "wait"), [(59, False, 2), (60, True, 0), (61, True, 0)])
+def test_a_claim_stands_until_the_second_in_which_it_runs_out(
+    ledger: Ledger,
+    seconds: int,
+    in_doubt: bool,  # noqa: FBT001
+    wait: int,
+) -> None:
+    _claimed(ledger, _event())
+    claim = _claimed(ledger, _event(), NOW + timedelta(seconds=seconds))
+    assert (claim.in_doubt, claim.wait) == (in_doubt, wait)
+
+
+def test_keys_are_read_again_only_where_a_row_names_another_one(table: str) -> None:
+    asked, known = list[bool](), _of_keys(make_key())
+    ledger = Ledger(table, "emarsys", keys=lambda fresh: asked.append(fresh) or known, now=lambda: NOW)  # type: ignore[func-returns-value]
+    _turns(ledger, [_on_phone("a", "login", 5, "ana")], is_sent=True)
+    _turns(ledger, [_on_phone("b", "login", 6, "bob")], is_sent=True)
+    assert asked == [False, False]
+    other = _of_keys(make_key())
+    rotated = Ledger(table, "emarsys", keys=lambda fresh: asked.append(fresh) or other, now=lambda: NOW)  # type: ignore[func-returns-value]
+    _turns(rotated, [_on_phone("c", "login", 7, "eva")], is_sent=True)
+    assert asked == [False, False, False, True]
+
+
+def test_a_failing_delivery_keeps_the_first_of_its_failures_and_a_hold_ends_them(ledger: Ledger) -> None:
+    _settle(ledger, _event(), "retrying", failing=7)
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.ACQUIRED, failing_since=7)]
+    assert _claimed(ledger, _event()).failing_since == 7
+    for state in ("held", "parked"):
+        _settle(ledger, _event(), state, failing=7)
+        assert ledger.read_claims([_event()])[0] == Claim(ClaimStatus.ACQUIRED)
+
+
+def test_a_look_at_a_delivery_that_is_being_made_says_so(ledger: Ledger) -> None:
+    _claimed(ledger, _event())
+    assert ledger.read_claims([_event()]) == [Claim(ClaimStatus.IN_PROGRESS)]
 
 
 def test_each_agent_has_its_own_claim(ledger: Ledger) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, NamedTuple
 
-from tests.mutants.modules import TESTS
+from tests.mutants.modules import TESTS, Stages
 from tests.mutants.survivors import LIST, Mutant, diff, read_listed
 
 PYTHON, COPIES = Path(".venv/mutants/bin/python"), Path(".local/mutants")
@@ -31,7 +30,7 @@ class Runner(NamedTuple):
 
     def run(self, path: str, source: str, seconds: float) -> tuple[int, str]:
         """The exit code of a module's tests with this source, and the end of their output."""
-        work = {"path": path, "source": source, "tests": TESTS[path], "seconds": seconds}
+        work = {"path": path, "source": source, "stages": TESTS[path], "seconds": seconds}
         stdin, stdout = self.process.stdin, self.process.stdout
         if stdin is None or stdout is None:
             raise TypeError("a runner has pipes")
@@ -91,7 +90,7 @@ def _tried(runners: SimpleQueue[Runner], made: Mapping[str, str], path: str) -> 
 def _measured(runner: Runner, paths: list[str]) -> Runner:
     """The runner with the seconds that each module's tests may take; ends the program where they fail as they are."""
     seconds: dict[str, float] = {}
-    known: dict[tuple[str, ...], float] = {}
+    known: dict[Stages, float] = {}
     for path in paths:
         began = time.monotonic()
         if TESTS[path] not in known:
@@ -134,7 +133,9 @@ def _report(results: list[Result], listed: Mapping[Mutant, str]) -> int:
         print(f"\n{result.mutant.operator}: {listed.get(result.mutant, 'NOT LISTED')}\n{result.shown}")
     unlisted = [result for result in survivors if result.mutant not in listed]
     killed = len(results) - len(survivors)
-    print(f"\n{killed} of {len(results)} killed ({killed / max(len(results), 1):.1%}), {len(unlisted)} survivors unlisted")
+    print(
+        f"\n{killed} of {len(results)} killed ({killed / max(len(results), 1):.1%}), {len(unlisted)} survivors unlisted"
+    )
     return len(unlisted)
 
 
@@ -154,8 +155,6 @@ def main() -> int:
     paths = [path for path in TESTS if options.module in path]
     listed = read_listed(LIST.read_text())
     print(f"SEED={options.seed}: {len(paths)} modules, {options.minutes:g} minutes at most", flush=True)
-    environment = {"AWS_DEFAULT_REGION": "us-east-1", "POWERTOOLS_SERVICE_NAME": "session-relay", "STAGE": "test"}
-    os.environ |= environment
     results: list[Result] = []
     with _runners(options.workers) as found:
         seconds = _measured(found[0], paths).seconds
@@ -173,9 +172,9 @@ def _runners(number: int) -> Iterator[list[Runner]]:
     if not number:
         yield []
         return
-    with _process([sys.executable, "-m", "tests.mutants.runner"], _copy(str(number))) as process:
-        with _runners(number - 1) as others:
-            yield [Runner(process, {}), *others]
+    command = [sys.executable, "-m", "tests.mutants.runner"]
+    with _process(command, _copy(str(number))) as process, _runners(number - 1) as others:
+        yield [Runner(process, {}), *others]
 
 
 if __name__ == "__main__":

@@ -1,21 +1,28 @@
-"""The modules that have mutants, and the tests that must kill them: the quick ones first."""
+"""The modules that have mutants, and the tests that must kill them, in stages: a later one runs if all before pass."""
 
 RELAY = "layers/runtime/relay"
-_VERDICT = ("tests/unit/agent/test_verdict.py",)
-_DELIVERY = tuple(
-    f"tests/unit/delivery/test_{name}.py"
-    for name in ("queue", "delivery", "bad_days", "together", "named_culprits", "remarks")
-)
-_LEDGER = ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py", "tests/integration/test_ledger.py")
-_ALL = ("tests/integration/test_agents.py", "tests/integration/test_circuit.py", "tests/integration/test_receipts.py")
+
+Stages = tuple[tuple[str, ...], ...]
+
+_NAMES = ("queue", "retry", "pipeline", "delivery", "bad_days", "together", "named_culprits", "remarks")
+_DELIVERY = tuple(f"tests/unit/delivery/test_{name}.py" for name in _NAMES)
+_FUNCTIONS = tuple(f"tests/integration/test_{name}.py" for name in ("agents", "circuit", "receipts"))
 _MONTH = ("tests/simulation/test_month.py",)
 
-TESTS: dict[str, tuple[str, ...]] = {
-    f"{RELAY}/agent/verdict.py": (*_VERDICT, *_DELIVERY, "tests/integration/test_circuit.py"),
+_VERDICT: Stages = (("tests/unit/agent/test_verdict.py", *_DELIVERY), ("tests/integration/test_circuit.py",))
+_PIPELINE: Stages = (_DELIVERY, _FUNCTIONS, _MONTH)
+_LEDGER: Stages = (
+    ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py", *_DELIVERY),
+    ("tests/integration/test_ledger.py",),
+    (*_FUNCTIONS, *_MONTH),
+)
+
+TESTS: dict[str, Stages] = {
+    f"{RELAY}/agent/verdict.py": _VERDICT,
     **{
-        f"{RELAY}/delivery/{name}.py": (*_DELIVERY, *_ALL, *_MONTH)
+        f"{RELAY}/delivery/{name}.py": _PIPELINE
         for name in ("pipeline", "plan", "retry", "release", "outcome", "client", "queue")
     },
-    **{f"{RELAY}/ledger/{name}.py": (*_LEDGER, *_DELIVERY, *_ALL, *_MONTH) for name in ("ledger", "device_order", "rows")},
+    **{f"{RELAY}/ledger/{name}.py": _LEDGER for name in ("ledger", "device_order", "rows")},
 }
-"""Today's delivery, outcome, verdict, exchange (client), queue, ledger, order (device_order) and rows."""
+"""Issue 15's delivery, outcome, verdict, exchange (now client), queue, ledger, order (device_order) and rows."""

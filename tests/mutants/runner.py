@@ -1,6 +1,6 @@
 """Runs the tests of one mutant after another in this copy of the tree, each in a fork that has loaded the libraries.
 
-Reads a line of JSON for each (`path`, `source`, `tests`, `seconds`), and answers with its exit code and what was printed.
+Reads a line of JSON for each (`path`, `source`, `stages`, `seconds`); answers with its exit code and its output.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,36 @@ LIBRARIES = (
     "boto3", "cryptography.fernet", "hypothesis.stateful", "moto", "moto.dynamodb.models", "moto.sns.models",
     "moto.sqs.models", "moto.ssm.models", "phonenumbers", "relay.aws.clients", "relay.event.model", "requests",
 )  # fmt: skip
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0", "--tb=short")
+OPTIONS = (
+    *("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--tb=short"),
+    # A library that is there already has no assertions of ours.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 
 
-def run(path: Path, source: str, tests: list[str], seconds: float) -> tuple[int, str]:
-    """The exit code of the tests with this source in the place of a module's, and their output; -1 after the time."""
+def run(path: Path, source: str, stages: list[list[str]], seconds: float) -> tuple[int, str]:
+    """The exit code of the first tests that fail with this source in a module's place, and their output.
+
+    0 where all pass, -1 where a stage takes longer than the seconds.
+    """
     known = path.read_text()
     output = Path("output.txt")
     try:
         path.write_text(source)
-        child = os.fork()
-        if not child:
-            _test(tests, output)
-        return _ended(child, seconds), output.read_text(errors="replace")
+        for tests in stages:
+            code = _forked(tests, output, seconds)
+            if code:
+                return code, output.read_text(errors="replace")
+        return 0, ""
     finally:
         path.write_text(known)
+
+
+def _forked(tests: list[str], output: Path, seconds: float) -> int:
+    child = os.fork()
+    if not child:
+        _test(tests, output)
+    return _ended(child, seconds)
 
 
 def _test(tests: list[str], output: Path) -> None:
@@ -44,8 +60,11 @@ def _test(tests: list[str], output: Path) -> None:
     code = 3
     try:
         code = int(pytest.main([*OPTIONS, *tests]))
+    except BaseException:  # noqa: BLE001 - it is shown, and the fork must end here
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -62,7 +81,7 @@ def _ended(child: int, seconds: float) -> int:
 
 
 def _answer(work: dict[str, Any]) -> str:
-    code, output = run(Path(work["path"]), work["source"], work["tests"], work["seconds"])
+    code, output = run(Path(work["path"]), work["source"], work["stages"], work["seconds"])
     return json.dumps({"code": code, "output": output[-4000:]})
 
 

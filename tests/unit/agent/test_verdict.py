@@ -3,7 +3,7 @@
 import pytest
 
 from relay.agent.http import Response
-from relay.agent.verdict import by_status
+from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_status, is_outage
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,47 @@ def test_a_status_has_a_verdict(status: int, kind: str) -> None:
         ({"retry-after": "-5"}, None),
         ({"retry-after": "²"}, None),
         ({}, None),
+        ({"retry-after": "43200"}, 43_200),
+        ({"retry-after": "43201"}, 43_200),
+        ({"retry-after": "9" * 30}, 43_200),
+        ({"retry-after": "Fri, 20 Nov 2026 21:00:01 GMT", "date": "Fri, 20 Nov 2026 09:00:00 GMT"}, 43_200),
+        ({"retry-after": "Fri, 20 Nov 2026 09:02:00 -0000", "date": "Fri, 20 Nov 2026 09:00:00 GMT"}, 120),
     ],
 )
 def test_how_long_a_busy_agent_asks_to_wait(headers: dict[str, str], wait: int | None) -> None:
     assert by_status(Response(429, headers=headers)).wait == wait
+
+
+def test_no_wait_is_longer_than_sqs_hides_a_message() -> None:
+    assert MAX_WAIT_SECONDS == 12 * 3600
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "outage"),
+    [
+        ("retry", 500, True),
+        ("retry", 501, True),
+        ("retry", 499, False),
+        ("retry", 429, False),
+        ("rejected", 500, False),
+        ("unconfirmed", 500, False),
+        ("unconfirmed", 200, False),
+        ("retry", None, True),
+        ("unconfirmed", None, True),
+        ("credentials", None, False),
+        ("rejected", None, False),
+        ("delivered", None, False),
+    ],
+)
+def test_a_status_of_500_or_silence_shows_that_the_agent_is_down(
+    kind: str,
+    status: int | None,
+    outage: bool,  # noqa: FBT001
+) -> None:
+    assert is_outage(Verdict(VerdictKind(kind), status=status)) is outage
+
+
+def test_an_outcome_that_the_agent_delays_says_for_how_long_and_only_that() -> None:
+    busy = Response(503, headers={"retry-after": "7"})
+    assert by_status(busy) == Verdict(VerdictKind.RETRY, "HTTP 503", 7)
+    assert by_status(Response(400, headers={"retry-after": "7"})) == Verdict(VerdictKind.REJECTED, "HTTP 400")

@@ -70,7 +70,7 @@ def test_a_parked_message_of_a_standard_queue_bears_neither_group_nor_deduplicat
 
 def test_a_refused_dead_letter_says_why(client: Client) -> None:
     client.down = True
-    with pytest.raises(QueueUnavailable, match="^RequestThrottled$"):
+    with pytest.raises(QueueUnavailable, match=r"^RequestThrottled$"):
         QUEUE.dead_letter(_message(), {})
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from relay.event.model import Device, Event
 from relay.ledger import rows
-from relay.ledger.device_order import ATTEMPTS, DeviceOrder, OrderResult, SequenceUpdate, is_superseded, key
+from relay.ledger.device_order import DeviceOrder, OrderResult, SequenceUpdate, is_superseded, key
 from relay.ledger.keys import LedgerKeys, LedgerKeysRecord, make_key
 from relay.ledger.rows import ConditionalWrite, Row, number, string
 
@@ -79,17 +79,27 @@ def test_a_row_that_keeps_changing_is_read_again_so_many_times_and_then_given_up
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries: list[int] = []
-    monkeypatch.setattr(rows, "change", lambda _table, changes: tries.append(len(changes)) or [False] * len(changes))
+
+    def unchanged(_table: str, changes: list[ConditionalWrite]) -> list[bool]:
+        tries.append(len(changes))
+        return [False] * len(changes)
+
+    monkeypatch.setattr(rows, "change", unchanged)
     monkeypatch.setattr(rows, "read", lambda _table, keys: [{}] * len(keys))
     (fault,) = ORDER.advance([SequenceUpdate(_event(), {})])
     assert str(fault) == "the device's row keeps changing"
-    assert tries == [1] * ATTEMPTS
+    assert tries == [1, 1, 1]
 
 
 def test_of_two_devices_only_the_one_whose_row_has_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers, asked = iter([[True, False], [True]]), list[Row]()
+
+    def again(_table: str, keys: list[Row]) -> list[Row]:
+        asked.extend(keys)
+        return [{}]
+
     monkeypatch.setattr(rows, "change", lambda *_: next(answers))
-    monkeypatch.setattr(rows, "read", lambda _table, keys: asked.extend(keys) or [{}])
+    monkeypatch.setattr(rows, "read", again)
     other = _event(device=Device(id="tablet"))
     turns = ORDER.advance([SequenceUpdate(_event(), {}), SequenceUpdate(other, {})])
     assert turns == [OrderResult(is_newest=True)] * 2

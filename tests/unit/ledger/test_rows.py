@@ -42,8 +42,8 @@ class Client:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited; the longest of what chance may choose."""
     waited: list[float] = []
-    monkeypatch.setattr(rows.time, "sleep", waited.append)
-    monkeypatch.setattr(rows.random, "uniform", lambda low, high: (low, high))
+    monkeypatch.setattr("relay.ledger.rows.time.sleep", waited.append)
+    monkeypatch.setattr("relay.ledger.rows.random.uniform", lambda low, high: (low, high))
     return waited
 
 
@@ -79,7 +79,7 @@ def test_what_dynamodb_leaves_unprocessed_is_asked_again_after_waits_that_double
 
 def test_what_stays_unprocessed_is_no_row_that_is_not_there(client: Client, waits: list[float]) -> None:
     client.unprocessed = 99
-    with pytest.raises(LedgerUnavailable, match="^too many reads at once$"):
+    with pytest.raises(LedgerUnavailable, match=r"^too many reads at once$"):
         rows.read("receipts", [KEY])
     assert rows.write("receipts", [KEY, {**KEY, "agent": {"S": "emarsys"}}]) == [False, False]
     assert len(waits) == 8

@@ -23,6 +23,11 @@ CALM = {"agent": "dashx", "parked": 0, "circuit": "closed", "whyHeld": None}
         ({"circuit": "open"}, "circuit open: the agent is failing", "relay tail --agent dashx --stage prod"),
         ({"circuit": "half_open"}, "circuit half_open: the agent is failing", "relay tail --agent dashx --stage prod"),
         ({"whyHeld": "HTTP 401"}, "deliveries are held: HTTP 401", "relay agents check dashx --stage prod"),
+        (
+            {"whyHeld": "HTTP 401", "heldApp": "outlet"},
+            "deliveries of outlet are held: HTTP 401",
+            "relay agents check dashx --app outlet --stage prod",
+        ),
     ],
 )
 def test_parked_messages_an_open_circuit_and_held_deliveries_are_wrong(
