@@ -109,7 +109,7 @@ privacy: .venv/dev/.ready ## write the table of docs/privacy.md anew from the re
 agent: .venv/dev/.ready ## start an agent: NAME=example writes its folder, its part of the sandbox and all its entries
 	@exec $(DEV)/python -m local.new_agent $(or $(NAME),$(error say which: make agent NAME=example))
 
-agent-check: .venv/dev/.ready ## start an agent in a copy of this tree, and check the copy (three minutes)
+agent-check: .venv/dev/.ready ## start an agent in a copy of this tree, and check the copy (six minutes)
 	@AGENT_CHECK=all exec $(DEV)/python -m pytest -q tests/unit/local/test_new_agent.py
 
 cli: .venv/dev/.ready ## write docs/cli.md's commands anew from their help

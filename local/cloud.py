@@ -66,7 +66,7 @@ def running(name: str, say: Say, parameters: Mapping[str, str] | None = None) ->
     with ExitStack() as children:
         # Entered first, so left last: no process writes there any more.
         children.enter_context(scratch(home))
-        enabled = {**deploy.PARAMETERS, **(parameters or {})}.get("EnabledAgents", "").split(",")
+        enabled = (parameters or {}).get("EnabledAgents", "").split(",")
         sandbox_url = _start_sandbox(children, home, enabled)
         endpoint = _start_ministack(children, home)
         say("MiniStack and the sandbox are up")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cloud import HOME, Stack, running
-from local.deploy import wait_for
+from local.deploy import added_agents, wait_for
 from local.scenario import DEVICE, FIRST, PUSH_TOKEN, SECOND, STEPS, Step
 
 SETTLED = {"delivered", "unconfirmed", "skipped", "expired", "parked"}
@@ -55,7 +55,11 @@ def main() -> int:
     console = console if console.is_terminal else Console(width=TABLE_WIDTH, highlight=False)
     started = time.monotonic()
     console.print("[bold]session-relay[/bold]: one call in, one delivery to each agent. Starting the local cloud:")
-    with running("demo", lambda line: console.print(f"  {time.monotonic() - started:4.0f} s  {line}")) as stack:
+
+    def say(line: str) -> None:
+        console.print(f"  {time.monotonic() - started:4.0f} s  {line}")
+
+    with running("demo", say, added_agents()) as stack:
         player = Player(stack, console)
         rows, scenes = [], []
         for step in STEPS:

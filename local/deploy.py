@@ -27,14 +27,6 @@ SAM = ROOT / ".venv/sam/bin/sam"
 STACK_NAME = "session-relay"
 STAGE = "local"
 
-
-def _agents() -> dict[str, str]:
-    """The agents to deploy where LOCAL_AGENTS names some beside those that the template enables."""
-    named = os.environ.get("LOCAL_AGENTS", "").replace(",", " ").split()
-    (usual,) = re.findall(r"EnabledAgents:\n.*\n    Default: (.+)", (ROOT / "template.yaml").read_text())
-    return {"EnabledAgents": ",".join(dict.fromkeys([*usual.split(","), *named]))} if named else {}
-
-
 PARAMETERS = {
     "Stage": STAGE,
     "PythonRuntime": f"python{sys.version_info.major}.{sys.version_info.minor}",
@@ -46,7 +38,6 @@ PARAMETERS = {
     "CircuitSeconds": "2",
     "ClaimSeconds": "31",
     "RetryHorizonSeconds": "40",
-    **_agents(),
 }
 
 Say = Callable[[str], None]
@@ -82,6 +73,17 @@ def mapped_agents() -> list[str]:
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
     mappings = text.partition("\nMappings:\n")[2].partition("\nGlobals:\n")[0]
     return re.findall(r"^    (\w+):\n      Name: ", mappings, re.MULTILINE)
+
+
+def added_agents() -> dict[str, str]:
+    """The template's parameters where LOCAL_AGENTS names agents beside those that the template enables by itself."""
+    named = os.environ.get("LOCAL_AGENTS", "").replace(",", " ").split()
+    if unknown := ", ".join({*named} - {*mapped_agents()}):
+        raise ToolFailedError(f"The template has no agent {unknown}; it has {', '.join(mapped_agents())}.")
+    (usual,) = re.findall(
+        r"EnabledAgents:\n.*\n    Default: (.+)", (ROOT / "template.yaml").read_text(encoding="utf-8")
+    )
+    return {"EnabledAgents": ",".join(dict.fromkeys([*usual.split(","), *named]))} if named else {}
 
 
 def digest() -> str:

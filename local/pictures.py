@@ -20,6 +20,7 @@ PATIENCE = 90_000
 SIZES = {
     "console": {"width": 1360, "height": 860},
     "console-phone": {"width": 390, "height": 844},
+    "phone": {"width": 1280, "height": 600},
 }
 
 
@@ -39,11 +40,12 @@ def main() -> None:
             with console(chromium, stack, size, scheme) as page:
                 page.locator(".life").first.wait_for()
                 page.screenshot(path=IMAGES / f"{name}.png")
-        with console(chromium, stack, "console", "light", "/phone") as page:
-            _share_phone(page)
-            page.screenshot(path=IMAGES / "phone.png")
         for name, columns in (("relay-status", 100), ("relay-status-60", 60)):
             _status(stack, IMAGES / f"{name}.svg", columns)
+        _heal(stack)
+        with console(chromium, stack, "phone", "light", "/phone") as page:
+            _share_phone(page)
+            page.screenshot(path=IMAGES / "phone.png")
     print(f"The pictures are in {IMAGES.relative_to(ROOT)}.")
 
 
@@ -64,7 +66,7 @@ def _share_phone(page: Page) -> None:
     for button in ("Ana logs in", "accept push"):
         page.get_by_role("button", name=button).click()
     page.locator("[data-agent=dashx] b", has_text="ana-1").wait_for()
-    page.wait_for_timeout(4000)
+    page.wait_for_function("document.querySelectorAll('#arrived .pill.good').length > 1")
     page.get_by_label("offline").check()
     for button in ("look at a shoe", "log out", "Bruno logs in"):
         page.get_by_role("button", name=button).click()
@@ -96,6 +98,12 @@ def _send(page: Page, button: str) -> None:
 
 def _fault(stack: Stack, agent: str, fault: dict[str, object]) -> None:
     requests.put(f"{stack.sandbox_url}/_faults/{agent}", json=fault, timeout=10).raise_for_status()
+
+
+def _heal(stack: Stack) -> None:
+    """Lets every agent work again, and hides the events until now."""
+    for path in ("/_faults", "/_console/events"):
+        requests.delete(stack.sandbox_url + path, timeout=10).raise_for_status()
 
 
 def _status(stack: Stack, path: Path, columns: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.cloud import HOME, ROOT, Stack, running, warm
-from local.deploy import STAGE
+from local.deploy import STAGE, added_agents
 
 LIFETIME_SECONDS = 8 * 3600
 START_SECONDS = 300
@@ -160,7 +160,7 @@ def serve() -> int:
         lock.write(str(os.getpid()))
         lock.flush()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        with running("up", lambda line: print(f"  {line}", flush=True)) as stack:
+        with running("up", lambda line: print(f"  {line}", flush=True), added_agents()) as stack:
             warm(stack)
             print("  the functions have started", flush=True)
             _publish(stack)

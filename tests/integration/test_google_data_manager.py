@@ -302,3 +302,43 @@ def test_a_ledger_that_is_down_fails_no_delivery(following: Following, caplog: p
     boto3.client("dynamodb").delete_table(TableName="receipts")
     following.batch(0)
     assert _written(caplog, "reason") == ["not known: ResourceNotFoundException"]
+
+
+def _sample() -> dict[str, Any]:
+    key = {"event": {"S": "#sample"}, "agent": {"S": "google_data_manager"}}
+    return dict(boto3.client("dynamodb").get_item(TableName="receipts", Key=key).get("Item", {}))
+
+
+def test_the_functions_own_batches_keep_the_sample(google: Google) -> None:
+    _deliver(google, _event(1))
+    assert _receipt(1)["reason"] == f"request {_sample()['reference']['S']}"
+    assert "usr" not in json.dumps(_sample())
+    assert _sample().keys() == {"event", "agent", "reference", "scope", "taken", "due", "wait", "expires"}
+
+
+def test_a_request_that_was_refused_is_no_sample(google: Google) -> None:
+    google.vendor.failing["/v1/events:ingest"] = 503
+    _deliver(google, _event(1))
+    assert _sample() == {}
+
+
+def test_a_functions_instance_looks_once_a_minute_and_not_without_time(following: Following) -> None:
+    samples = Samples("receipts", "google_data_manager", lambda: following.google.now)
+    following.batch(0)
+    following.google.now += timedelta(minutes=40)
+    follower = Aftermath(app.AGENT, samples, following.google)
+    follower.note("google_data_manager", following.settings, "request-2")
+    follower.look(lambda: True)
+    assert following.google.asked() == 0
+    aftermath.forget()
+    follower.look(lambda: False)
+    assert following.google.asked() == 0
+    follower.look(lambda: True)
+    assert following.google.asked() == 1
+
+
+def test_a_status_that_cannot_be_read_fails_no_delivery(following: Following) -> None:
+    following.google.status = Response(200, b'{"requestStatusPerDestination":[{"requestStatus":["x"]}]}')
+    following.batch(0)
+    following.batch(31)
+    assert following.google.asked() == 1

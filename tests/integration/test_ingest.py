@@ -148,6 +148,8 @@ def test_a_wrong_detail_costs_itself_and_never_the_event(queue_url: str, table: 
     kept = json.loads(rows["*"]["warnings"])
     assert {one["pointer"] for one in kept} == {"#/customerId", "#/phone", "#/device/platform", "#/device"}
     assert "secret" not in str(kept)
+    (within,) = (one["detail"] for one in kept if one["pointer"] == "#/device")
+    assert within == "a part of it was left out: is not a known field here; send it as a property"
 
 
 def test_a_warned_event_is_counted_by_app(caplog: pytest.LogCaptureFixture, queue_url: str) -> None:

@@ -171,6 +171,15 @@ def test_a_batch_reports_its_failures_and_leaves_room_for_others(agent: str) -> 
         assert source["MaximumBatchingWindowInSeconds"] >= 1
 
 
+def test_what_google_counts_of_requests_is_not_used_up_by_batches_that_gather() -> None:
+    facts = _template()["Mappings"]["Agents"]["GoogleDataManager"]
+    batches_a_second = facts["Concurrency"] / facts["Window"]
+    # Data Manager API, limits (2026): a Cloud project may send 300 requests a minute and 100,000 a day.
+    assert batches_a_second * 60 <= 300
+    assert batches_a_second * 86_400 <= 100_000
+    assert 200 <= facts["Batch"] <= importlib.import_module("functions.agents.google_data_manager.app").MAX_EVENTS
+
+
 def test_no_number_of_a_mapping_is_where_sam_checks_its_type() -> None:
     # A mapping's values may be texts once AWS has expanded the loop; SAM refuses a BatchSize that is one.
     for name in _of_type("AWS::Serverless::Function"):

@@ -32,6 +32,7 @@ from relay.agent.ga4_parameters import Params, parameters
 from relay.agent.google_identity import ServiceAccountKey, WorkloadIdentity, access_token
 from relay.agent.http import Request, Response, bounded, json_request
 from relay.agent.languages import two_letters
+from relay.agent.once import once
 from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, iso8601_z
@@ -85,9 +86,22 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
     Raises:
         Skip: Google has no use for the event, would refuse it, or could not tell the visitor.
     """
+    return [_made(event, settings)[0]]
+
+
+def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
+    """What the request cuts or leaves out of the event."""
+    return _made(event, settings)[1]
+
+
+@once
+def _made(event: Event, settings: Settings) -> tuple[Request, tuple[str, ...]]:
     event = scrub_emails(event)
     name = event_name(event, settings.event_names)
     platform, stream, visitor = stream_and_visitor(event, settings)
+    shown_id = user_id(event.customer_id)
+    properties, lost_properties = user_properties(event, settings.user_properties, settings.not_phone_numbers)
+    commerce, lost = _commerce(name, event, settings)
     account = {"accountType": ACCOUNT_TYPE, "accountId": settings.property_id}
     destination = {"reference": platform, "operatingAccount": account, "productDestinationId": stream}
     known = {
@@ -97,20 +111,21 @@ def build_requests(event: Event, settings: Settings) -> list[Request]:
         "eventSource": "WEB" if platform == "web" else "APP",
         "eventTimestamp": iso8601_z(event.occurred_at),
         "clientId" if platform == "web" else "appInstanceId": visitor,
-        "userId": user_id(event.customer_id),
+        "userId": shown_id,
         # On the event: a request's own would hold for all of its events.
         "consent": _consent(event),
         "userData": _user_data(event, settings),
-        "userProperties": _user_properties(event, settings),
+        "userProperties": _user_properties(properties),
         "eventDeviceInfo": _device(event),
-        **_commerce(name, event, settings),
+        **commerce,
     }
     body = {
         "destinations": [destination],
         "encoding": "HEX",
         "events": [{field: value for field, value in known.items() if value not in (None, {}, [])}],
     }
-    return [json_request(f"{settings.base_url}/v1/events:ingest", body)]
+    hidden = ["user_id is left out: it looks like a contact"] if event.customer_id and not shown_id else []
+    return json_request(f"{settings.base_url}/v1/events:ingest", body), (*hidden, *lost_properties, *lost)
 
 
 def _consent(event: Event) -> dict[str, str]:
@@ -166,8 +181,7 @@ def _address(event: Event) -> dict[str, str]:
     return {field: text for field, text in (known | more).items() if text}
 
 
-def _user_properties(event: Event, settings: Settings) -> dict[str, Any]:
-    taken, _ = user_properties(event, settings.user_properties, settings.not_phone_numbers)
+def _user_properties(taken: Params) -> dict[str, Any]:
     listed = [{"propertyName": name, "value": _text(value)} for name, value in taken.items()]
     return {"additionalUserProperties": listed} if listed else {}
 
@@ -202,27 +216,30 @@ _TRANSACTIONS = {"purchase", "refund"}
 """Events that need a transactionId; at any other it might make a multi-source event, which needs Google's leave."""
 
 
-def _commerce(name: str, event: Event, settings: Settings) -> dict[str, Any]:
-    """The parameters: those of commerce in fields of their own, all others as text.
+def _commerce(name: str, event: Event, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """The parameters, those of commerce in fields of their own, all others as text; and the remarks.
 
     Raises:
         Skip: a purchase or a refund has no transaction_id, without which Google refuses it.
     """
-    known, _ = parameters(event, settings)
+    known, lost = parameters(event, settings)
     transaction = known.pop("transaction_id", None)
     if name in _TRANSACTIONS and transaction is None:
         raise Skip("no transaction_id")
+    if name not in _TRANSACTIONS and transaction is not None:
+        lost = ["transaction_id is left out: it belongs to purchase and refund", *lost]
     items, coupon = known.pop("items", None), known.get("coupon")
     cart: dict[str, Any] = {"items": [_item(one) for one in _objects(items)]} if items else {}
     if isinstance(coupon, str):
         cart["couponCodes"] = [known.pop("coupon")]
-    return {
+    fields = {
         "transactionId": transaction if name in _TRANSACTIONS else None,
         "currency": known.pop("currency", None),
         "conversionValue": known.pop("value", None),
         "cartData": cart,
         "additionalEventParameters": _named(known),
     }
+    return fields, lost
 
 
 def _item(given: Mapping[str, PropertyValue]) -> dict[str, Any]:
@@ -242,20 +259,6 @@ def _named(values: Params) -> list[dict[str, str]]:
 def _text(value: PropertyValue) -> str:
     # A JSON number fails the whole request.
     return value if isinstance(value, str) else encode(value).decode()
-
-
-def remarks(event: Event, settings: Settings) -> tuple[str, ...]:
-    """What the request cuts or leaves out of the event."""
-    event = scrub_emails(event)
-    known, cut = parameters(event, settings)
-    _, left_out = user_properties(event, settings.user_properties, settings.not_phone_numbers)
-    is_transaction = event_name(event, settings.event_names) in _TRANSACTIONS
-    said = {
-        "user_id is left out: it looks like a contact": event.customer_id and not user_id(event.customer_id),
-        "transaction_id is left out: it belongs to purchase and refund": "transaction_id" in known
-        and not is_transaction,
-    }
-    return (*(sentence for sentence, is_so in said.items() if is_so), *left_out, *cut)
 
 
 def merge(requests: Sequence[Request]) -> Request:

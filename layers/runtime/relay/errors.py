@@ -44,6 +44,13 @@ class Warned(NamedTuple):
     pointer: str
     detail: str
     known: str
+    is_within: bool = False
+    """Whether the detail is within `known`, under a name that the caller made up."""
+
+    @property
+    def kept_detail(self) -> str:
+        """The detail as it stands beside `known`, outside the HTTP response."""
+        return f"a part of it {self.detail}" if self.is_within else self.detail
 
 
 class InvalidEvent(RelayError):

@@ -31,7 +31,8 @@ class WarningList:
 
     def add(self, sent: Path, kept: Path, detail: str) -> Warned:
         """Names a detail in these words, which hold no value."""
-        warned = Warned(to_pointer(sent), detail, to_pointer(known_part(EventInput, kept)))
+        known = known_part(EventInput, kept)
+        warned = Warned(to_pointer(sent), detail, to_pointer(known), is_within=known != kept)
         self._all.append(warned)
         return warned
 

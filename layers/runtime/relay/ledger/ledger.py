@@ -317,7 +317,7 @@ def _warnings(event: Event) -> Row:
     """What was normalised or left out, by the schema's own names: what a caller made up is not kept."""
     if not event.warnings:
         return {}
-    named = dict.fromkeys((warned.known, warned.detail) for warned in event.warnings)
+    named = dict.fromkeys((warned.known, warned.kept_detail) for warned in event.warnings)
     return {"warnings": string(encode([{"pointer": pointer, "detail": detail} for pointer, detail in named]).decode())}
 
 
