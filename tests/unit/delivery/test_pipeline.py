@@ -263,10 +263,12 @@ def test_an_event_without_an_order_for_now_is_tried_again() -> None:
 
 
 def test_a_settled_delivery_beside_held_ones_hides_none_of_them() -> None:
-    world = World(circuit=FakeCircuit(opens_after=0))
+    world = World(repeatable=False, circuit=FakeCircuit(opens_after=0))
     world.ledger.rows["m1"] = {"state": "delivered"}
     assert world.deliver(_record(), _record("m2")) == ["m2"]
     assert (world.ledger.rows["m2"]["state"], world.states) == ("held", {"repeated": 1, "held": 1})
+    # Nothing but the settled one is claimed.
+    assert world.ledger.asked.count("claim") == 1
 
 
 class Releasing(FakeLedger):
