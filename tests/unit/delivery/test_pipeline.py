@@ -14,7 +14,15 @@ from relay.delivery.client import AgentClient
 from relay.delivery.pipeline import SETTLE_BACKOFF_SECONDS
 from relay.delivery.plan import ORDER_UNKNOWN
 from relay.delivery.queue import Message
-from relay.errors import CircuitOpen, CredentialsRefused, LedgerUnavailable, OutOfTime, QueueUnavailable, Unreachable
+from relay.errors import (
+    CircuitOpen,
+    CredentialsRefused,
+    LedgerUnavailable,
+    OutOfTime,
+    QueueUnavailable,
+    Skip,
+    Unreachable,
+)
 from relay.ledger.device_order import OrderResult, SequenceUpdate
 from relay.ledger.ledger import ReceiptUpdate
 from tests.unit.delivery.test_delivery import NOW, FakeCircuit, FakeLedger, FakeQueue, Settings, World, _build, _record
@@ -233,3 +241,56 @@ def test_only_an_outage_asks_whether_the_circuit_has_opened(status: int, kind: t
 def test_an_agent_that_takes_one_event_a_request_joins_none() -> None:
     with pytest.raises(TypeError, match=r"^example takes one event a request$"):
         Line([]).client().send_joined(REQUESTS)
+
+
+def test_a_delivery_that_another_worker_has_is_reported_once_and_never_written() -> None:
+    world = World(repeatable=False)
+    world.ledger.rows["m1"] = {"state": "busy"}
+    assert world.deliver(_record()) == ["m1"]
+    assert (world.states, world.sent, world.ledger.rows["m1"]) == ({"busy": 1}, [], {"state": "busy"})
+    assert "settle" not in world.ledger.asked
+
+
+def test_an_event_without_an_order_for_now_is_tried_again() -> None:
+    class Silent(FakeLedger):
+        def advance_sequences(self, updates: Sequence[SequenceUpdate]) -> list[OrderResult | LedgerUnavailable]:
+            return [LedgerUnavailable("ThrottlingException")] * len(updates)
+
+    world = World(ordered=True, ledger=Silent())
+    assert world.deliver(_record()) == ["m1"]
+    assert (world.states, world.sent, world.queue.postponed) == ({"retrying": 1}, [], {"m1": 5})
+    assert world.ledger.rows["m1"]["reason"] == "ledger: ThrottlingException"
+
+
+def test_a_settled_delivery_beside_held_ones_hides_none_of_them() -> None:
+    world = World(repeatable=False, circuit=FakeCircuit(opens_after=0))
+    world.ledger.rows["m1"] = {"state": "delivered"}
+    assert world.deliver(_record(), _record("m2")) == ["m2"]
+    assert (world.ledger.rows["m2"]["state"], world.states) == ("held", {"repeated": 1, "held": 1})
+    # Nothing but the settled one is claimed.
+    assert world.ledger.asked.count("claim") == 1
+
+
+class Releasing(FakeLedger):
+    """A ledger that knows of another person on each device."""
+
+    def advance_sequences(self, updates: Sequence[SequenceUpdate]) -> list[OrderResult | LedgerUnavailable]:
+        return [OrderResult(is_newest=True, must_release=True)] * len(updates)
+
+
+@pytest.mark.parametrize(("status", "loads"), [(401, [False, True]), (200, [False]), (429, [False])])
+def test_only_refused_credentials_of_a_release_are_read_again(status: int, loads: list[bool]) -> None:
+    world = World({"release m1": [Response(status)]}, ordered=True, ledger=Releasing())
+    world.deliver(_record(customerId=None, deviceId="phone", device={"id": "phone"}, anonymousId="visitor"))
+    assert world.loads[-len(loads) :] == loads
+    assert world.sent_ids == ["release m1"] * len(loads)
+
+
+def test_an_app_without_the_agent_has_nothing_to_release() -> None:
+    def left(_fresh: bool) -> Settings:  # noqa: FBT001
+        raise Skip("the app does not use the agent")
+
+    world = World(ordered=True, settings=left, purpose="messaging")
+    event = _record(customerId=None, device={"id": "phone"}, anonymousId="visitor", consent={"messaging": False})
+    assert world.deliver(event) == []
+    assert (world.states, world.sent) == ({"skipped": 1}, [])
