@@ -191,7 +191,7 @@ class Console:
 
     def _list(self) -> None:
         """Find all events in the ledger, newest first; seldom where it is long, since each look reads all of it."""
-        began = time.monotonic()
+        began, since = time.monotonic(), self._since
         if began < self._look_again:
             return
         pages = (
@@ -201,10 +201,14 @@ class Console:
                 TableName=self.cloud["table"],
                 FilterExpression="begins_with(#agent, :accepted) AND accepted > :since",
                 ExpressionAttributeNames={"#agent": "agent"},
-                ExpressionAttributeValues={":accepted": {"S": "*"}, ":since": {"N": str(self._since)}},
+                ExpressionAttributeValues={":accepted": {"S": "*"}, ":since": {"N": str(since)}},
             )
         )
-        rows = sorted((row for page in pages for row in page["Items"]), key=_accepted_at, reverse=True)
+        found = [row for page in pages for row in page["Items"]]
+        if since != self._since:
+            # The list was cleared during this look, which holds what is gone.
+            return
+        rows = sorted(found, key=_accepted_at, reverse=True)
         self._listed = [row["event"]["S"].partition("#")[2] for row in rows]
         self._look_again = time.monotonic() + 10 * (time.monotonic() - began)
 

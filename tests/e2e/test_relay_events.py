@@ -88,7 +88,7 @@ def test_what_was_normalised_or_left_out_is_named_wherever_the_event_is_shown(ap
         assert f"#{pointer} was {became}" in sent.stderr
         assert f"#{pointer} was {became}" in shown.stderr
     assert "secret-name" not in shown.out + shown.stderr
-    assert "#/device was left out" in shown.stderr
+    assert "#/device a part of it was left out" in shown.stderr
     tailed = terminal.well("tail", "--event", event_id, "--since", "60", "--for", "4").out
     assert "accepted normalised or left out: " in tailed
     assert "secret-name" not in tailed

@@ -105,12 +105,11 @@ class _Reader:
         others: dict[str, Any] = {}
         for name, value in members.items():
             known = fields(part).get(fold(name))
-            if value is None:
-                continue
             if known is not None:
-                self._sort((*sent, name), (*path, known), value)
+                if value is not None:
+                    self._sort((*sent, name), (*path, known), value)
             elif part is Traits:
-                others[name] = value
+                others |= {} if value is None else {name: value}
             else:
                 self.warnings.left_out((*sent, name), (*path, name), UNKNOWN)
         self._traits |= self._open.members(others, sent, path)

@@ -24,6 +24,7 @@ from relay.event.types import (
     MAX_SEQUENCE,
     AgentId,
     AlsoTakes,
+    ContextText,
     CustomerId,
     DeviceId,
     Email,
@@ -200,10 +201,10 @@ class Context(WireModel):
     """Where the event came from on the network: the person's own address and browser, never a server's."""
 
     ip: Text | None = None
-    user_agent: LongText | None = None
-    url: LongText | None = None
-    referrer: LongText | None = None
-    title: LongText | None = None
+    user_agent: ContextText | None = None
+    url: ContextText | None = None
+    referrer: ContextText | None = None
+    title: ContextText | None = None
 
 
 class EventInput(WireModel):

@@ -24,6 +24,8 @@ MAX_SEQUENCE = 2**53 - 1
 # Neither SNS nor SQS takes U+FFFE and U+FFFF, which are no characters.
 PRINTABLE = r"^[^\x00-\x1f\x7f\uFFFE\uFFFF]*[^\x00-\x20\x7f\uFFFE\uFFFF][^\x00-\x1f\x7f\uFFFE\uFFFF]*$"
 WITHOUT_NUL = r"^[^\x00\uFFFE\uFFFF]+$"
+# Neither a control character nor one of Unicode's blanks.
+_VISIBLE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\uFFFE\uFFFF]"
 
 # Letters, marks and symbols that show nothing, beside the categories below: fillers, joiners, variation selectors.
 _UNSEEN = re.compile(
@@ -152,7 +154,20 @@ def _timestamp(value: object) -> datetime:
 
 MAX_LONG_TEXT = 4096
 MAX_NAME = 64
-Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE)]
+Text = Annotated[
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=256,
+        pattern=rf"^[^\x00-\x1f\x7f\uFFFE\uFFFF]*{_VISIBLE}[^\x00-\x1f\x7f\uFFFE\uFFFF]*$",
+    ),
+]
+ContextText = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=MAX_LONG_TEXT, pattern=rf"^[^\x00\uFFFE\uFFFF]*{_VISIBLE}[^\x00\uFFFE\uFFFF]*$"
+    ),
+]
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LONG_TEXT, pattern=WITHOUT_NUL)]
 PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
 EVENT_ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.:~-]{1,128}")
