@@ -45,6 +45,9 @@ def slim(packages: Path) -> None:
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:
             shutil.rmtree(folder)
+    # Without its rules botocore finds a service's endpoint by endpoints.json, once and not again for each call.
+    for rules in data.glob("*/*/endpoint-rule-set-1.json.gz"):
+        rules.unlink()
     for description in data.glob("*/*/service-2.json.gz"):
         service = json.loads(gzip.decompress(description.read_bytes()))
         # Plain JSON, since a layer is compressed in any case and unpacking costs time at each start.

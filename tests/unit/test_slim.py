@@ -2,9 +2,11 @@
 
 import gzip
 import importlib.util
+import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 import botocore
 import pytest
 from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.session import Session
 
 _SPEC = importlib.util.spec_from_file_location("slim", "layers/runtime/slim.py")
 assert _SPEC
@@ -77,6 +81,30 @@ def test_a_slim_folder_holds_our_services_alone(tmp_path: Path) -> None:
     assert [file.name for file in data.rglob("service*")] == ["service-2.json"]
     (partition,) = json.loads((data / "endpoints.json").read_text())["partitions"]
     assert partition == {"partition": "aws", "services": {"ssm": {"endpoints": {}}}}
+
+
+REGIONS = ("us-east-1", "sa-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1")
+
+
+def test_a_slim_folder_leads_to_the_endpoints_that_the_rules_lead_to(tmp_path: Path) -> None:
+    packed = tmp_path / "botocore/data"
+    packed.mkdir(parents=True)
+    for service in slim.OPERATIONS:
+        shutil.copytree(DATA / service, packed / service)
+    for file in DATA.glob("*.json"):
+        shutil.copy(file, packed)
+    slim.slim(tmp_path)
+    slimmed = Loader(extra_search_paths=[str(packed)], include_default_search_paths=False)
+    for region, service in itertools.product(REGIONS, slim.OPERATIONS):
+        assert _endpoint(service, region, slimmed) == _endpoint(service, region, Loader())
+
+
+def _endpoint(service: str, region: str, loader: Loader) -> tuple[str, str]:
+    session = Session()
+    session.register_component("data_loader", loader)
+    session.set_credentials("test", "test")
+    client = session.create_client(service, region)
+    return client.meta.endpoint_url, client.meta.service_model.signing_name
 
 
 def test_requests_is_content_without_what_the_layer_leaves_out() -> None:
