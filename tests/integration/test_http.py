@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -397,17 +396,11 @@ def _over_tls(certificate: Path, speak: Callable[[socket.socket], None]) -> Call
     return wrapped
 
 
-def _trust(monkeypatch: pytest.MonkeyPatch, authorities: str) -> None:
-    """Pools of their own, which trust the certificates in this file alone."""
-    monkeypatch.setattr(transport, "where", lambda: authorities)
-    monkeypatch.setattr(transport, "_pools", cache(transport._pools.__wrapped__))  # noqa: SLF001 - not the kept ones
-
-
 @pytest.fixture
 def serve_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Starts a server of one TLS connection, which counts as a public address here; gives its URL."""
     monkeypatch.setattr(transport, "is_public", lambda _address: True)
-    _trust(monkeypatch, str(certificate))
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def start(speak: Callable[[socket.socket], None]) -> str:
@@ -442,7 +435,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
     serve_tls: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[bytes] = []
-    _trust(monkeypatch, certifi.where())
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certifi.where())
     with pytest.raises(Unreachable) as unreachable:
         send(Request(serve_tls(lambda connection: heard.append(connection.recv(10))), b"{}"))
     assert heard == []
