@@ -294,3 +294,13 @@ def test_an_app_without_the_agent_has_nothing_to_release() -> None:
     event = _record(customerId=None, device={"id": "phone"}, anonymousId="visitor", consent={"messaging": False})
     assert world.deliver(event) == []
     assert (world.states, world.sent) == ({"skipped": 1}, [])
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 1), (2, 3)])
+def test_an_attempt_that_ends_in_a_fault_of_ours_counts_as_one(before: int | None, after: int) -> None:
+    world = World({"m1": [KeyError("a fault of ours")]})
+    if before:
+        world.ledger.rows["m1"] = {"state": "retrying", "attempts": before}
+    assert world.deliver(_record(receives=(before or 0) + 1)) == ["m1"]
+    row = world.ledger.rows["m1"]
+    assert (row["state"], row["attempts"]) == ("retrying", after)
