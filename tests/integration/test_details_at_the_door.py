@@ -32,6 +32,7 @@ def _answers(row: dict[str, Any], headers: dict[str, str]) -> tuple[dict[str, An
     return taken, shown, heard
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[f"{at} {json.dumps(row['sent'])[:60]}" for at, row in enumerate(ROWS)])
 def test_ingest_and_the_dry_run_answer_as_the_table_says(row: dict[str, Any]) -> None:
     taken, shown, heard = _answers(row, {})

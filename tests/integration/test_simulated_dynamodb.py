@@ -85,6 +85,7 @@ def _updates(ledger: Ledger, events: list[Event]) -> list[SequenceUpdate]:
     return [SequenceUpdate(event, known) for event, known in zip(events, devices, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
 def test_it_answers_as_moto_does(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     of_moto = boto3.client("dynamodb")

@@ -62,6 +62,7 @@ def _loaded(function: str) -> set[str]:
     return set(json.loads(completed.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [*FUNCTIONS, *AGENTS])
 def test_a_function_loads_nothing_that_it_can_do_without(function: str) -> None:
     loaded = _loaded(function)

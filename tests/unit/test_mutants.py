@@ -47,6 +47,7 @@ def test_every_module_and_every_file_of_tests_is_there() -> None:
     assert [name for name in (*TESTS, *files) if not Path(name).is_file()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "fails"), [(1, False), (2, True)])
 def test_a_mutant_dies_by_its_tests_and_its_module_is_as_before(
     tmp_path: Path,

@@ -86,6 +86,7 @@ def test_a_slim_folder_holds_our_services_alone(tmp_path: Path) -> None:
 REGIONS = ("us-east-1", "sa-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1")
 
 
+@pytest.mark.slow
 def test_a_slim_folder_leads_to_the_endpoints_that_the_rules_lead_to(tmp_path: Path) -> None:
     packed = tmp_path / "botocore/data"
     packed.mkdir(parents=True)

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode_str
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 Change = Callable[[Json], None]
 

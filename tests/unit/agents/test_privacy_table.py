@@ -181,6 +181,7 @@ def _table() -> dict[str, list[str]]:
     return {field: [cell.strip() for cell in cells.split("|")] for field, cells in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FIELDS)
 def test_each_field_goes_where_the_document_says_and_in_that_form(path: str) -> None:
     assert _table()[path] == [_cell(agent, path) for agent in AGENTS]
