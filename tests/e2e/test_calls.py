@@ -234,7 +234,7 @@ def test_a_dry_run_says_what_is_too_old_for_an_agent(app: Caller, phone: dict[st
     shown = dry_run(app, {"type": "login", **body})
     assert shown["facebook"] == {"expired": "older than 7 days, 0:00:00"}
     assert shown["google"] == {"expired": "older than 3 days, 0:00:00"}
-    # Where the newest event decides, an event counts from its acceptance: a phone may have been offline for months.
+    # A dry run does not look into the ledger: whether an ordered agent knows a newer event of the device is not asked.
     assert shown["emarsys"].keys() == {"requests"}
     receipts = app.settled(app.accepted("/login", body))
     assert (receipts["facebook"]["state"], receipts["facebook"]["reason"]) == ("expired", "older than 7 days, 0:00:00")
