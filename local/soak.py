@@ -79,7 +79,7 @@ class Soak:
         (table,) = self.cloud.client("dynamodb").list_tables()["TableNames"]
         pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=table)
         rows = (row for page in pages for row in page["Items"] if row["event"]["S"].startswith(f"{self.stack.app_id}#"))
-        return {(row["event"]["S"].split("#", 1)[1], row["agent"]["S"]): row for row in rows}
+        return {(row["event"]["S"].split("#", 1)[1], row["agent"]["S"].partition("#")[0]): row for row in rows}
 
     def wait(self, wanted: set[tuple[str, str]], states: set[str], progress: Callable[[int], None]) -> None:
         """Waits until these deliveries are in one of these states, or the time is over."""

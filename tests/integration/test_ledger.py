@@ -385,6 +385,27 @@ def test_contacts_are_sealed_and_count_in_their_own_devices_row_alone(table: str
     assert _turns(ledger, [other]) == [OrderResult(is_newest=True, foreign=[])]
 
 
+def test_whom_a_failed_release_left_there_is_released_by_the_next_event(ledger: Ledger) -> None:
+    ana, bob, eva = (_on_phone(name, "login", at, name) for at, name in enumerate(("ana", "bob", "eva"), start=5))
+    _releases(ledger, ana, is_sent=True)
+    assert _releases(ledger, bob)
+    ledger.keep_linked(bob, None)
+    assert _releases(ledger, eva)
+    ledger.keep_linked(bob, None)
+    assert not _releases(ledger, _on_phone("then", "login", 8, "eva"))
+
+
+def test_the_contacts_that_a_failed_release_left_there_are_ended_by_the_next_event(table: str) -> None:
+    ledger = Ledger(table, "dashx", keeps_contacts=True, now=lambda: NOW)
+    ana, bob, eva = (Contact(name, None, "token") for name in ("ana", "bob", "eva"))
+    _turns(ledger, [_on_phone("a", "login", 5, "ana")], contact=ana)
+    login = _on_phone("b", "login", 6, "bob")
+    _turns(ledger, [login], contact=bob)
+    ledger.keep_linked(login, bob)
+    (turn,) = _turns(ledger, [_on_phone("c", "login", 7, "eva")], contact=eva)
+    assert turn == OrderResult(is_newest=True, must_release=True, foreign=[ana, bob])
+
+
 @pytest.mark.parametrize(
     ("newest", "then", "is_newest"),
     [

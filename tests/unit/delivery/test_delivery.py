@@ -89,6 +89,12 @@ class FakeLedger(Ledger):
     asked: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
     unsent: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def keep_linked(self, event: Event, own: Contact | None) -> None:  # noqa: ARG002 - the ledger's own
+        if "keep" in self.down:
+            raise LedgerUnavailable("Throttled")
+        self.kept.append(event.event_id)
 
     def read_claims(self, events: Sequence[Event], *, devices: bool = False) -> list[Claim | LedgerUnavailable]:
         if devices:
@@ -658,6 +664,17 @@ def test_a_release_that_fails_for_nine_days_is_parked_with_both_reasons() -> Non
     denied = _record("bob", sequence=6, customerId="bob", device=PHONE, consent={"messaging": False})
     assert world.deliver(denied) == []
     assert world.queue.parked["bob"]["reason"] == "consent: messaging; not released: HTTP 503"
+    assert world.ledger.kept == ["bob"]
+
+
+def test_what_cannot_be_kept_of_a_failed_release_is_tried_again_before_the_delivery_is_parked() -> None:
+    world = World({"release bob": [Response(503)]}, ordered=True, purpose="messaging")
+    world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
+    world.now = NOW + timedelta(days=9, seconds=1)
+    world.ledger.down.add("keep")
+    denied = _record("bob", sequence=6, customerId="bob", device=PHONE, consent={"messaging": False})
+    assert world.deliver(denied) == ["bob"]
+    assert (world.queue.parked, world.ledger.rows["bob"]["reason"]) == ({}, "ledger: Throttled")
 
 
 @pytest.mark.parametrize(

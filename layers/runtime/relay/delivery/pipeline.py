@@ -338,10 +338,20 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         """Sends the requests of one delivery, or releases its device, and sets its outcome."""
         try:
             ended = item.plan if isinstance(item.plan, Outcome) else self._send(item)
-            must_release = item.turn is not None and item.turn.must_release and ended.state in UNSENT
-            item.outcome = self._release(item, ended) if must_release else ended
+            item.outcome = self._release(item, ended) if _must_release(item, ended) else ended
         except Exception as fault:  # noqa: BLE001 - a bug of ours must neither lose the event nor print what it holds
             self.fail([item], fault)
+        if item.outcome and _must_release(item, item.outcome) and not item.outcome.released:
+            self._keep_linked(item)
+
+    def _keep_linked(self, item: Item[S]) -> None:
+        """Lets the device's next event release whom this one has not, before this one ends; else it waits."""
+        event, contact = _event(item), self.agent.contact
+        try:
+            self.ledger.keep_linked(event, contact(event) if contact else None)
+        except (LedgerUnavailable, SettingsUnavailable) as fault:
+            wait = self.retry_policy.backoff(item.message.receives)
+            item.outcome = item.previous._replace(state=DeliveryState.RETRYING, reason=f"ledger: {fault}", wait=wait)
 
     def fail(self, items: Sequence[Item[S]], fault: Exception) -> None:
         """Sets the outcome of deliveries whose attempt ended in an exception."""
@@ -508,6 +518,10 @@ def _event(item: Item[S]) -> Event:
     if item.event is None:
         raise TypeError("the message holds no event")
     return item.event
+
+
+def _must_release(item: Item[S], ended: Outcome) -> bool:
+    return item.turn is not None and item.turn.must_release and ended.state in UNSENT
 
 
 def _scoped(item: Item[S]) -> ScopedSettings[S]:

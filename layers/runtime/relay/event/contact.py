@@ -43,8 +43,12 @@ def remaining_contacts(contacts: Iterable[Contact], event: Event, own: Contact |
     known = list(contacts)
     ended = foreign_contacts(known, event)
     replaced = event.device.previous_push_token if own else None
-    kept = [one for one in known if one not in ended and one.token != replaced and one != own]
-    return [*kept, *([own] if own else [])][-MAX_CONTACTS:]
+    return with_own([one for one in known if one not in ended and one.token != replaced], own)
+
+
+def with_own(contacts: Iterable[Contact], own: Contact | None) -> list[Contact]:
+    """The contacts with the one that an event makes as the newest of them."""
+    return [*(one for one in contacts if one != own), *([own] if own else [])][-MAX_CONTACTS:]
 
 
 def _is_of(event: Event, contact: Contact) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from relay.encoding import encode
 from relay.errors import LedgerUnavailable
-from relay.event.contact import Contact, foreign_contacts, remaining_contacts
+from relay.event.contact import Contact, foreign_contacts, remaining_contacts, with_own
 from relay.event.model import Event
 from relay.ledger import rows
 from relay.ledger.keys import LedgerKeys
@@ -178,7 +178,24 @@ class DeviceOrder(NamedTuple):
         else:
             stored = self._unsealed(update)
             before, after = stored["before"], remaining_contacts(stored["after"], event, own)
+        return self._seal(event, before, after)
+
+    def _seal(self, event: Event, before: Sequence[Contact], after: Sequence[Contact]) -> str:
         return self.keys.seal(encode({"device": event.group, "before": before, "after": after}).decode())
+
+    def keep_linked(self, event: Event, known: Row, own: Contact | None) -> None:
+        """Keeps in the device's row whom the agent linked before an event that ended unsent and without a release.
+
+        `own` is the contact that an attempt of the event may have made. Nothing where a newer event has moved the row.
+        """
+        if not _is_last(SequenceUpdate(event, known)) or "version" not in known:
+            return
+        row = {**key(self.agent, event), "version": number(int(known["version"]["N"]) + 1), "expires": self.expires}
+        row["linked"] = known["before"]
+        if self.keeps_contacts:
+            before = self._unsealed(SequenceUpdate(event, known))["before"]
+            row["contacts"] = string(self._seal(event, before, with_own(before, own)))
+        rows.change(self.table, [ConditionalWrite(row, '"version" = ?', [known["version"]])])
 
     def _unsealed(self, update: SequenceUpdate) -> dict[str, list[Contact]]:
         sealed = update.known.get("contacts", {}).get("S")

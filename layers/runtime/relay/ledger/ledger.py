@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from relay.encoding import encode
 from relay.errors import LedgerUnavailable
+from relay.event.contact import Contact
 from relay.event.model import Event, to_milliseconds
 from relay.ledger import device_order, rows
 from relay.ledger.device_order import DeviceOrder, OrderResult, SequenceUpdate
@@ -249,6 +250,16 @@ class Ledger:
         """
         known = rows.get(self.table, device_order.key(self.agent, event))
         return self._order([known]).has_new_owner(event, known)
+
+    def keep_linked(self, event: Event, own: Contact | None) -> None:
+        """Keeps whom the agent linked to the device before an event that ends unsent and without a release.
+
+        Raises:
+            LedgerUnavailable: the row may not have been written.
+            SettingsUnavailable: as above.
+        """
+        known = rows.get(self.table, device_order.key(self.agent, event))
+        self._order([known]).keep_linked(event, known, own)
 
     def _order(self, known: Sequence[Row]) -> DeviceOrder:
         keys = self.keys(False)  # noqa: FBT003 - from the cache
