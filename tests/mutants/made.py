@@ -75,9 +75,11 @@ OWN = {"own/RemoveStatement": RemoveStatement, "own/ReplaceText": ReplaceText, "
 
 
 SILLY = re.compile(
-    r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|BitOr_BitAnd)"
+    r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceComparisonOperator_(Is_Eq|IsNot_NotEq)$|"
+    r"ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|BitOr_BitAnd)"
 )
-"""Changes that no test can miss, or no person would make: they would only make the count look better."""
+"""Changes that no test can miss, or no person would make: they would only make the count look better. Nor `is` as `==`:
+what is compared so, members of enumerations and None, is equal to itself alone."""
 
 
 def _operators() -> dict[str, Any]:

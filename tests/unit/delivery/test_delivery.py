@@ -398,7 +398,8 @@ def test_an_event_older_than_the_agent_accepts_expires_unsent() -> None:
 def test_a_message_that_is_no_event_is_parked() -> None:
     world = World()
     assert world.deliver(Message("m1", "r", '{"type":"login"}', 1, NOW, None)) == []
-    assert world.queue.parked["m1"]["reason"].startswith("unreadable: ")
+    parked = world.queue.parked["m1"]
+    assert (parked["reason"].startswith("unreadable: "), parked["attempts"]) == (True, "0")
 
 
 def test_refused_credentials_are_fetched_again_and_tried_once_more() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from relay.event.model import Device, Event
 from relay.ledger import rows
-from relay.ledger.device_order import DeviceOrder, OrderResult, SequenceUpdate, is_superseded, key
+from relay.ledger.device_order import DeviceOrder, OrderResult, SequenceUpdate, is_superseded, key, key_names
 from relay.ledger.keys import LedgerKeys, LedgerKeysRecord, make_key
 from relay.ledger.rows import ConditionalWrite, Row, number, string
 
@@ -136,3 +136,23 @@ def test_a_push_token_that_names_nobody_moves_its_own_position_alone(written: li
     (change,) = written
     assert set(change.row) == {"event", "agent", "version", "token", "tokenReceived", "expires"}
     assert (change.row["token"], change.row["tokenReceived"]) == (number(8), number(token.received))
+
+
+@pytest.mark.parametrize("newest", ["login", "open", "push_token", "signup"])
+def test_of_equal_explicit_sequences_only_a_logout_stands_before_what_was_received_later(newest: str) -> None:
+    event = _event("login", 5, ordered_by="sequence")
+    known: Row = {"sequence": number(5), "source": string("sequence"), "received": number(event.received - 1)}
+    assert not is_superseded(event, known | {"type": string(newest), "last": string("other")})
+    assert is_superseded(event, known | {"type": string("logout"), "last": string("other")})
+
+
+def test_an_event_is_never_older_than_itself_also_where_the_token_is_newer() -> None:
+    event = _event("push_token", 5, customer_id=None)
+    known: Row = {"sequence": number(9), "type": string("login"), "last": string(event.unique_id)}
+    assert not is_superseded(event, known | {"token": number(9), "tokenReceived": number(event.received)})
+
+
+def test_a_row_is_known_by_the_keys_of_all_its_people() -> None:
+    known: Row = {"person": string("k1.a"), "linked": string("k2.b"), "before": string("?"), "last": string("x")}
+    assert key_names(known) == {"k1.a", "k2.b"}
+    assert key_names(known | {"before": string("k3.c"), "person": string("")}) == {"k2.b", "k3.c"}
