@@ -34,6 +34,23 @@ class SimulatedDynamoDB:
         for key in ended:
             del self.rows[key]
 
+    def put_item(
+        self,
+        *,
+        TableName: str,  # noqa: N803, ARG002 - boto3's own names, here and below
+        Item: Row,  # noqa: N803
+        ConditionExpression: str = "",  # noqa: N803
+        ExpressionAttributeNames: Mapping[str, str] | None = None,  # noqa: N803
+        ExpressionAttributeValues: Mapping[str, Value] | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        fault, key = self._meet(), _key(Item)
+        names, values = ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
+        if ConditionExpression and not holds(ConditionExpression, self.rows.get(key, {}), names, values):
+            raise _failure("ConditionalCheckFailedException")
+        self.rows[key] = dict(Item)
+        self._lose(fault)
+        return {}
+
     def update_item(self, **asked: Any) -> dict[str, Row]:
         fault = self._meet()
         written = self._updated(**asked)
@@ -45,7 +62,7 @@ class SimulatedDynamoDB:
     def _updated(
         self,
         *,
-        Key: Row,  # noqa: N803 - boto3's own names, here and below
+        Key: Row,  # noqa: N803
         UpdateExpression: str,  # noqa: N803
         ConditionExpression: str = "",  # noqa: N803
         ExpressionAttributeNames: Mapping[str, str],  # noqa: N803

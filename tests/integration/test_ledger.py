@@ -385,6 +385,14 @@ def test_contacts_are_sealed_and_count_in_their_own_devices_row_alone(table: str
     assert _turns(ledger, [other]) == [OrderResult(is_newest=True, foreign=[])]
 
 
+def test_what_waits_at_one_worker_does_not_reopen_what_another_has_ended(ledger: Ledger) -> None:
+    event = _event()
+    assert ledger.settle([ReceiptUpdate(event, DeliveryState.DELIVERED, {"reason": "HTTP 200"})]) == [True]
+    assert ledger.settle([ReceiptUpdate(event, DeliveryState.HELD, {"reason": "HTTP 401"})]) == [True]
+    (row,) = boto3.client("dynamodb").scan(TableName="receipts")["Items"]
+    assert (row["state"]["S"], row["reason"]["S"]) == ("delivered", "HTTP 200")
+
+
 def test_whom_a_failed_release_left_there_is_released_by_the_next_event(ledger: Ledger) -> None:
     ana, bob, eva = (_on_phone(name, "login", at, name) for at, name in enumerate(("ana", "bob", "eva"), start=5))
     _releases(ledger, ana, is_sent=True)

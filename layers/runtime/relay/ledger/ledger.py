@@ -17,7 +17,7 @@ from relay.ledger import device_order, rows
 from relay.ledger.device_order import DeviceOrder, OrderResult, SequenceUpdate
 from relay.ledger.keys import LedgerKeys, load_keys
 from relay.ledger.rows import Row, number, string
-from relay.ledger.states import NOT_REDRIVABLE, DeliveryState
+from relay.ledger.states import NOT_REDRIVABLE, TERMINAL, DeliveryState
 from relay.uuid7 import uuid7
 
 RETENTION = timedelta(days=25)
@@ -34,6 +34,10 @@ _ACCEPTED = "*"
 # No claim stands: nothing has been written yet, or what was begun is to be tried again.
 _WAITS = "attribute_not_exists(#state) OR #state IN (:retrying, :held, :parked)"
 _WAITING = {f":{state}": string(state) for state in (DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED)}
+
+# As above, or the claim is the writer's own.
+_IS_OPEN = _WAITS.replace("(:retrying", "(:sending, :retrying")
+_OPEN = {**_WAITING, ":sending": string(DeliveryState.SENDING)}
 
 
 def _now() -> datetime:
@@ -206,10 +210,18 @@ class Ledger:
     def settle(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
         """Writes what became of deliveries that are ours; whether each was written.
 
+        What waits is written only where the delivery has not ended: SQS may have handed it to another worker as well.
+
         Raises:
             LedgerUnavailable: none of them may have been.
         """
-        return rows.write(self.table, [self._settled(one) for one in settlements])
+        ended = iter(rows.write(self.table, [self._settled(one) for one in settlements if one.state in TERMINAL]))
+        return [next(ended) if one.state in TERMINAL else self._wait(one) for one in settlements]
+
+    def _wait(self, settlement: ReceiptUpdate) -> bool:
+        """Writes what waits; it counts as written where the delivery has ended."""
+        rows.replace(self.table, self._settled(settlement), _IS_OPEN, {"#state": "state"}, _OPEN)
+        return True
 
     def settle_unclaimed(self, settlements: Sequence[ReceiptUpdate]) -> list[bool]:
         """Writes what became of deliveries that were not claimed; False where another worker has one, or it is settled.

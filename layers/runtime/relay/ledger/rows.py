@@ -102,6 +102,16 @@ def _executed(statements: Sequence[Row]) -> list[bool]:
     return ["Error" not in answer for answer in answers]
 
 
+def replace(table: str, row: Row, condition: str, names: Mapping[str, str], values: Row) -> bool:
+    """Puts a row in the place of what is there under a condition; whether it held."""
+    expressions = {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+    try:
+        _call("put_item", TableName=table, Item=row, ConditionExpression=condition, **expressions)
+    except _ConditionFailedError:
+        return False
+    return True
+
+
 def update(table: str, **change: Any) -> Row | None:  # noqa: ANN401 - botocore's own arguments
     """Changes one row and answers what `ReturnValues` asks for; None if the condition does not hold."""
     try:
