@@ -2,24 +2,16 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from relay.agent.definition import Agent
-from relay.agent.filters import AgentSettings
 from relay.agent.ga4 import (
     APPS,
-    AndroidAppId,
-    EventNames,
-    IosAppId,
-    MeasurementId,
-    UserProperties,
+    Ga4Settings,
     ad_grants,
     event_name,
     letters,
     may_send_contacts,
-    require_stream,
     stream_and_visitor,
     user_id,
     user_properties,
@@ -27,7 +19,7 @@ from relay.agent.ga4 import (
 from relay.agent.ga4_parameters import parameters
 from relay.agent.http import Request, Response, Value, json_request
 from relay.agent.once import once
-from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails
+from relay.agent.privacy import client_ip, count_withheld, scrub_emails
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, PrintableSecret
 from relay.agent.verdict import Verdict, VerdictKind, by_status
@@ -35,7 +27,7 @@ from relay.delivery.handler import lambda_handler
 from relay.event.model import Consent, Device, Event
 
 
-class Settings(AgentSettings):
+class Settings(Ga4Settings):
     """A property's data streams, at least one; `debug_mode` shows events in DebugView, never in production.
 
     Google makes a secret for one stream: `api_secret` is the one of every stream that has none of its own here. A
@@ -46,22 +38,7 @@ class Settings(AgentSettings):
     api_secret: PrintableSecret
     api_secret_ios: PrintableSecret | None = None
     api_secret_android: PrintableSecret | None = None
-    measurement_id: MeasurementId | None = None
-    firebase_app_id_ios: IosAppId | None = None
-    firebase_app_id_android: AndroidAppId | None = None
     base_url: BaseUrl = "https://www.google-analytics.com"
-    event_names: EventNames = EventNames()
-    send_user_data: bool = True
-    send_address: bool = False
-    user_properties: UserProperties
-    debug_mode: bool = False
-    properties: Allowed = "all"
-    not_phone_numbers: NotPhones = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _has_a_stream(self) -> Self:
-        require_stream(self)
-        return self
 
 
 def build_requests(event: Event, settings: Settings) -> list[Request]:

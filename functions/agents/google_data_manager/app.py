@@ -11,19 +11,13 @@ from pydantic_core import PydanticCustomError
 
 from relay.agent.auth import Attempt, with_headers
 from relay.agent.definition import Agent, BatchSpec, RequestStatus, StatusQuestion
-from relay.agent.filters import AgentSettings
 from relay.agent.ga4 import (
     APPS,
-    AndroidAppId,
-    EventNames,
-    IosAppId,
-    MeasurementId,
-    UserProperties,
+    Ga4Settings,
     ad_grants,
     event_name,
     letters,
     may_send_contacts,
-    require_stream,
     stream_and_visitor,
     user_id,
     user_properties,
@@ -33,7 +27,7 @@ from relay.agent.google_identity import ServiceAccountKey, WorkloadIdentity, acc
 from relay.agent.http import Request, Response, bounded, json_request
 from relay.agent.languages import two_letters
 from relay.agent.once import once
-from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails
+from relay.agent.privacy import client_ip, count_withheld, scrub_emails
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, iso8601_z
 from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_status, retry_after
@@ -49,7 +43,7 @@ MAX_EVENTS = 2_000
 """Events of one request (Data Manager API, limits, 2026); the text of TOO_MANY_EVENTS still says 10,000."""
 
 
-class Settings(AgentSettings):
+class Settings(Ga4Settings):
     """A property and its data streams, at least one of them, and the service account that may edit the property.
 
     The account signs in by `workload_identity`, without any key, or by `service_account_key`: one of the two.
@@ -58,23 +52,12 @@ class Settings(AgentSettings):
     """
 
     property_id: str = Field(pattern=r"^[0-9]+$")
-    measurement_id: MeasurementId | None = None
-    firebase_app_id_ios: IosAppId | None = None
-    firebase_app_id_android: AndroidAppId | None = None
     workload_identity: WorkloadIdentity | None = None
     service_account_key: ServiceAccountKey | None = None
     base_url: BaseUrl = "https://datamanager.googleapis.com"
-    event_names: EventNames = EventNames()
-    send_user_data: bool = True
-    send_address: bool = False
-    user_properties: UserProperties
-    debug_mode: bool = False
-    properties: Allowed = "all"
-    not_phone_numbers: NotPhones = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _is_complete(self) -> Self:
-        require_stream(self)
+    def _has_one_identity(self) -> Self:
         if bool(self.workload_identity) == bool(self.service_account_key):
             raise PydanticCustomError("one_identity", "needs either workload_identity or service_account_key")
         return self

@@ -1,6 +1,5 @@
 """Agents that take many events by one request and none twice: chunks, named culprits, silent token endpoints."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 
@@ -27,10 +26,7 @@ from tests.unit.delivery.test_delivery import (
     _build,
     _record,
 )
-
-
-def _join(requests: Sequence[Request]) -> Request:
-    return Request(requests[0].url, b",".join(request.body for request in requests), requests[0].headers)
+from tests.unit.delivery.test_together import _join
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from relay.agent.privacy import shareable_properties
+from relay.agent.filters import AgentSettings
+from relay.agent.privacy import Allowed, NotPhones, shareable_properties
 from relay.agent.settings import SettingsModel
 from relay.errors import Skip
 from relay.event.model import Consent, Event, PropertyValue
@@ -92,32 +93,31 @@ IosAppId = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+:ios:[a-zA-Z0-9]+$")]
 AndroidAppId = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+:android:[a-zA-Z0-9]+$")]
 
 
-class Streams(Protocol):
-    """The part of an agent's settings that names a property's data streams."""
+class Ga4Settings(AgentSettings):
+    """A property's data streams, at least one, and what of an event goes there.
 
-    @property
-    def measurement_id(self) -> str | None:
-        """The web stream."""
-
-    @property
-    def firebase_app_id_ios(self) -> str | None:
-        """The stream of the iOS app."""
-
-    @property
-    def firebase_app_id_android(self) -> str | None:
-        """The stream of the Android app."""
-
-
-def require_stream(streams: Streams) -> None:
-    """Refuses settings without any stream.
-
-    Raises:
-        PydanticCustomError: there is none.
+    `debug_mode` shows events in DebugView, never in production; `user_properties` names the traits that become user
+    properties; `send_address` lets names (digests) and the address (in clear) go along.
     """
-    if not (streams.measurement_id or streams.firebase_app_id_ios or streams.firebase_app_id_android):
-        raise PydanticCustomError(
-            "no_stream", "measurement_id, firebase_app_id_ios or firebase_app_id_android is required"
-        )
+
+    measurement_id: MeasurementId | None = None
+    firebase_app_id_ios: IosAppId | None = None
+    firebase_app_id_android: AndroidAppId | None = None
+    event_names: EventNames = EventNames()
+    send_user_data: bool = True
+    send_address: bool = False
+    user_properties: UserProperties
+    debug_mode: bool = False
+    properties: Allowed = "all"
+    not_phone_numbers: NotPhones = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_a_stream(self) -> Self:
+        if not (self.measurement_id or self.firebase_app_id_ios or self.firebase_app_id_android):
+            raise PydanticCustomError(
+                "no_stream", "measurement_id, firebase_app_id_ios or firebase_app_id_android is required"
+            )
+        return self
 
 
 def event_name(event: Event, names: EventNames) -> str:
@@ -141,7 +141,7 @@ _INSTANCE = re.compile(r"[0-9a-fA-F]{32}")
 _COOKIE_VERSION = re.compile(r"^GA[0-9]+\.[0-9-]+\.(?=[0-9]+\.[0-9]+$)")
 
 
-def stream_and_visitor(event: Event, streams: Streams) -> tuple[Platform, str, str]:
+def stream_and_visitor(event: Event, streams: Ga4Settings) -> tuple[Platform, str, str]:
     """The stream of the event's platform, its id, and the visitor: an app instance's id or a website's client id.
 
     An event without a platform is a website's.
@@ -159,7 +159,7 @@ def stream_and_visitor(event: Event, streams: Streams) -> tuple[Platform, str, s
     return "web", streams.measurement_id, client
 
 
-def _app_stream(event: Event, streams: Streams) -> tuple[Platform, str, str]:
+def _app_stream(event: Event, streams: Ga4Settings) -> tuple[Platform, str, str]:
     instance = event.ids.ga_app_instance_id
     if instance is None:
         raise Skip("no gaAppInstanceId")

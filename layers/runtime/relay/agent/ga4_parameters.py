@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from relay.agent.ga4 import APPS, MAX_TEXT, fits, is_name, plain
-from relay.agent.privacy import Allowed, NotPhones, shareable_properties
+from relay.agent.ga4 import APPS, MAX_TEXT, Ga4Settings, fits, is_name, plain
+from relay.agent.privacy import shareable_properties
 from relay.event.model import Event, PropertyValue
 from relay.event.pii import contains_contact, contains_email, is_personal_data
 
@@ -26,23 +25,7 @@ _OF_ELSEWHERE = _NOT_A_PROPERTY | _OF_COMMERCE | PAGE_TEXTS.keys()
 Params = dict[str, PropertyValue]
 
 
-class ParameterSettings(Protocol):
-    """The part of an agent's settings that decides which parameters go along."""
-
-    @property
-    def properties(self) -> Allowed:
-        """The properties that may leave."""
-
-    @property
-    def not_phone_numbers(self) -> NotPhones:
-        """Those whose long numbers are order ids."""
-
-    @property
-    def debug_mode(self) -> bool:
-        """Whether the events show in DebugView."""
-
-
-def parameters(event: Event, settings: ParameterSettings) -> tuple[Params, list[str]]:
+def parameters(event: Event, settings: Ga4Settings) -> tuple[Params, list[str]]:
     """The event's parameters, 25 at most, and what was cut or left out of the event."""
     given = shareable_properties(event.properties, settings.properties, settings.not_phone_numbers)
     commerce, remarks = _commerce({name: value for name, value in given.items() if name in _OF_COMMERCE})
