@@ -11,9 +11,9 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.client import AgentClient
-from relay.delivery.pipeline import SETTLE_BACKOFF_SECONDS
 from relay.delivery.plan import ORDER_UNKNOWN
 from relay.delivery.queue import Message
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import (
     CircuitOpen,
     CredentialsRefused,
