@@ -4,7 +4,18 @@ RELAY = "layers/runtime/relay"
 
 Stages = tuple[tuple[str, ...], ...]
 
-_NAMES = ("queue", "retry", "pipeline", "delivery", "bad_days", "together", "named_culprits", "remarks")
+_NAMES = (
+    "queue",
+    "retry",
+    "plan",
+    "pipeline",
+    "stages",
+    "delivery",
+    "bad_days",
+    "together",
+    "named_culprits",
+    "remarks",
+)
 _DELIVERY = tuple(f"tests/unit/delivery/test_{name}.py" for name in _NAMES)
 _FUNCTIONS = tuple(f"tests/integration/test_{name}.py" for name in ("agents", "circuit", "receipts"))
 _MONTH = ("tests/simulation/test_month.py",)
