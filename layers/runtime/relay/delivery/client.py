@@ -12,6 +12,7 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind, is_outage
 from relay.delivery.circuit import Circuit
+from relay.delivery.outcome import MAX_REASON
 from relay.errors import CircuitOpen, CredentialsRefused, OutOfTime, Unreachable
 
 S = TypeVar("S", bound=BaseModel)
@@ -94,7 +95,8 @@ class AgentClient(NamedTuple, Generic[S]):
             if fault.sent and not self.agent.repeatable:
                 return Verdict(VerdictKind.UNCONFIRMED, f"in doubt: no answer: {fault}")
             return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
-        return self._classify(response, number)._replace(status=response.status)
+        verdict = self._classify(response, number)
+        return verdict._replace(status=response.status, reason=verdict.reason[:MAX_REASON])
 
     def _authorized(self, request: Request) -> Request:
         authorize = self.agent.authorize

@@ -84,8 +84,12 @@ def _always() -> bool:
 MAX_WAIT_FOR_VERSION = timedelta(hours=24)
 """How long an event of an unknown type waits: while a canary runs, one version may send what the other cannot read."""
 
-SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
-"""Waits between two attempts to write an outcome, while the function has time."""
+MAX_WAIT_FOR_VERSION_ORDERED = timedelta(hours=1)
+"""The same at an ordered agent, where a logout waits behind it; a version takes over within 15 minutes (Rollout)."""
+
+SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, *[1.6] * 6)
+"""Waits between two attempts to write an outcome, while the function has time: no longer, as after a wait there must be
+time for a call that hangs (6 s by two tries) and to hand on the claim."""
 
 
 class DeliveryPipeline(NamedTuple, Generic[S]):
@@ -144,7 +148,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         document = read_json(message.body)
         event_type = document.get("type") if isinstance(document, dict) else None
         is_newer = isinstance(event_type, str) and event_type not in EVENT_TYPES
-        if is_newer and self.now() - message.sent_at < MAX_WAIT_FOR_VERSION:
+        longest = MAX_WAIT_FOR_VERSION_ORDERED if self.agent.ordered else MAX_WAIT_FOR_VERSION
+        if is_newer and self.now() - message.sent_at < longest:
             reason = "an event type that this version does not know"
             return Outcome(DeliveryState.WAITING, reason, wait=self.environment.hold, attempts=0)
         return Outcome(DeliveryState.PARKED, f"unreadable: {invalid}"[:MAX_REASON], attempts=0)
@@ -156,6 +161,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             item.needs_turn = isinstance(item.plan, Outcome) and self._needs_turn(event, item.plan)
         except SettingsUnavailable as fault:
             item.plan = self.hold(item, str(fault))
+        except Exception as bug:  # noqa: BLE001 - as in _plan
+            item.plan = self._bug(event, item.message, bug, item.previous)
 
     def _settle_unattempted(self, items: Sequence[Item[S]]) -> None:
         """Writes outcomes that need no attempt without a claim of each; a claimed or settled delivery stays open.
