@@ -9,18 +9,23 @@ import pytest
 from relay.agent.auth import Attempt, ClientCredentials, bearer
 from relay.agent.definition import Agent, BatchSpec, StatusQuestion
 from relay.agent.http import Request, Response
+from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws import clients
 from relay.delivery import aftermath
 from relay.delivery.aftermath import Aftermath
 from relay.delivery.batch import MAX_WORKERS, MIN_REMAINING_MS
 from relay.delivery.client import AgentClient
+from relay.delivery.outcome import MAX_REASON
+from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION_ORDERED
 from relay.delivery.queue import Message
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import OutOfTime, SettingsUnavailable
 from relay.ledger.ledger import Ledger
 from relay.ledger.rows import to_python
 from relay.ledger.samples import Sample
 from tests.integration.simulated_dynamodb import SimulatedDynamoDB
 from tests.integration.simulated_world import KEYS
+from tests.unit.delivery import test_delivery
 from tests.unit.delivery.test_delivery import NOW, FakeCircuit, Settings, Time, World, _build, _record
 
 # Time.
@@ -200,3 +205,46 @@ def test_the_rest_of_a_batch_is_not_sent_with_credentials_that_its_first_found_r
     world.deliver(*(_record(f"m{number}") for number in range(100)))
     assert world.states == {"held": 100}
     assert len(world.sent) <= 4 * MAX_WORKERS
+
+
+def _fault(*_: object) -> list[Request]:
+    raise KeyError("the customer's own data")
+
+
+def test_a_fault_in_one_release_costs_its_own_device_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_delivery, "_release", _fault)
+    world = World(ordered=True)
+    assert world.deliver(_of_rui(1), _record("m2", "d2", device={"id": "d2", "platform": "android"})) == ["b1"]
+    assert world.states == {"retrying": 1, "delivered": 1}
+    assert world.ledger.rows["b1"]["reason"] == "fault: KeyError"
+
+
+# The rest.
+
+
+def test_a_logout_waits_an_hour_at_most_behind_an_event_of_an_unknown_type() -> None:
+    tomorrow = Message("m1", "r", '{"type":"refund","appId":"shop","eventId":"m1"}', 1, NOW, "d1")
+    logout = _record("m2", "d1", type="logout", device={"id": "d1", "platform": "android"})
+    world = World(ordered=True, now=NOW + MAX_WAIT_FOR_VERSION_ORDERED - timedelta(seconds=1))
+    assert world.deliver(tomorrow, logout) == ["m1", "m2"]
+    world.now = NOW + MAX_WAIT_FOR_VERSION_ORDERED
+    assert world.deliver(tomorrow, logout) == []
+    assert (list(world.queue.parked), world.sent_ids) == (["m1"], ["m2"])
+
+
+def test_after_every_wait_for_the_ledger_there_is_time_for_a_call_that_hangs() -> None:
+    known: Any = clients._PROMPT  # noqa: SLF001 - which gives up after two tries
+    hang = 2 * (known.connect_timeout + known.read_timeout)
+    assert max(SETTLE_BACKOFF_SECONDS) + hang < MIN_REMAINING_MS / 1000
+
+
+def test_a_reason_is_kept_short_whatever_code_the_agent_gives() -> None:
+    agent = Agent("example", "advertising", Settings, _build, classify=_long)
+    client = AgentClient(agent, FakeCircuit(), lambda _request: Response(400), lambda: NOW, lambda: True, Settings())
+    result, _ = client.send_all([Request("https://agent.example.com/events", b"m1")], 0)
+    assert isinstance(result, Verdict)
+    assert len(result.reason) == MAX_REASON
+
+
+def _long(_response: Response) -> Verdict:
+    return Verdict(VerdictKind.REJECTED, "code 9" + "9" * 4_000)

@@ -9,7 +9,7 @@ from typing import Any
 from relay.agent.auth import Attempt, Send
 from relay.agent.definition import Agent, RequestStatus
 from relay.aws.log import emf, log_with_metrics, logger
-from relay.delivery.client import in_time
+from relay.delivery.client import within_time
 from relay.errors import CredentialsRefused, LedgerUnavailable, OutOfTime, SettingsUnavailable, Unreachable
 from relay.ledger.samples import Sample, Samples
 
@@ -47,7 +47,7 @@ class Aftermath:
         _looked[self.agent.name] = monotonic()
         for scope, (reference, settings) in self.references.items():
             try:
-                self._look(scope, reference, settings, in_time(self.send, has_time))
+                self._look(scope, reference, settings, within_time(self.send, has_time))
             except (LedgerUnavailable, SettingsUnavailable, CredentialsRefused, Unreachable, OutOfTime) as fault:
                 _report(logging.WARNING, self.agent.name, {"reason": f"not known: {fault}"})
             except Exception as bug:  # noqa: BLE001 - the events were delivered, whatever goes wrong here

@@ -12,6 +12,7 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind, is_outage
 from relay.delivery.circuit import Circuit
+from relay.delivery.outcome import MAX_REASON
 from relay.errors import CircuitOpen, CredentialsRefused, OutOfTime, Unreachable
 
 S = TypeVar("S", bound=BaseModel)
@@ -23,7 +24,7 @@ _SENT = {VerdictKind.DELIVERED, VerdictKind.UNCONFIRMED}
 _NO_TIME = "no time left"
 
 
-def in_time(send: Send, has_time: Callable[[], bool]) -> Send:
+def within_time(send: Send, has_time: Callable[[], bool]) -> Send:
     """Sends as `send` does, but begins no request that may not end before the function does; raises OutOfTime then."""
 
     def send_in_time(request: Request) -> Response:
@@ -89,21 +90,22 @@ class AgentClient(NamedTuple, Generic[S]):
             return Verdict(VerdictKind.UNAUTHORIZED, str(fault))
         try:
             # A new token may have taken as long as requests may.
-            response = self._in_time(request) if self.agent.authorize else self.send(request)
+            response = self._send_in_time(request) if self.agent.authorize else self.send(request)
         except Unreachable as fault:
             if fault.sent and not self.agent.repeatable:
                 return Verdict(VerdictKind.UNCONFIRMED, f"in doubt: no answer: {fault}")
             return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
-        return self._classify(response, number)._replace(status=response.status)
+        verdict = self._classify(response, number)
+        return verdict._replace(status=response.status, reason=verdict.reason[:MAX_REASON])
 
     def _authorized(self, request: Request) -> Request:
         authorize = self.agent.authorize
-        attempt = Attempt(self.now(), self._in_time, self.force_refresh)
+        attempt = Attempt(self.now(), self._send_in_time, self.force_refresh)
         return authorize(request, self.settings, attempt) if authorize else request
 
     @property
-    def _in_time(self) -> Send:
-        return in_time(self.send, self.has_time)
+    def _send_in_time(self) -> Send:
+        return within_time(self.send, self.has_time)
 
     def _classify(self, response: Response, number: int) -> Verdict:
         agent = self.agent

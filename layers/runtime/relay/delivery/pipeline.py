@@ -49,6 +49,9 @@ def _always() -> bool:
 MAX_WAIT_FOR_VERSION = timedelta(hours=24)
 """How long an event of an unknown type waits: while a canary runs, one version may send what the other cannot read."""
 
+MAX_WAIT_FOR_VERSION_ORDERED = timedelta(hours=1)
+"""The same at an ordered agent, where a logout waits behind it; a version takes over within 15 minutes (Rollout)."""
+
 
 class DeliveryPipeline(NamedTuple, Generic[S]):
     """One agent at work: the agent, its queue, its settings, and the world that it acts on.
@@ -126,7 +129,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         document = read_json(message.body)
         event_type = document.get("type") if isinstance(document, dict) else None
         is_newer = isinstance(event_type, str) and event_type not in EVENT_TYPES
-        if is_newer and self.now() - message.sent_at < MAX_WAIT_FOR_VERSION:
+        longest = MAX_WAIT_FOR_VERSION_ORDERED if self.agent.ordered else MAX_WAIT_FOR_VERSION
+        if is_newer and self.now() - message.sent_at < longest:
             reason = "an event type that this version does not know"
             return Outcome(DeliveryState.WAITING, reason, wait=self.environment.hold, attempts=0)
         return Outcome(DeliveryState.PARKED, f"unreadable: {invalid}"[:MAX_REASON], attempts=0)
@@ -138,6 +142,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             item.needs_turn = isinstance(item.plan, Outcome) and self._needs_turn(event, item.plan)
         except SettingsUnavailable as fault:
             item.plan = self.hold(item, str(fault))
+        except Exception as bug:  # noqa: BLE001 - as in _plan
+            item.plan = self._bug(event, item.message, bug, item.previous)
 
     def _needs_turn(self, event: Event, plan: Outcome) -> bool:
         """Whether an event that is not sent may end another person's pushes on its device, if it is the newest there.
