@@ -12,6 +12,7 @@ _NAMES = (
     "stages",
     "delivery",
     "bad_days",
+    "worse_days",
     "together",
     "named_culprits",
     "remarks",
