@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
+from relay.agent.once import once
 from relay.aws.environment import AgentEnvironment
 from relay.aws.trace import traced
 from relay.delivery import transport
@@ -71,6 +72,7 @@ def _aftermath(agent: Agent[S], environment: AgentEnvironment, send: Send) -> Af
     return Aftermath(agent, Samples(environment.table, agent.name, lambda: datetime.now(UTC)), send)
 
 
+@once
 def as_deployed(agent: Agent[S], environment: AgentEnvironment) -> Agent[S]:
     """The agent as the template deploys its folder: under this name, and ordered if its queue is and it may be so."""
     name = environment.settings_parameter.rpartition("/")[2]
