@@ -10,6 +10,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.session import Session
 
 from relay import __version__
+from relay.aws.trust import share_context_with_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -85,6 +86,7 @@ def ssm() -> "SSMClient":
 def session() -> Session:
     """The botocore session: the function's region and credentials."""
     # botocore's own: boto3 adds resources and transfers, which nothing here uses, and 20 ms to every cold start.
+    share_context_with_aws()
     known = Session(include_builtin_handlers=False)
     for event, handler in (spec for spec in BUILTIN_HANDLERS if is_for_us(spec[0])):
         known.register(event, handler)
