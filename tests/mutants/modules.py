@@ -5,7 +5,7 @@ RELAY = "layers/runtime/relay"
 Stages = tuple[tuple[str, ...], ...]
 
 _FIRST = tuple(f"tests/unit/delivery/test_{name}.py" for name in ("stages", "pipeline", "plan", "retry", "queue"))
-_NAMES = ("delivery", "bad_days", "together", "named_culprits", "remarks")
+_NAMES = ("delivery", "bad_days", "worse_days", "together", "named_culprits", "remarks")
 _DELIVERY = tuple(f"tests/unit/delivery/test_{name}.py" for name in _NAMES)
 _FUNCTIONS = tuple(f"tests/integration/test_{name}.py" for name in ("agents", "circuit", "receipts"))
 _MONTH = ("tests/simulation/test_month.py",)
@@ -26,8 +26,20 @@ TESTS: dict[str, Stages] = {
     f"{RELAY}/agent/verdict.py": _VERDICT,
     **{
         f"{RELAY}/delivery/{name}.py": _PIPELINE
-        for name in ("pipeline", "plan", "retry", "release", "outcome", "client", "queue")
+        for name in (
+            "client",
+            "item",
+            "outcome",
+            "pipeline",
+            "plan",
+            "queue",
+            "release",
+            "retry",
+            "settlement",
+            "turns",
+        )
     },
     **{f"{RELAY}/ledger/{name}.py": _LEDGER for name in ("ledger", "device_order", "rows")},
 }
-"""Issue 15's delivery, outcome, verdict, exchange (now client), queue, ledger, order (device_order) and rows."""
+"""Issue 15's delivery (now pipeline, item, turns, settlement), outcome, verdict, exchange (client), queue, ledger,
+order (device_order) and rows."""

@@ -11,9 +11,9 @@ from relay.agent.definition import Agent, BatchSpec
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.client import AgentClient
-from relay.delivery.pipeline import SETTLE_BACKOFF_SECONDS
 from relay.delivery.plan import ORDER_UNKNOWN
 from relay.delivery.queue import Message
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import (
     CircuitOpen,
     CredentialsRefused,
@@ -118,7 +118,7 @@ class Slow(FakeLedger):
 
 
 def test_an_outcome_is_written_again_after_waits_that_double_and_no_longer_than_needed() -> None:
-    assert SETTLE_BACKOFF_SECONDS == (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+    assert SETTLE_BACKOFF_SECONDS == (0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6, 1.6, 1.6, 1.6)
     for tries in (1, 3, len(SETTLE_BACKOFF_SECONDS)):
         ledger = Slow(tries=tries)
         world = World(repeatable=False, ledger=ledger)

@@ -13,9 +13,10 @@ from relay.agent.auth import Attempt
 from relay.agent.definition import BatchSpec
 from relay.agent.http import Request, Response
 from relay.agent.verdict import VerdictKind, by_status
-from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION, SETTLE_BACKOFF_SECONDS
+from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION
 from relay.delivery.queue import Message
 from relay.delivery.retry import MAX_PROBE_SECONDS, MAX_PROBE_SECONDS_ORDERED
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import LedgerUnavailable, SettingsUnavailable, Skip, Unreachable
 from relay.event.contact import Contact
 from relay.event.model import Event
@@ -114,7 +115,7 @@ def test_a_denied_event_of_an_app_without_the_agent_is_written_without_a_claim()
 def test_a_denied_event_whose_settings_cannot_be_read_is_held_without_a_claim() -> None:
     world = _messaging(settings=_unavailable)
     assert world.deliver(_record(**DENIED)) == ["m1"]
-    assert (world.states, world.ledger.asked) == ({"held": 1}, ["note"])
+    assert (world.states, world.ledger.asked) == ({"held": 1}, ["look", "note"])
     assert world.ledger.rows["m1"]["reason"] == "the parameter does not exist"
 
 
@@ -225,7 +226,7 @@ def test_what_waits_for_its_settings_moves_no_order_though_another_worker_has_it
     world = _messaging(settings=_unavailable)
     world.ledger.rows["m1"] = {"state": "sending"}
     assert world.deliver(_record(device=PHONE)) == ["m1"]
-    assert (world.states, world.ledger.asked) == ({"held": 1}, ["note", "devices", "look", "settle"])
+    assert (world.states, world.ledger.asked) == ({"held": 1}, ["look", "note", "devices", "look", "settle"])
 
 
 def _old(message: Message) -> Message:
@@ -445,7 +446,7 @@ def test_only_refused_credentials_are_counted_as_such(
 ) -> None:
     caplog.set_level(logging.INFO)
     World({"m1": [Response(status)]}).deliver(_record())
-    (line,) = [vars(record) for record in caplog.records if "Attempts" in vars(record)]
+    (line,) = [vars(record) for record in caplog.records if "_aws" in vars(record)]
     assert line.get("CredentialsRefused") == refused
 
 
@@ -523,7 +524,8 @@ def test_a_delivery_is_reported_with_its_milliseconds(
 ) -> None:
     caplog.set_level(logging.INFO)
     moments = iter([100.0, 110.5])
-    monkeypatch.setattr("relay.delivery.pipeline.perf_counter", lambda: next(moments))
+    for module in ("pipeline", "settlement"):
+        monkeypatch.setattr(f"relay.delivery.{module}.perf_counter", lambda: next(moments))
     World().deliver(_record())
     (line,) = _lines(caplog, VerdictKind.DELIVERED)
     assert line["ms"] == 10_500

@@ -175,6 +175,27 @@ def test_of_equal_sequences_a_row_that_does_not_say_when_it_was_received_counts_
 
 
 @pytest.mark.parametrize(
+    ("event_type", "sequence", "newest", "is_older"),
+    [
+        ("login", 6, "logout", False),
+        ("logout", 4, "login", True),
+        ("logout", 5, "login", False),
+        ("login", 5, "logout", True),
+        ("login", 5, "login", True),
+    ],
+)
+def test_an_explicit_sequence_decides_before_the_type_and_the_type_before_the_receipt(
+    event_type: str,
+    sequence: int,
+    newest: str,
+    is_older: bool,  # noqa: FBT001
+) -> None:
+    event = _event(event_type, sequence, ordered_by="sequence")
+    known: Row = {"sequence": number(5), "type": string(newest), "last": string("other"), "source": string("sequence")}
+    assert is_superseded(event, known | {"received": number(event.received + 1)}) is is_older
+
+
+@pytest.mark.parametrize(
     ("ordered_by", "source", "is_older"),
     [
         ("sequence", "sequence", True),
