@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,6 +159,8 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Runs as the options say; 1 if a mutant survives that is not listed."""
     options, runners = _options(), SimpleQueue[Runner]()
+    # So that the copies are removed and the runners ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     paths = [path for path in TESTS if options.module in path]
     listed = read_listed(LIST.read_text())
     print(f"SEED={options.seed}: {len(paths)} modules, {options.minutes:g} minutes at most", flush=True)

@@ -12,6 +12,7 @@ _NAMES = (
     "stages",
     "delivery",
     "bad_days",
+    "worse_days",
     "together",
     "named_culprits",
     "remarks",
@@ -24,7 +25,7 @@ _VERDICT: Stages = (("tests/unit/agent/test_verdict.py", *_DELIVERY), ("tests/in
 _PIPELINE: Stages = (_DELIVERY, _FUNCTIONS, _MONTH)
 _LEDGER: Stages = (
     ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py", *_DELIVERY),
-    ("tests/integration/test_ledger.py",),
+    ("tests/integration/test_ledger.py", "tests/integration/test_claims.py"),
     (*_FUNCTIONS, *_MONTH),
 )
 

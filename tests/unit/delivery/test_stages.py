@@ -115,7 +115,7 @@ def test_a_denied_event_of_an_app_without_the_agent_is_written_without_a_claim()
 def test_a_denied_event_whose_settings_cannot_be_read_is_held_without_a_claim() -> None:
     world = _messaging(settings=_unavailable)
     assert world.deliver(_record(**DENIED)) == ["m1"]
-    assert (world.states, world.ledger.asked) == ({"held": 1}, ["note"])
+    assert (world.states, world.ledger.asked) == ({"held": 1}, ["look", "note"])
     assert world.ledger.rows["m1"]["reason"] == "the parameter does not exist"
 
 
@@ -211,7 +211,7 @@ def test_what_waits_for_its_settings_moves_no_order_though_another_worker_has_it
     world = _messaging(settings=_unavailable)
     world.ledger.rows["m1"] = {"state": "sending"}
     assert world.deliver(_record(device=PHONE)) == ["m1"]
-    assert (world.states, world.ledger.asked) == ({"held": 1}, ["note", "devices", "look", "settle"])
+    assert (world.states, world.ledger.asked) == ({"held": 1}, ["look", "note", "devices", "look", "settle"])
 
 
 def _old(message: Message) -> Message:

@@ -56,10 +56,10 @@ def process_batch(pipeline: DeliveryPipeline[Any], messages: Iterable[Message], 
         "chunk", MAX_CHUNKS_IN_FLIGHT, process, _split_evenly(groups, _chunk_size(pipeline.agent, groups))
     )
     pipeline.report.close()
-    if pipeline.aftermath:
-        pipeline.aftermath.look(partial(_has_time, context))
     delays = [delay for chunk in retained for delay in chunk]
     pipeline.queue.delay(delays)
+    if pipeline.aftermath:
+        pipeline.aftermath.look(partial(_has_time, context))
     return [message.message_id for message, _ in delays]
 
 

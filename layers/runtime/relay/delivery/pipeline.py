@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import perf_counter, sleep
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
-from relay.agent.http import read_json
+from relay.agent.http import Request, read_json
 from relay.agent.verdict import Verdict, VerdictKind
 from relay.aws.environment import AgentEnvironment
 from relay.aws.log import logger
@@ -48,6 +48,9 @@ def _always() -> bool:
 
 MAX_WAIT_FOR_VERSION = timedelta(hours=24)
 """How long an event of an unknown type waits: while a canary runs, one version may send what the other cannot read."""
+
+MAX_WAIT_FOR_VERSION_ORDERED = timedelta(hours=1)
+"""The same at an ordered agent, where a logout waits behind it; a version takes over within 15 minutes (Rollout)."""
 
 
 class DeliveryPipeline(NamedTuple, Generic[S]):
@@ -100,7 +103,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         return Turns(self.agent, self.ledger, self.retry_policy)
 
     def prepare(self, messages: Sequence[Message]) -> list[Item[S]]:
-        """Reads each message and plans its requests; an outcome that needs no claim is written and reported here."""
+        """Reads each message and plans its requests; what ends without a claim is written and reported here."""
         items: list[Item[S]] = [Item(message, perf_counter()) for message in messages]
         # All are read before any is planned: to change between the two for each costs a fifth of both.
         for item in items:
@@ -108,7 +111,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         for item in items:
             if not item.is_closed:
                 self._prepare(item)
-        self.settler.settle_unattempted([item for item in items if not item.is_closed and not item.needs_turn])
+        ended = (item for item in items if not (item.is_closed or item.needs_turn or _is_held(item.plan)))
+        self.settler.settle_unattempted(list(ended))
         return items
 
     def _read(self, item: Item[S]) -> None:
@@ -125,7 +129,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         document = read_json(message.body)
         event_type = document.get("type") if isinstance(document, dict) else None
         is_newer = isinstance(event_type, str) and event_type not in EVENT_TYPES
-        if is_newer and self.now() - message.sent_at < MAX_WAIT_FOR_VERSION:
+        longest = MAX_WAIT_FOR_VERSION_ORDERED if self.agent.ordered else MAX_WAIT_FOR_VERSION
+        if is_newer and self.now() - message.sent_at < longest:
             reason = "an event type that this version does not know"
             return Outcome(DeliveryState.WAITING, reason, wait=self.environment.hold, attempts=0)
         return Outcome(DeliveryState.PARKED, f"unreadable: {invalid}"[:MAX_REASON], attempts=0)
@@ -137,6 +142,8 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             item.needs_turn = isinstance(item.plan, Outcome) and self._needs_turn(event, item.plan)
         except SettingsUnavailable as fault:
             item.plan = self.hold(item, str(fault))
+        except Exception as bug:  # noqa: BLE001 - as in _plan
+            item.plan = self._bug(event, item.message, bug, item.previous)
 
     def _needs_turn(self, event: Event, plan: Outcome) -> bool:
         """Whether an event that is not sent may end another person's pushes on its device, if it is the newest there.
@@ -166,12 +173,14 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def hold_unsendable(self, items: Sequence[Item[S]]) -> None:
         """Holds deliveries of which it is known that nothing can be sent now, without a claim or an attempt.
 
-        So it is while the circuit is open, and for a while after the agent refused the credentials that are stored.
+        So it is without settings, while the circuit is open, and for a while after the agent refused the credentials.
         """
         obstacles: dict[str, CircuitOpen | str | None] = {}
         held: list[tuple[Item[S], CircuitOpen | str]] = []
-        for item in items:
-            if item.is_closed or not isinstance(item.plan, Plan):
+        for item in (item for item in items if not item.is_closed):
+            if _is_held(item.plan):
+                held.append((item, item.plan.reason))
+            if not isinstance(item.plan, Plan):
                 continue
             if item.plan.scope not in obstacles:
                 obstacles[item.plan.scope] = self._obstacle(item.plan)
@@ -179,13 +188,36 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 held.append((item, obstacle))
         if held:
             self._hold(held)
+        for item in items:
+            # Whose release has not been held before, takes its turn first.
+            if item.needs_turn and item.message.receives > 1 and not item.is_closed:
+                self._hold_release_again(item)
 
-    def _obstacle(self, plan: Plan[S]) -> CircuitOpen | str | None:
+    def _obstacle(self, settings: Plan[S] | ScopedSettings[S]) -> CircuitOpen | str | None:
         try:
-            self.circuit(plan.scope).check()
+            self.circuit(settings.scope).check()
         except CircuitOpen as circuit_open:
             return circuit_open
-        return refused.reason(plan.scope, plan.settings)
+        return refused.reason(settings.scope, settings.settings)
+
+    def _hold_release_again(self, item: Item[S]) -> None:
+        """Holds a release for the reason that its receipt gives already; its device's order moved when it was held."""
+        try:
+            obstacle = self._obstacle(self.load(event_of(item).app_id, _CACHED))
+        except (SettingsUnavailable, Skip):
+            return
+        claim = self.ledger.read_claims([event_of(item)])[0] if obstacle else None
+        if not obstacle or not isinstance(claim, Claim) or not claim.held or not isinstance(item.plan, Outcome):
+            return
+        outcome = self._hold_release(item, item.plan, obstacle)
+        if _is_held(outcome) and outcome.reason == claim.held:
+            item.outcome = outcome._replace(attempts=claim.attempts)
+            self.settler.close(item)
+
+    def _hold_release(self, item: Item[S], ended: Outcome, obstacle: CircuitOpen | str) -> Outcome:
+        result = obstacle if isinstance(obstacle, CircuitOpen) else Verdict(VerdictKind.UNAUTHORIZED, obstacle)
+        outcome = release_outcome(self.retry_policy, item.message, result, ended)
+        return outcome._replace(refused=False)
 
     def _hold(self, held: Sequence[tuple[Item[S], CircuitOpen | str]]) -> None:
         """Writes that deliveries are held, unless their receipts say so already."""
@@ -197,7 +229,7 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
                 continue
             item.claim = claim
             outcome = self._held(item, obstacle)
-            if outcome.state is DeliveryState.HELD and outcome.reason == claim.held:
+            if _is_held(outcome) and outcome.reason[:MAX_REASON] == claim.held:
                 item.outcome = outcome
                 self.settler.close(item)
             else:
@@ -274,22 +306,37 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         foreign = item.turn.foreign if item.turn else ()
         load = partial(self.load, event_of(item).app_id)
         try:
-            result = self._send_release(item, foreign, load(_CACHED))
+            scoped = load(_CACHED)
+            requests = self._release_requests(item, foreign, scoped)
+            if reason := refused.reason(scoped.scope, scoped.settings):
+                return self._hold_release(item, ended, reason)
+            result = self._send_release(item, requests, scoped)
             if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
                 item.is_refreshed = True
-                result = self._send_release(item, foreign, load(_REFRESHED))
+                scoped = load(_REFRESHED)
+                result = self._send_release(item, self._release_requests(item, foreign, scoped), scoped)
         except Skip:
             # The app has left the agent, or its settings name no device there: nothing can be released.
             return ended
+        self._remember_refusal(result, scoped)
         return release_outcome(self.retry_policy, item.message, result, ended)
 
-    def _send_release(self, item: Item[S], contacts: Sequence[Contact], scoped: ScopedSettings[S]) -> Result:
-        event, build = event_of(item), self.agent.build_release
-        requests = build(event, scoped.settings, contacts) if build else []
+    def _release_requests(
+        self, item: Item[S], contacts: Sequence[Contact], scoped: ScopedSettings[S]
+    ) -> Sequence[Request]:
+        build = self.agent.build_release
+        requests = build(event_of(item), scoped.settings, contacts) if build else []
         if not requests:
             raise Skip("nothing to release")
+        return requests
+
+    def _send_release(self, item: Item[S], requests: Sequence[Request], scoped: ScopedSettings[S]) -> Result:
         result, _ = self._client(item, scoped).send_all(requests, 0)
         return retry_rejected(result)
+
+    def _remember_refusal(self, result: Result, settings: Plan[S] | ScopedSettings[S]) -> None:
+        if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
+            refused.remember(settings.scope, settings.settings, result.reason, self.environment.hold)
 
     def hold(self, item: Item[S], reason: str) -> Outcome:
         """The outcome of a delivery whose settings cannot be used."""
@@ -298,11 +345,15 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
     def decide(self, item: Item[S], result: Result, done: int | None = None) -> Outcome:
         """The outcome of a result, of which `done` requests are behind the delivery."""
         previous = item.previous if done is None else item.previous._replace(done=done)
-        if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED and isinstance(item.plan, Plan):
-            refused.remember(item.plan.scope, item.plan.settings, result.reason, self.environment.hold)
+        if isinstance(item.plan, Plan):
+            self._remember_refusal(result, item.plan)
         return self.retry_policy.decide(item.message, result, previous)
 
     def _send(self, item: Item[S]) -> Outcome:
+        scoped = settings_of(item)
+        if reason := refused.reason(scoped.scope, scoped.settings):
+            # Another delivery of this batch has just been refused.
+            return self.hold(item, reason)
         result, done = self._send_after_release(item, item.previous.done or 0)
         if isinstance(result, Verdict) and result.kind is VerdictKind.UNAUTHORIZED:
             self.plan_again(item, force_refresh=True)
@@ -318,7 +369,9 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         """
         foreign = without_own(item.turn.foreign, event_of(item)) if item.turn else []
         if foreign:
-            result = self._send_release(item, foreign, settings_of(item))
+            result = self._send_release(
+                item, self._release_requests(item, foreign, settings_of(item)), settings_of(item)
+            )
             if not is_done(result):
                 return result, done
         return self.client(item).send_all(item.requests, done)
@@ -347,6 +400,10 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
 
 _DOUBT = "in doubt: an earlier attempt ended without a word"
 _CACHED, _REFRESHED = False, True
+
+
+def _is_held(plan: object) -> TypeGuard[Outcome]:
+    return isinstance(plan, Outcome) and plan.state is DeliveryState.HELD
 
 
 def _origin(bug: Exception) -> dict[str, str]:

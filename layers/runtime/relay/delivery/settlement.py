@@ -16,8 +16,9 @@ from relay.event.model import Event
 from relay.ledger.ledger import Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
-SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
-"""Waits between two attempts to write an outcome, while the function has time."""
+SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, *[1.6] * 6)
+"""Waits between two attempts to write an outcome, while the function has time: no longer, as after a wait there must be
+time for a call that hangs (6 s by two tries) and to hand on the claim."""
 
 
 class Settler(NamedTuple):
