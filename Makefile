@@ -80,7 +80,7 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
 
-simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (twenty minutes): SEEDS how many, FIRST the first, EVENTS in each
+simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (a quarter of an hour): SEEDS how many, FIRST the first, EVENTS in each
 	@AWS_DEFAULT_REGION=us-east-1 POWERTOOLS_SERVICE_NAME=session-relay STAGE=test exec $(DEV)/python -m tests.simulation \
 	  --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --events $(or $(EVENTS),40)
 

@@ -43,6 +43,7 @@ def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row
     counted_calls = fakes.counts()
     alone, printed_alone = _batches(agent, 1, batches, fakes)
     counted_alone = fakes.counts()
+    called, _ = run(["-m", "bench.calls", agent, str(batches)], samples.environment(fakes.url, agent))
     ideal = min(workers, size) / waits
     rate, one_by_one = size / median(taken["clock"]), 1 / median(alone["clock"])
     made = size * (batches + 1)
@@ -56,6 +57,7 @@ def _row(agent: str, size: int, workers: int, fakes: Fakes, batches: int) -> Row
         "one_at_a_time_a_second": one_by_one,
         "cpu_ms": median(taken["processor"]) / size * 1000,
         "cpu_ms_alone": median(alone["processor"]) * 1000,
+        "cpu_ms_calls": median(called["processor"]) * 1000,
         "log_bytes": len(printed) / made,
         "log_bytes_alone": len(printed_alone) / (batches + 1),
         "calls": {name: round(counted["calls"] / made, 3) for name, counted in sorted(counted_calls.items())},

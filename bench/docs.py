@@ -143,11 +143,13 @@ def _delivery(results: Found) -> Iterator[str]:
             f"{row['more']['share_of_nominal']:.2f}",
             f"{row['more']['one_at_a_time_a_second']:.0f}/s",
             f"{row['more']['cpu_ms']:.1f} ms",
+            f"{row['more']['cpu_ms_alone']:.1f}, {row['more']['cpu_ms_calls']:.1f} ms",
             f"{row['more']['log_bytes']:.0f}, {row['more']['log_bytes_alone']:.0f}",
         ]
         for row in results["parts"]["delivery"]
     ]
-    own = ["of 50 and 5 ms", "one at a time", "processor each", "log bytes each, alone"]
+    of_processor = ["processor each", "alone, calls alone"]
+    own = ["of 50 and 5 ms", "one at a time", *of_processor, "log bytes each, alone"]
     head = ["agent", "ours", "ideal", "share (≥ 0.85)", "", *own]
     return _table(head, lines)
 
