@@ -55,8 +55,8 @@ class Settings(AgentSettings):
     """
 
     access_token: PrintableSecret
-    dataset_id: str = Field(pattern=r"^\d+$")
-    api_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
+    dataset_id: str = Field(pattern=r"^[0-9]+$")
+    api_version: str = Field(default="v26.0", pattern=r"^v[0-9]+\.[0-9]+$")
     base_url: BaseUrl = "https://graph.facebook.com"
     test_event_code: str | None = None
     ldu_country: int = 0
