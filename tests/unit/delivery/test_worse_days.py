@@ -26,7 +26,7 @@ from relay.ledger.samples import Sample
 from tests.integration.simulated_dynamodb import Fault, SimulatedDynamoDB
 from tests.integration.simulated_world import KEYS
 from tests.unit.delivery import test_delivery
-from tests.unit.delivery.test_delivery import NOW, FakeCircuit, Settings, Time, World, _build, _record
+from tests.unit.delivery.test_delivery import NOW, FakeCircuit, FakeLedger, Settings, Time, World, _build, _record
 
 # Time.
 
@@ -282,3 +282,10 @@ def test_a_claim_of_a_known_row_whose_answer_was_lost_is_read_back(table: Simula
     table.faults.extend([None, "answer lost"])
     assert world.deliver(_record(receives=2)) == []
     assert (_row(table)["state"], world.queue.requeued) == ("delivered", [])
+
+
+def test_a_claim_that_sent_the_first_of_two_requests_is_not_handed_on_as_unsent() -> None:
+    answers: list[Response | Exception] = [Response(200), Response(503)]
+    world = World({"m1": answers}, ledger=FakeLedger(down={"settle"}), repeatable=False)
+    assert world.deliver(_record(name="twice")) == ["m1"]
+    assert (len(world.sent), world.states, world.queue.requeued) == (2, {"unsettled": 1}, [])

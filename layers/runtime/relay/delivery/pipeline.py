@@ -524,8 +524,11 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
         wait = self.ledger.lease + 1
         outcome = _outcome(item)
         unsettled = outcome._replace(state=DeliveryState.UNSETTLED, reason=f"ledger: {fault}", wait=wait)
+        claim = item.claim or Claim(ClaimStatus.ACQUIRED)
         is_unsent = outcome.state in {DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED}
-        return self._hand_on(item, unsettled, item.claim.by if item.claim and is_unsent else "")
+        # The row does not say which of its requests were done just now: a copy would send them again.
+        is_unsent = is_unsent and (outcome.done or 0) <= claim.done
+        return self._hand_on(item, unsettled, claim.by if is_unsent else "")
 
     def _hand_on(self, item: Item[S], outcome: Outcome, claim: str) -> Outcome:
         """The outcome of a delivery whose claim sent nothing, and stands in the ledger all the same, or may do so."""
