@@ -80,7 +80,7 @@ soak: $(ENVIRONMENTS) ## send 5,000 events while every agent fails now and then,
 fuzz: $(ENVIRONMENTS) ## send 10,000 requests that docs/openapi.json allows or forbids to a local cloud (ten minutes)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),10000) exec $(DEV)/python -m pytest -q -s tests/e2e/test_fuzz.py -k at_length
 
-simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (twenty minutes): SEEDS how many, FIRST the first, EVENTS in each
+simulate: .venv/dev/.ready ## simulate 1,000 months of faults by their seeds (a quarter of an hour): SEEDS how many, FIRST the first, EVENTS in each
 	@AWS_DEFAULT_REGION=us-east-1 POWERTOOLS_SERVICE_NAME=session-relay STAGE=test exec $(DEV)/python -m tests.simulation \
 	  --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --events $(or $(EVENTS),40)
 
@@ -126,7 +126,7 @@ build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.14 A
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
 	  $(SAM) build --parameter-overrides $(OVERRIDES) 2>&1 | sed '/^Commands you can use next/,$$d'; exit $${PIPESTATUS[0]}
 	@if python$(PYTHON_RUNTIME) -c '' 2>/dev/null; then \
-	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
+	  python$(PYTHON_RUNTIME) -X no_debug_ranges layers/runtime/bytecode.py .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
 	else echo "No python$(PYTHON_RUNTIME) here to compile layer and functions with: starts take twice as long."; fi
 
 deploy: credentials build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them

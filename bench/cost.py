@@ -34,7 +34,7 @@ ROW_BYTES = 190
 """A row of the ledger, with DynamoDB's own hundred."""
 
 DAYS_KEPT = 15
-METRICS_IN_USE = 4 + 6 * 5
+METRICS_IN_USE = 4 + 6 * 4
 """Custom metrics with data while all goes well: of ingest and the stage, and of each agent."""
 
 WRITES = ("BatchExecuteStatement", "BatchWriteItem", "PutItem", "UpdateItem")

@@ -5,6 +5,7 @@ import sys
 from time import monotonic
 
 from rich.console import Console
+from rich.progress import track
 
 from tests.simulation.month import EVENTS, simulate
 
@@ -17,7 +18,8 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=EVENTS, help=f"events in a month ({EVENTS})")
     asked = parser.parse_args()
     console, began, broken = Console(stderr=True), monotonic(), 0
-    for seed in range(asked.first, asked.first + asked.seeds):
+    seeds = range(asked.first, asked.first + asked.seeds)
+    for seed in track(seeds, "months", console=console):
         found = simulate(seed, asked.events)
         broken += bool(found)
         for fault in found:

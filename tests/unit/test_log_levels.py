@@ -39,8 +39,8 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("_fresh_logger")
 def test_a_batchs_metrics_are_written_at_every_level(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     report = Report("emarsys")
-    report.add(None, Outcome(DeliveryState.PARKED, "HTTP 400", attempts=1, tried=True), NOW, 42.0)
-    report.add(None, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True), NOW, 42.0)
+    report.add(None, Outcome(DeliveryState.PARKED, "HTTP 400", attempts=1), NOW, 42.0)
+    report.add(None, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1), NOW, 42.0)
     report.close()
     lines = _lines(capsys)
     metrics = [line for line in lines if "_aws" in line]

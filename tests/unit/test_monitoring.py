@@ -31,7 +31,7 @@ OF_THE_STAGE = {
 OF_AN_APP = {"Warned", "Superseded"}
 OF_AN_AGENT = {
     *("Delivered", "Unconfirmed", "Skipped", "Expired", "Parked", "Retrying", "Held"),
-    *("Attempts", "DeliverySeconds", "CredentialsRefused", "CircuitOpen", "InDoubt"),
+    *("DeliverySeconds", "CredentialsRefused", "CircuitOpen", "InDoubt"),
 }
 OF_AWS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),

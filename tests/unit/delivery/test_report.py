@@ -59,21 +59,21 @@ def _metrics(line: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
 def test_each_delivery_is_a_line_and_the_last_carries_the_metrics(written: StringIO) -> None:
     lines = _reported(
         written,
-        Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True),
+        Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1),
         Outcome(DeliveryState.SKIPPED, "consent: messaging"),
-        Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=1, tried=True),
+        Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=1),
     )
     assert [line["message"] for line in lines] == ["delivered", "skipped", "retrying"]
     assert [("_aws" in line) for line in lines] == [False, False, True]
     assert _metrics(lines[-1]) == {
-        ("stage", "agent"): {"Delivered": 1, "Skipped": 1, "Retrying": 1, "Attempts": 2, "DeliverySeconds": [1.25]},
+        ("stage", "agent"): {"Delivered": 1, "Skipped": 1, "Retrying": 1, "DeliverySeconds": [1.25]},
         ("stage",): {"Settled": 2},
     }
     assert (lines[-1]["stage"], lines[-1]["agent"]) == ("test", "emarsys")
 
 
 def test_a_line_tells_the_event_the_state_and_the_time_and_nobodys_name(written: StringIO) -> None:
-    (line,) = _reported(written, Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=2, tried=True))
+    (line,) = _reported(written, Outcome(DeliveryState.RETRYING, "HTTP 503", 30, attempts=2))
     logged = {name: line[name] for name in ("event_id", "app", "agent", "type", "attempt", "ms", "reason", "wait")}
     assert logged == {
         "event_id": "evt_0",
@@ -89,13 +89,13 @@ def test_a_line_tells_the_event_the_state_and_the_time_and_nobodys_name(written:
 
 
 def test_refused_credentials_are_counted_for_the_agent_and_for_the_stage(written: StringIO) -> None:
-    (line,) = _reported(written, Outcome(DeliveryState.HELD, "HTTP 401", 900, attempts=0, tried=True, refused=True))
+    (line,) = _reported(written, Outcome(DeliveryState.HELD, "HTTP 401", 900, attempts=0, refused=True))
     assert _metrics(line)["stage", "agent"]["CredentialsRefused"] == 1
     assert _metrics(line)["stage",]["CredentialsRefused"] == 1
 
 
 def test_more_values_than_a_line_may_have_are_written_in_further_lines(written: StringIO) -> None:
-    lines = _reported(written, *[Outcome(DeliveryState.DELIVERED, attempts=1, tried=True)] * 250)
+    lines = _reported(written, *[Outcome(DeliveryState.DELIVERED, attempts=1)] * 250)
     logged = [len(_metrics(line)["stage", "agent"]["DeliverySeconds"]) for line in lines if "_aws" in line]
     assert logged == [100, 100, 50]
 
@@ -108,7 +108,7 @@ def test_a_delivery_of_a_batch_costs_little_in_the_log(written: StringIO) -> Non
     logged = Report("eitri_push")
     for number in range(10):
         event = _event(f"0199a7f0-1111-7000-8000-12345678901{number}")
-        logged.add(event, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1, tried=True), NOW, 123.4)
+        logged.add(event, Outcome(DeliveryState.DELIVERED, "HTTP 200", attempts=1), NOW, 123.4)
     logged.close()
     assert len(written.getvalue().encode()) / 10 < MAX_BYTES
 
@@ -122,12 +122,12 @@ def test_a_count_is_the_stages_and_the_agents(capsys: pytest.CaptureFixture[str]
 
 
 def test_deliveries_in_doubt_are_counted_for_the_agent_and_as_unanswered_for_the_stage(written: StringIO) -> None:
-    doubt = Outcome(DeliveryState.UNCONFIRMED, "in doubt: no answer: ReadTimeout", tried=True, in_doubt=True)
+    doubt = Outcome(DeliveryState.UNCONFIRMED, "in doubt: no answer: ReadTimeout", in_doubt=True)
     line = _reported(written, doubt, doubt)[-1]
     assert _metrics(line)["stage", "agent"]["InDoubt"] == 2
     assert _metrics(line)["stage",]["Unanswered"] == 2
 
 
 def test_a_batch_without_doubt_writes_no_metric_of_it(written: StringIO) -> None:
-    (line,) = _reported(written, Outcome(DeliveryState.UNCONFIRMED, "HTTP 204", status=204, tried=True))
+    (line,) = _reported(written, Outcome(DeliveryState.UNCONFIRMED, "HTTP 204", status=204))
     assert {"InDoubt", "Unanswered"} & line.keys() == set()

@@ -148,7 +148,7 @@ def test_where_no_attempt_is_known_the_receives_count() -> None:
 )
 def test_each_verdict_makes_one_outcome(verdict: Verdict, more: dict[str, object]) -> None:
     previous = PENDING._replace(attempts=2, done=1, withheld=3, remarks=("a",))
-    expected = previous._replace(reason=verdict.reason, tried=True, **more)  # type: ignore[arg-type]
+    expected = previous._replace(reason=verdict.reason, **more)  # type: ignore[arg-type]
     assert POLICY.decide(_message(), verdict, previous) == expected
 
 
@@ -167,22 +167,22 @@ BOTH = "consent: messaging; not released: "
     [
         (
             Verdict(VerdictKind.DELIVERED),
-            {"reason": "consent: messaging; the device was released, nobody is on it", "tried": True, "released": True},
+            {"reason": "consent: messaging; the device was released, nobody is on it", "released": True},
         ),
         (OutOfTime("no time left"), {"state": "retrying", "reason": f"{BOTH}no time left", "wait": 0}),
         (CircuitOpen("circuit open", down_for=0), {"state": "held", "reason": f"{BOTH}circuit open", "wait": 60}),
         (
             Verdict(VerdictKind.UNAUTHORIZED, "HTTP 401"),
-            {"state": "held", "reason": f"{BOTH}HTTP 401", "wait": 900, "refused": True, "tried": True},
+            {"state": "held", "reason": f"{BOTH}HTTP 401", "wait": 900, "refused": True},
         ),
-        (FAILED, {"state": "retrying", "reason": f"{BOTH}HTTP 503", "wait": 30, "tried": True}),
+        (FAILED, {"state": "retrying", "reason": f"{BOTH}HTTP 503", "wait": 30}),
         (
             FAILED._replace(wait=31),
-            {"state": "retrying", "reason": f"{BOTH}HTTP 503", "wait": 31, "tried": True},
+            {"state": "retrying", "reason": f"{BOTH}HTTP 503", "wait": 31},
         ),
         (
             FAILED._replace(wait=43_201),
-            {"state": "retrying", "reason": f"{BOTH}HTTP 503", "wait": 43_200, "tried": True},
+            {"state": "retrying", "reason": f"{BOTH}HTTP 503", "wait": 43_200},
         ),
     ],
 )

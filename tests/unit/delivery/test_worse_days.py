@@ -16,8 +16,9 @@ from relay.delivery.aftermath import Aftermath
 from relay.delivery.batch import MAX_WORKERS, MIN_REMAINING_MS
 from relay.delivery.client import AgentClient
 from relay.delivery.outcome import MAX_REASON
-from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION_ORDERED, SETTLE_BACKOFF_SECONDS
+from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION_ORDERED
 from relay.delivery.queue import Message
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import OutOfTime, SettingsUnavailable
 from relay.event.model import Event
 from relay.ledger.ledger import Ledger

@@ -13,11 +13,11 @@ class Outcome(NamedTuple):
     """What has become of a delivery: settled, or to be looked at again in `wait` seconds.
 
     `attempts` were made so far and `done` of its requests need not be sent again; both are None where the ledger was
-    not asked. `tried` is True if an attempt was made just now, `refused` if the agent refused the credentials; `status`
-    is the last HTTP status; `withheld` counts the properties that are personal data; `remarks` name what the requests
-    fill in, cut or leave out. `in_doubt` is True if it is not known whether the agent has the request; `failing_since`
-    (epoch seconds) is the first of the failures in a row. `released` is True if the agent links nobody to the device
-    any more; `late_by` is how many milliseconds older than the newest a superseded event is.
+    not asked. `refused` is True if the agent refused the credentials; `status` is the last HTTP status; `withheld`
+    counts the properties that are personal data; `remarks` name what the requests fill in, cut or leave out. `in_doubt`
+    is True if it is not known whether the agent has the request; `failing_since` (epoch seconds) is the first of the
+    failures in a row. `released` is True if the agent links nobody to the device any more; `late_by` is how many
+    milliseconds older than the newest a superseded event is.
     """
 
     state: DeliveryState
@@ -28,7 +28,6 @@ class Outcome(NamedTuple):
     status: int | None = None
     withheld: int = 0
     remarks: tuple[str, ...] = ()
-    tried: bool = False
     refused: bool = False
     in_doubt: bool = False
     failing_since: int = 0

@@ -36,9 +36,9 @@ def release_outcome(policy: RetryPolicy, message: Message, result: Result, ended
     After nine days it is parked all the same, before SQS would move its message without a reason.
     """
     if is_done(result):
-        return ended._replace(reason=_both(ended.reason, RELEASED), tried=True, released=True)
+        return ended._replace(reason=_both(ended.reason, RELEASED), released=True)
     fault = result.reason if isinstance(result, Verdict) else str(result)
-    failed = ended._replace(reason=_both(ended.reason, f"not released: {fault}"), tried=isinstance(result, Verdict))
+    failed = ended._replace(reason=_both(ended.reason, f"not released: {fault}"))
     if policy.now() - message.sent_at > MAX_WAIT or message.receives >= MAX_RECEIVES:
         return failed._replace(state=DeliveryState.PARKED)
     if isinstance(result, OutOfTime):

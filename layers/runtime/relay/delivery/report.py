@@ -25,7 +25,6 @@ class Report:
     agent: str
     states: Counter[str] = field(default_factory=Counter)
     superseded: Counter[str] = field(default_factory=Counter)
-    attempts: int = 0
     refused: int = 0
     in_doubt: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -59,7 +58,6 @@ class Report:
             )
         with self._lock:
             self.states[outcome.state] += 1
-            self.attempts += outcome.tried
             self.refused += outcome.refused
             if event and outcome.late_by is not None:
                 self.superseded[event.app_id] += 1
@@ -90,7 +88,7 @@ class Report:
         doubts = {"InDoubt": self.in_doubt} if self.in_doubt else {}
         first, *rest = [self.seconds[at : at + MAX_VALUES] for at in range(0, len(self.seconds) or 1, MAX_VALUES)]
         yield {
-            ("agent",): {**counts, "Attempts": self.attempts, **refused, **doubts, "DeliverySeconds": first},
+            ("agent",): {**counts, **refused, **doubts, "DeliverySeconds": first},
             (): {"Settled": ended, **refused, **({"Unanswered": self.in_doubt} if self.in_doubt else {})},
         }
         for more in rest:

@@ -47,7 +47,7 @@ class RetryPolicy(NamedTuple):
         if isinstance(response, OutOfTime):
             return previous._replace(state=DeliveryState.RETRYING, reason=str(response), wait=0)
         attempts = (previous.attempts or 0) + 1
-        outcome = previous._replace(reason=response.reason, attempts=attempts, status=response.status, tried=True)
+        outcome = previous._replace(reason=response.reason, attempts=attempts, status=response.status)
         match response.kind:
             case VerdictKind.DELIVERED:
                 return outcome._replace(state=DeliveryState.DELIVERED)
