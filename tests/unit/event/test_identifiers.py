@@ -94,9 +94,9 @@ def test_a_regions_example_numbers_are_understood_national_and_international(reg
 @pytest.mark.parametrize("zero", ["\u0660", "\u06f0", "\u0966", "\uff10"])
 def test_digits_of_every_script_are_read(zero: str) -> None:
     """Arabic, Persian, Devanagari and full-width digits; the libraries of Meta and Google digest them as they are."""
-    digits = {str(digit): chr(ord(zero) + digit) for digit in range(10)}
-    assert _phone("+44 20 7946 0958".translate(str.maketrans(digits)), None) == "+442079460958"
-    assert _phone("020 7946 0958".translate(str.maketrans(digits)), "GB") == "+442079460958"
+    script = str.maketrans("0123456789", "".join(chr(ord(zero) + digit) for digit in range(10)))
+    assert _phone("+44 20 7946 0958".translate(script), None) == "+442079460958"
+    assert _phone("020 7946 0958".translate(script), "GB") == "+442079460958"
 
 
 @pytest.mark.parametrize("words", ["(home)", "home", "Anna", "(Buero)", "mobil", "ext. 5", "ramal 7"])
