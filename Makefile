@@ -126,7 +126,7 @@ build: .venv/dev/.ready .venv/sam/.ready ## build for AWS (PYTHON_RUNTIME=3.14 A
 	  LAYER_MACHINE=$(if $(filter arm64,$(ARCHITECTURE)),aarch64,$(ARCHITECTURE)) \
 	  $(SAM) build --parameter-overrides $(OVERRIDES) 2>&1 | sed '/^Commands you can use next/,$$d'; exit $${PIPESTATUS[0]}
 	@if python$(PYTHON_RUNTIME) -c '' 2>/dev/null; then \
-	  python$(PYTHON_RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
+	  python$(PYTHON_RUNTIME) -X no_debug_ranges layers/runtime/bytecode.py .aws-sam/build/*Function .aws-sam/build/RuntimeLayer; \
 	else echo "No python$(PYTHON_RUNTIME) here to compile layer and functions with: starts take twice as long."; fi
 
 deploy: credentials build ## deploy to the AWS account of your credentials: STAGE=prod or dev, as samconfig.toml has them

@@ -62,7 +62,8 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
     if not row:
         return {"state": "queued", "attempts": 0}
     at, wait = _number(row, "at"), _number(row, "wait")
-    due = at + wait * 1000 if row["state"] in {"retrying", "held"} and at is not None and wait is not None else None
+    # A held delivery's row may keep the wait of the attempt before.
+    due = at + wait * 1000 if row["state"] == "retrying" and at is not None and wait is not None else None
     receipt = {
         "state": row["state"],
         "reason": row.get("reason"),

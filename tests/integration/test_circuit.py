@@ -1,8 +1,10 @@
 """The circuit breaker against DynamoDB: opened by failures in a row, closed by one success."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
@@ -173,3 +175,32 @@ def test_a_probe_that_dynamodb_does_not_let_begin_sends_nothing(
     with pytest.raises(CircuitOpen):
         agent.call(exchange)
     assert exchange.made == []
+
+
+IN_DOUBT = Verdict(VerdictKind.UNCONFIRMED, "in doubt: no answer: ReadTimeout")
+
+
+def test_requests_that_hang_side_by_side_are_all_in_doubt_though_the_first_of_them_open_it(agent: Circuit) -> None:
+    number = FAILURES_THAT_OPEN * 2
+    under_way = Barrier(number)
+
+    def hang() -> Verdict:
+        under_way.wait(timeout=10)
+        return IN_DOUBT
+
+    with ThreadPoolExecutor(number) as threads:
+        verdicts = list(threads.map(lambda _: agent.call(hang), range(number)))
+    assert verdicts == [IN_DOUBT] * number
+    with pytest.raises(CircuitOpen):
+        agent.check()
+
+
+def test_a_request_under_way_while_another_instance_opens_it_was_sent(agent: Circuit) -> None:
+    def hang() -> Verdict:
+        known = circuit._healthy_until.copy()  # noqa: SLF001 - the other instance knows less
+        _fail(agent, FAILURES_THAT_OPEN)
+        circuit._failing.clear()  # noqa: SLF001
+        circuit._healthy_until.update(known)  # noqa: SLF001
+        return IN_DOUBT
+
+    assert agent.call(hang) == IN_DOUBT

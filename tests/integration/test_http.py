@@ -16,6 +16,8 @@ from typing import Any
 
 import certifi
 import pytest
+from botocore.config import Config
+from botocore.exceptions import SSLError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,6 +26,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from relay.agent.http import Request
+from relay.aws import clients
 from relay.delivery import transport
 from relay.delivery.transport import is_public, send, send_unrestricted
 from relay.errors import AddressRefused, SettingsUnavailable, Unreachable
@@ -417,6 +420,43 @@ def serve_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
 def test_a_request_over_tls_is_sent_and_answered(serve_tls: Serve) -> None:
     url = serve_tls(_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
     assert send(Request(url, b"{}")).body == b"ok"
+
+
+def test_the_trusted_certificates_are_read_once(
+    serve_tls: Serve, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificate.read_bytes())
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(trusted))
+    ended = _answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    assert send(Request(serve_tls(ended), b"{}")).ok
+    trusted.write_text("no certificate")
+    assert send(Request(serve_tls(ended), b"{}")).ok
+
+
+def test_clients_of_aws_share_them(serve_tls: Serve, certificate: Path, tmp_path: Path) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificate.read_bytes())
+    session = clients.session()
+    for _ in range(2):
+        url = serve_tls(_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"))
+        client: Any = session.create_client("dynamodb", "us-east-1", endpoint_url=url, verify=str(trusted))
+        assert _status(client) == 200
+        trusted.write_text("no certificate")
+
+
+def test_a_client_of_aws_speaks_to_nobody_whose_certificate_it_does_not_trust(serve_tls: Serve) -> None:
+    heard: list[bytes] = []
+    url = serve_tls(lambda connection: heard.append(connection.recv(10)))
+    config = Config(retries={"total_max_attempts": 1})
+    client: Any = clients.session().create_client("dynamodb", "us-east-1", endpoint_url=url, config=config)
+    with pytest.raises(SSLError):
+        _status(client)
+    assert heard == []
+
+
+def _status(client: Any) -> int:
+    return int(client.list_tables()["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def test_an_answer_that_drips_over_tls_is_given_up_too(serve_tls: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

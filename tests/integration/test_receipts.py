@@ -137,3 +137,12 @@ def test_a_circuits_row_is_no_event_of_any_app(table: str) -> None:
     row = {"event": {"S": "circuit"}, "agent": {"S": "google"}, "state": {"S": "OPEN"}}
     boto3.client("dynamodb").put_item(TableName=table, Item=row)
     assert {_get("google", app_id=app)["statusCode"] for app in ("circuit", "", "shop")} == {404}
+
+
+def test_a_delivery_that_is_held_after_a_failed_attempt_shows_no_next_attempt(table: str) -> None:
+    _settle(table, "facebook", "retrying", reason="HTTP 503", attempts=1, status=503, at=1795166200000, wait=30)
+    held = ReceiptUpdate(EVENT, DeliveryState.HELD, {"reason": "circuit open", "attempts": 1, "at": 1795166230000})
+    assert Ledger(table, "facebook").settle_unclaimed([held]) == [True]
+    receipt = json.loads(_get()["body"])["agents"]["facebook"]
+    assert (receipt["state"], receipt["lastStatus"]) == ("held", 503)
+    assert "nextAttempt" not in receipt

@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import IO, Any, NamedTuple
 
 from tests.mutants.modules import TESTS, Stages
@@ -46,16 +48,21 @@ def _line(stdout: IO[str]) -> str:
     return line
 
 
-def _copy(name: str) -> Path:
-    """A copy of what git knows or would add, so that the tree itself is never changed."""
-    target = COPIES / name
-    shutil.rmtree(target, ignore_errors=True)
+@contextmanager
+def _copy() -> Iterator[Path]:
+    """A copy of what git knows or would add, of this run alone: neither the tree nor another run's copy changes."""
+    COPIES.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=COPIES) as folder:
+        _fill(Path(folder))
+        yield Path(folder)
+
+
+def _fill(target: Path) -> None:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for file in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0"):  # noqa: S603
         if file and Path(file).is_file():
             (target / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, target / file)
-    return target
 
 
 @contextmanager
@@ -152,6 +159,8 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Runs as the options say; 1 if a mutant survives that is not listed."""
     options, runners = _options(), SimpleQueue[Runner]()
+    # So that the copies are removed and the runners ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     paths = [path for path in TESTS if options.module in path]
     listed = read_listed(LIST.read_text())
     print(f"SEED={options.seed}: {len(paths)} modules, {options.minutes:g} minutes at most", flush=True)
@@ -173,7 +182,7 @@ def _runners(number: int) -> Iterator[list[Runner]]:
         yield []
         return
     command = [sys.executable, "-m", "tests.mutants.runner"]
-    with _process(command, _copy(str(number))) as process, _runners(number - 1) as others:
+    with _copy() as copy, _process(command, copy) as process, _runners(number - 1) as others:
         yield [Runner(process, {}), *others]
 
 

@@ -75,11 +75,11 @@ OWN = {"own/RemoveStatement": RemoveStatement, "own/ReplaceText": ReplaceText, "
 
 
 SILLY = re.compile(
-    r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceComparisonOperator_(Is_Eq|IsNot_NotEq)$|"
+    r"ReplaceComparisonOperator_(?!Is)\w+_Is(Not)?$|ReplaceComparisonOperator_Is(Not)?_(?!Is)\w+$|"
     r"ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|BitOr_BitAnd)"
 )
-"""Changes that no test can miss, or no person would make: they would only make the count look better. Nor `is` as `==`:
-what is compared so, members of enumerations and None, is equal to itself alone."""
+"""Changes that no test can miss, or no person would make: they would only make the count look better. Nor `is` as `==`
+or `<`: what is compared so, members of enumerations and None, is equal to itself alone and has no order."""
 
 
 def _operators() -> dict[str, Any]:
@@ -94,7 +94,15 @@ OPERATORS = _operators()
 
 
 class _Bare(ast.NodeTransformer):
-    """Leaves out annotations, and `strict` of zip, which asserts what its lines before have just made so."""
+    """Leaves out what no run depends on: annotations, type variables, and `strict` of zip.
+
+    `strict` asserts what the lines before have just made so.
+    """
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
+        self.generic_visit(node)
+        made = node.value.func if isinstance(node.value, ast.Call) else None
+        return None if isinstance(made, ast.Name) and made.id == "TypeVar" else node
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
         self.generic_visit(node)

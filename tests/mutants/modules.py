@@ -4,7 +4,19 @@ RELAY = "layers/runtime/relay"
 
 Stages = tuple[tuple[str, ...], ...]
 
-_NAMES = ("queue", "retry", "pipeline", "delivery", "bad_days", "together", "named_culprits", "remarks")
+_NAMES = (
+    "queue",
+    "retry",
+    "plan",
+    "pipeline",
+    "stages",
+    "delivery",
+    "bad_days",
+    "worse_days",
+    "together",
+    "named_culprits",
+    "remarks",
+)
 _DELIVERY = tuple(f"tests/unit/delivery/test_{name}.py" for name in _NAMES)
 _FUNCTIONS = tuple(f"tests/integration/test_{name}.py" for name in ("agents", "circuit", "receipts"))
 _MONTH = ("tests/simulation/test_month.py",)
@@ -13,7 +25,7 @@ _VERDICT: Stages = (("tests/unit/agent/test_verdict.py", *_DELIVERY), ("tests/in
 _PIPELINE: Stages = (_DELIVERY, _FUNCTIONS, _MONTH)
 _LEDGER: Stages = (
     ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py", *_DELIVERY),
-    ("tests/integration/test_ledger.py",),
+    ("tests/integration/test_ledger.py", "tests/integration/test_claims.py"),
     (*_FUNCTIONS, *_MONTH),
 )
 
@@ -21,8 +33,20 @@ TESTS: dict[str, Stages] = {
     f"{RELAY}/agent/verdict.py": _VERDICT,
     **{
         f"{RELAY}/delivery/{name}.py": _PIPELINE
-        for name in ("pipeline", "plan", "retry", "release", "outcome", "client", "queue")
+        for name in (
+            "client",
+            "item",
+            "outcome",
+            "pipeline",
+            "plan",
+            "queue",
+            "release",
+            "retry",
+            "settlement",
+            "turns",
+        )
     },
     **{f"{RELAY}/ledger/{name}.py": _LEDGER for name in ("ledger", "device_order", "rows")},
 }
-"""Issue 15's delivery, outcome, verdict, exchange (now client), queue, ledger, order (device_order) and rows."""
+"""Issue 15's delivery (now pipeline, item, turns, settlement), outcome, verdict, exchange (client), queue, ledger,
+order (device_order) and rows."""

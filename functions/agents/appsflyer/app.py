@@ -15,6 +15,7 @@ from relay.agent.once import once
 from relay.agent.privacy import (
     Allowed,
     NotPhones,
+    are_flat,
     client_ip,
     count_withheld,
     scrub_emails,
@@ -125,15 +126,19 @@ def _made(event: Event, settings: Settings) -> tuple[Request, tuple[str, ...]]:
     url = f"{settings.base_url}/inappevent/{_app_id(event, settings)}"
     headers: dict[str, Value] = {"content-type": "application/json", "authentication": settings.s2s_key}
     properties, lost = _parameters(event, settings)
-    body, shortened = _fitted(_body(event, name, settings), event, properties)
-    return Request(url, body, headers), (*_withheld_ids(event), *lost, *shortened)
+    document = _body(event, name, settings)
+    withheld = _withheld_ids(event, document)
+    body, shortened = _fitted(document, event, properties)
+    return Request(url, body, headers), (*withheld, *lost, *shortened)
 
 
-def _withheld_ids(event: Event) -> Iterator[str]:
-    if event.customer_id and _customer_user_id(event.customer_id) is None:
-        yield "customer_user_id is left out: it is too long or looks like a contact"
-    if event.device.app_set_id and event.device.platform == "android" and not _app_set(event.device):
-        yield "app_set_id is left out: it needs a UUID and appSetScope"
+def _withheld_ids(event: Event, body: Mapping[str, Any]) -> list[str]:
+    withheld = []
+    if event.customer_id and "customer_user_id" not in body:
+        withheld.append("customer_user_id is left out: it is too long or looks like a contact")
+    if event.device.app_set_id and event.device.platform == "android" and "app_set_id" not in body:
+        withheld.append("app_set_id is left out: it needs a UUID and appSetScope")
+    return withheld
 
 
 def _name(event: Event, settings: Settings) -> str:
@@ -175,6 +180,8 @@ _LIST_OF_ITEMS = {
 def _parameters(event: Event, settings: Settings) -> tuple[dict[str, PropertyValue], list[str]]:
     """The properties, a shop's items as lists, and the remark where AppsFlyer, which reads no objects, loses others."""
     given = shareable_properties(event.properties, settings.properties, settings.not_phone_numbers)
+    if are_flat(given):
+        return given, []
     plain = {name: value for name, value in given.items() if not _holds_objects(value)}
     goods = {name: value for name, value in _goods(given.get("items")).items() if name not in plain}
     lost = given.keys() - plain.keys() - ({"items"} if goods else set())
@@ -276,8 +283,10 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
 def _currency(event: Event, settings: Settings) -> str | None:
     """ISO 4217 of the property `af_currency`, else of `currency`; without it AppsFlyer reads the app's own currency."""
     given = selected_properties(event.properties, settings.properties)
-    codes = [value.upper() for name in ("af_currency", "currency") if isinstance(value := given.get(name), str)]
-    return next((code for code in codes if re.fullmatch("[A-Z]{3}", code)), None)
+    for code in (given.get("af_currency"), given.get("currency")):
+        if isinstance(code, str) and re.fullmatch("[A-Z]{3}", code.upper()):
+            return code.upper()
+    return None
 
 
 _IN_CLEAR = re.compile(r"@|^\+[0-9]")

@@ -4,6 +4,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -187,8 +188,15 @@ def _contact(event: Event, settings: Settings) -> dict[str, object]:
 def _contact_value(customer_id: str, settings: Settings) -> str:
     if settings.contact_value == "customer_id" or settings.contact_key is None:
         return customer_id
-    key = settings.contact_key.get_secret_value().encode()
-    return hmac.digest(key, customer_id.encode(), "sha256").hex()[:KEYED_HASH_DIGITS]
+    keyed = _keyed(settings.contact_key.get_secret_value()).copy()
+    keyed.update(customer_id.encode())
+    return keyed.hexdigest()[:KEYED_HASH_DIGITS]
+
+
+@lru_cache(maxsize=4)
+def _keyed(secret: str) -> hmac.HMAC:
+    """The HMAC of no text yet: only a copy may be given one."""
+    return hmac.new(secret.encode(), digestmod="sha256")
 
 
 UNKNOWN = "unknown"
@@ -234,7 +242,7 @@ def _timezone(event: Event) -> tuple[str, str]:
         return given, ""
     if abs(event.occurred_at.utcoffset() or timedelta()) > _MAX_OFFSET:
         return "+0000", "timezone is UTC"
-    return event.occurred_at.strftime("%z")[:5], "timezone is the offset of occurredAt"
+    return _written_offset(event.occurred_at), "timezone is the offset of occurredAt"
 
 
 def _offset(zone: str | None, moment: datetime) -> str | None:
@@ -243,9 +251,15 @@ def _offset(zone: str | None, moment: datetime) -> str | None:
     if fixed:
         return f"{fixed[1]}{fixed[2]:0>2}{fixed[3] or '00'}"
     try:
-        return moment.astimezone(ZoneInfo(zone or "")).strftime("%z")[:5]
+        return _written_offset(moment.astimezone(ZoneInfo(zone or "")))
     except (OSError, OverflowError, ValueError, ZoneInfoNotFoundError):
         return None
+
+
+def _written_offset(moment: datetime) -> str:
+    """`-0300`: the end of `2026-11-20T06:15-03:00`, which is written in a third of strftime's time."""
+    text = moment.isoformat(timespec="minutes")
+    return f"{text[16:19]}{text[20:22]}"
 
 
 _NUMBERS = re.compile(r"[A-Za-z]*\s*([0-9]+(?:\.[0-9]+){0,2})")

@@ -22,6 +22,7 @@ from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_statu
         (409, "rejected"),
         (425, "retry"),
         (429, "retry"),
+        (499, "rejected"),
         (500, "retry"),
         (503, "retry"),
         (599, "retry"),
@@ -88,3 +89,7 @@ def test_an_outcome_that_the_agent_delays_says_for_how_long_and_only_that() -> N
     busy = Response(503, headers={"retry-after": "7"})
     assert by_status(busy) == Verdict(VerdictKind.RETRY, "HTTP 503", 7)
     assert by_status(Response(400, headers={"retry-after": "7"})) == Verdict(VerdictKind.REJECTED, "HTTP 400")
+
+
+def test_a_verdict_says_nothing_that_it_was_not_given() -> None:
+    assert Verdict(VerdictKind.DELIVERED) == (VerdictKind.DELIVERED, "", None, None, (), "")

@@ -11,7 +11,7 @@ from relay.agent.http import Response, bounded, read_json
 from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, is_outage, retry_after
 from relay.aws import clients
 from relay.delivery.outcome import Outcome
-from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION, SETTLE_BACKOFF_SECONDS
+from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION
 from relay.delivery.queue import Message, Queue
 from relay.delivery.retry import (
     MAX_PROBE_SECONDS,
@@ -19,6 +19,7 @@ from relay.delivery.retry import (
     MAX_RECEIVES,
     RetryPolicy,
 )
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import CircuitOpen, CredentialsRefused, QueueUnavailable, Unreachable
 from relay.ledger.states import DeliveryState
 from tests.unit.delivery.test_delivery import NOW, FakeCircuit, FakeLedger, FakeQueue, World, _record

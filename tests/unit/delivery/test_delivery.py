@@ -230,7 +230,10 @@ def _record(message_id: str = "m1", group: str | None = None, receives: int = 1,
 
 @dataclass
 class World:
-    """A runtime whose agent gives these answers, event by event (its last one again and again)."""
+    """A runtime whose agent gives these answers, event by event (its last one again and again).
+
+    `more` are members of the agent as well; `pauses` are the seconds that the pipeline waited.
+    """
 
     answers: dict[str, list[Response | Exception]] = field(default_factory=dict)
     queue: FakeQueue = field(default_factory=FakeQueue)
@@ -246,19 +249,20 @@ class World:
     purpose: Purpose = "advertising"
     now: datetime = NOW
     built: list[Event] = field(default_factory=list)
+    jitter: Callable[[float, float], float] = lambda _low, high: high
+    pauses: list[float] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
 
     def deliver(self, *records: Message, context: Time | None = None) -> list[str]:
-        agent = Agent(
-            "example",
-            self.purpose,
-            Settings,
-            self._build,
-            max_age=self.max_age,
-            ordered=self.ordered,
-            repeatable=self.repeatable,
-            remarks=lambda _event, _settings: self.remarks,
-            build_release=_release,
-        )
+        known: dict[str, Any] = {
+            "build_requests": self._build,
+            "max_age": self.max_age,
+            "ordered": self.ordered,
+            "repeatable": self.repeatable,
+            "remarks": lambda _event, _settings: self.remarks,
+            "build_release": _release,
+        }
+        agent = Agent("example", self.purpose, Settings, **{**known, **self.more})
         runtime = DeliveryPipeline(
             agent,
             ENVIRONMENT,
@@ -269,8 +273,8 @@ class World:
             Report("example"),
             send=self._send,
             now=lambda: self.now,
-            jitter=lambda _low, high: high,
-            pause=lambda _seconds: None,
+            jitter=self.jitter,
+            pause=self.pauses.append,
         )
         kept = process_batch(runtime, records, context or Time())
         self.states = dict(runtime.report.states)

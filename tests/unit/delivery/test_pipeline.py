@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from relay.agent.auth import Attempt
-from relay.agent.definition import Agent
+from relay.agent.definition import Agent, BatchSpec
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.client import AgentClient
-from relay.delivery.pipeline import SETTLE_BACKOFF_SECONDS
 from relay.delivery.plan import ORDER_UNKNOWN
 from relay.delivery.queue import Message
+from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import (
     CircuitOpen,
     CredentialsRefused,
@@ -118,7 +118,7 @@ class Slow(FakeLedger):
 
 
 def test_an_outcome_is_written_again_after_waits_that_double_and_no_longer_than_needed() -> None:
-    assert SETTLE_BACKOFF_SECONDS == (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+    assert SETTLE_BACKOFF_SECONDS == (0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6, 1.6, 1.6, 1.6)
     for tries in (1, 3, len(SETTLE_BACKOFF_SECONDS)):
         ledger = Slow(tries=tries)
         world = World(repeatable=False, ledger=ledger)
@@ -304,3 +304,17 @@ def test_an_attempt_that_ends_in_a_fault_of_ours_counts_as_one(before: int | Non
     assert world.deliver(_record(receives=(before or 0) + 1)) == ["m1"]
     row = world.ledger.rows["m1"]
     assert (row["state"], row["attempts"]) == ("retrying", after)
+
+
+def test_a_response_is_read_as_one_to_so_many_events_as_its_request_holds() -> None:
+    numbers: list[int] = []
+
+    def classify(_response: Response, number: int) -> Verdict:
+        numbers.append(number)
+        return Verdict(VerdictKind.DELIVERED)
+
+    batching = BatchSpec(10, lambda requests: requests[0], classify)
+    client = Line([Response(200)] * 4).client(batching=batching)
+    client.send_all(REQUESTS, 0)
+    client.send_joined(REQUESTS[:2])
+    assert numbers == [1, 1, 1, 2]

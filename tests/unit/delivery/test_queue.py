@@ -157,3 +157,8 @@ def test_a_copy_counts_from_when_its_original_was_sent() -> None:
     own = {"sentAt": {"stringValue": "1795166142000"}, "unsent": {"stringValue": "a,b"}}
     copy = Message.parse(_record("events", messageAttributes=own))
     assert (copy.sent_at, copy.unsent) == (SENT, "a,b")
+
+
+def test_an_attribute_that_is_no_text_names_no_claim() -> None:
+    own = {"unsent": {"dataType": "Binary", "binaryValue": "YQ=="}}
+    assert Message.parse(_record("events", messageAttributes=own)).unsent == ""

@@ -28,6 +28,9 @@ class Filters(SettingsModel):
 
     def reason(self, event: Event) -> str | None:
         """Returns why an event does not pass; None if it does, and for logouts and declined pushes whatever is set."""
+        # Most settings name no filter.
+        if not self.model_fields_set:
+            return None
         device = event.device
         if event.protects or device.push_token is False:
             return None

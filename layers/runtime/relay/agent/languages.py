@@ -1,6 +1,7 @@
 """Languages of two letters (ISO 639-1): the form that some agents take alone."""
 
 import re
+from functools import lru_cache
 
 # Three letters, then the two that mean the same: ISO 639-2 in both its forms, and CLDR 48's aliases of the parts of a
 # macrolanguage, such as cmn for zh. As ICU 78.2 and Java 17 print them (2026-11).
@@ -27,6 +28,7 @@ _TODAY = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro", "sh": "sr"
 _KNOWN = frozenset(_SHORT.values())
 
 
+@lru_cache(maxsize=256)
 def two_letters(tag: str | None) -> str | None:
     """Gives the ISO 639-1 code of a language tag (`pt-BR` is `pt`, `fil` is `tl`); None where ISO 639-1 has none."""
     primary = re.split("[-_]", tag or "")[0].lower()

@@ -77,6 +77,14 @@ def _pruned(
     return list(kept.values()), withheld
 
 
+_SCALARS = {str, bool, int, float}
+
+
+def are_flat(properties: Mapping[str, PropertyValue]) -> bool:
+    """Whether no property is a list or an object."""
+    return _SCALARS.issuperset(map(type, properties.values()))
+
+
 def selected_properties(properties: Mapping[str, PropertyValue], allowed: Allowed) -> Mapping[str, PropertyValue]:
     """The properties that an agent's settings name, whatever they hold: for agents that may know the person."""
     if allowed == "all":

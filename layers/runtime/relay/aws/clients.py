@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import BUILTIN_HANDLERS
 from botocore.session import Session
 
 from relay import __version__
+from relay.aws.trust import share_context_with_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,6 +28,9 @@ def error_code(fault: Exception) -> str:
     """The service's error code (`ParameterNotFound`), or the kind of fault where the service did not answer."""
     return str(fault.response["Error"]["Code"]) if isinstance(fault, ClientError) else type(fault).__name__
 
+
+_SERVICES = {"", "dynamodb", "lambda", "sns", "sqs", "ssm", "sts"}
+"""The services that we call, and the one that botocore may ask for credentials."""
 
 # A name of our own: botocore's, which it puts together again for each request, is a fifth of what a call costs.
 _NAME = f"session-relay/{__version__}"
@@ -88,7 +93,20 @@ def ssm() -> "SSMClient":
 def session() -> Session:
     """The botocore session: the function's region and credentials."""
     # botocore's own: boto3 adds resources and transfers, which nothing here uses, and 20 ms to every cold start.
-    return Session()
+    share_context_with_aws()
+    known = Session(include_builtin_handlers=False)
+    for event, handler in (spec for spec in BUILTIN_HANDLERS if is_for_us(spec[0])):
+        known.register(event, handler)
+    return known
+
+
+def is_for_us(event: str) -> bool:
+    """Whether a handler of botocore's own events is for any service, or for one that we call.
+
+    Four in five are for another service or for its documentation; to register and copy them is 3 ms of a start.
+    """
+    kind, service = (*event.split("."), "")[:2]
+    return kind != "docs" and service in _SERVICES
 
 
 # A session is not made for several threads, and a batch's first deliveries are.

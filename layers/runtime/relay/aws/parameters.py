@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from time import monotonic
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,7 +20,10 @@ MAX_VALIDATED = 256
 S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
 
-_last_good: dict[str, tuple[object, float]] = {}
+_last_good: dict[str, tuple[Any, float]] = {}
+"""By name or path: what was found there, and until when it serves."""
+
+_NEVER: tuple[Any, float] = (None, 0.0)
 
 
 def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
@@ -29,7 +32,8 @@ def load(model: type[S], name: str, *, force_refresh: bool = False) -> S:
     Raises:
         SettingsUnavailable: the parameter cannot be read or does not validate; never quotes its value.
     """
-    return cast("S", _validated(model, name, read(name, force_refresh=force_refresh)))
+    settings: S = _validated(model, name, read(name, force_refresh=force_refresh))
+    return settings
 
 
 def read(name: str, *, force_refresh: bool = False) -> str:
@@ -38,11 +42,11 @@ def read(name: str, *, force_refresh: bool = False) -> str:
     Raises:
         SettingsUnavailable: the parameter has never been read and cannot be read now.
     """
+    return _cached(name, _value, force_refresh=force_refresh)
 
-    def ask() -> str:
-        return clients.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
-    return _cached(name, ask, force_refresh=force_refresh)
+def _value(name: str) -> str:
+    return clients.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
 
 def create(name: str, value: str) -> None:
@@ -65,21 +69,22 @@ def load_path(path: str) -> dict[str, str]:
     Raises:
         SettingsUnavailable: they have never been read and cannot be read now.
     """
-
-    def ask() -> dict[str, str]:
-        pages = clients.ssm().get_paginator("get_parameters_by_path").paginate(Path=path)
-        texts = (found for page in pages for found in page["Parameters"])
-        return {found["Name"].removeprefix(f"{path}/"): found["Value"] for found in texts}
-
-    return _cached(path, ask)
+    return _cached(path, _values)
 
 
-def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> T:
-    kept, until = cast("tuple[T, float]", _last_good.get(name, (None, 0.0)))
+def _values(path: str) -> dict[str, str]:
+    pages = clients.ssm().get_paginator("get_parameters_by_path").paginate(Path=path)
+    texts = (found for page in pages for found in page["Parameters"])
+    return {found["Name"].removeprefix(f"{path}/"): found["Value"] for found in texts}
+
+
+def _cached(name: str, ask: Callable[[str], T], *, force_refresh: bool = False) -> T:
+    kept: T
+    kept, until = _last_good.get(name, _NEVER)
     if monotonic() < until and not force_refresh:
         return kept
     try:
-        found, lasts = ask(), MAX_AGE_SECONDS
+        found, lasts = ask(name), MAX_AGE_SECONDS
     except clients.AwsError as fault:
         # That there is no such parameter is an answer: a deleted key must not go on working.
         missing = clients.error_code(fault) == "ParameterNotFound"
@@ -93,7 +98,7 @@ def _cached(name: str, ask: Callable[[], T], *, force_refresh: bool = False) -> 
 
 
 @lru_cache(maxsize=MAX_VALIDATED)
-def _validated(model: type[BaseModel], name: str, text: str) -> BaseModel:
+def _validated(model: type[BaseModel], name: str, text: str) -> Any:  # noqa: ANN401 - the model's kind
     try:
         return model.model_validate_json(text)
     except ValidationError as invalid:

@@ -9,7 +9,8 @@ from typing import Any
 from relay.agent.auth import Attempt, Send
 from relay.agent.definition import Agent, RequestStatus
 from relay.aws.log import emf, log_with_metrics, logger
-from relay.errors import CredentialsRefused, LedgerUnavailable, SettingsUnavailable, Unreachable
+from relay.delivery.client import within_time
+from relay.errors import CredentialsRefused, LedgerUnavailable, OutOfTime, SettingsUnavailable, Unreachable
 from relay.ledger.samples import Sample, Samples
 
 LOOK_SECONDS = 60
@@ -46,31 +47,29 @@ class Aftermath:
         _looked[self.agent.name] = monotonic()
         for scope, (reference, settings) in self.references.items():
             try:
-                self._look(scope, reference, settings)
-            except (LedgerUnavailable, SettingsUnavailable, CredentialsRefused, Unreachable) as fault:
+                self._look(scope, reference, settings, within_time(self.send, has_time))
+            except (LedgerUnavailable, SettingsUnavailable, CredentialsRefused, Unreachable, OutOfTime) as fault:
                 _report(logging.WARNING, self.agent.name, {"reason": f"not known: {fault}"})
             except Exception as bug:  # noqa: BLE001 - the events were delivered, whatever goes wrong here
                 logger().error("fault", extra={"agent": self.agent.name, "kind": type(bug).__name__})
 
-    def _look(self, scope: str, reference: str, settings: object) -> None:
+    def _look(self, scope: str, reference: str, settings: object, send: Send) -> None:
         sample = self.samples.due(scope, reference)
         if sample is None:
             return
-        status = self._asked(sample, settings)
+        status = self._asked(sample, settings, send)
         if (status and status.is_final) or sample.is_over:
             self.samples.follow(sample, reference)
             self._count(sample, status or RequestStatus(is_final=False))
 
-    def _asked(self, sample: Sample, settings: object) -> RequestStatus | None:
+    def _asked(self, sample: Sample, settings: object, send: Send) -> RequestStatus | None:
         question = self.agent.batching.status if self.agent.batching else None
         if question is None:
             return None
         request = question.build(sample.reference, settings)
         if self.agent.authorize:
-            request = self.agent.authorize(
-                request, settings, Attempt(self.samples.now(), self.send, force_refresh=False)
-            )
-        response = self.send(request)
+            request = self.agent.authorize(request, settings, Attempt(self.samples.now(), send, force_refresh=False))
+        response = send(request)
         status = question.read(response)
         if status is None:
             reason = f"not known: HTTP {response.status}"

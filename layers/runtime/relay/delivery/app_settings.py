@@ -25,7 +25,11 @@ class ScopedSettings(NamedTuple, Generic[S]):
 
 
 def load_for_app(
-    model: type[S], environment: AgentEnvironment, agent: str, app_id: str, *, force_refresh: bool = False
+    model: type[S],
+    environment: AgentEnvironment,
+    agent: str,
+    app_id: str,
+    force_refresh: bool,  # noqa: FBT001 - the pipeline's own question
 ) -> ScopedSettings[S]:
     """Loads the settings by which an agent serves an app.
 

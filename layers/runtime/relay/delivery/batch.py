@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from relay.agent.definition import Agent
 from relay.agent.verdict import Verdict, VerdictKind
+from relay.delivery.item import Item
 from relay.delivery.parallel import in_parallel
-from relay.delivery.pipeline import DeliveryPipeline, Item
+from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.plan import Plan
 from relay.delivery.queue import Message
 from relay.ledger.rows import MAX_WRITES
@@ -55,10 +56,10 @@ def process_batch(pipeline: DeliveryPipeline[Any], messages: Iterable[Message], 
         "chunk", MAX_CHUNKS_IN_FLIGHT, process, _split_evenly(groups, _chunk_size(pipeline.agent, groups))
     )
     pipeline.report.close()
-    if pipeline.aftermath:
-        pipeline.aftermath.look(partial(_has_time, context))
     delays = [delay for chunk in retained for delay in chunk]
     pipeline.queue.delay(delays)
+    if pipeline.aftermath:
+        pipeline.aftermath.look(partial(_has_time, context))
     return [message.message_id for message, _ in delays]
 
 
@@ -112,7 +113,7 @@ def deliver_heads(pipeline: DeliveryPipeline[S], messages: Sequence[Message]) ->
     items = pipeline.prepare(messages)
     pipeline.hold_unsendable(items)
     pipeline.claim(items)
-    pipeline.apply_order(_undecided(items))
+    pipeline.turns.apply(_undecided(items))
     if pipeline.agent.batching:
         _send_joined(pipeline, _undecided(items), pipeline.agent.batching.max_events)
     else:
@@ -123,7 +124,7 @@ def deliver_heads(pipeline: DeliveryPipeline[S], messages: Sequence[Message]) ->
 
 def _settle(pipeline: DeliveryPipeline[S], items: Sequence[Item[S]]) -> None:
     slices = [items[start : start + MAX_WRITES] for start in range(0, len(items), MAX_WRITES)]
-    in_parallel("settler", MAX_WORKERS, pipeline.settle, slices)
+    in_parallel("settler", MAX_WORKERS, pipeline.settler.settle, slices)
 
 
 def _undecided(items: Sequence[Item[S]]) -> list[Item[S]]:

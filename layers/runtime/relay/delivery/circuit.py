@@ -1,6 +1,7 @@
 """An agent's circuit: an agent that is down gets no requests for a while; then one delivery probes it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from time import monotonic, time
 from typing import Any
 
@@ -37,8 +38,14 @@ class Circuit:
             if not is_outage(verdict):
                 return verdict
             _failing.add(self.name)
-            return self._break(lambda: verdict)
+            self._count(verdict)
+            return verdict
         return self._break(exchange)
+
+    def _count(self, verdict: Verdict) -> None:
+        """Counts a failure of a request that was sent; it stays sent where others have opened the circuit meanwhile."""
+        with suppress(CircuitOpen):
+            self._break(lambda: verdict)
 
     def check(self) -> None:
         """Asks whether a request would be sent now, without sending one.

@@ -12,6 +12,7 @@ from relay.agent.definition import Agent
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, VerdictKind, is_outage
 from relay.delivery.circuit import Circuit
+from relay.delivery.outcome import MAX_REASON
 from relay.errors import CircuitOpen, CredentialsRefused, OutOfTime, Unreachable
 
 S = TypeVar("S", bound=BaseModel)
@@ -20,6 +21,18 @@ Result = Verdict | CircuitOpen | OutOfTime
 """The verdict on an agent's response, or why nothing was sent."""
 
 _SENT = {VerdictKind.DELIVERED, VerdictKind.UNCONFIRMED}
+_NO_TIME = "no time left"
+
+
+def within_time(send: Send, has_time: Callable[[], bool]) -> Send:
+    """Sends as `send` does, but begins no request that may not end before the function does; raises OutOfTime then."""
+
+    def send_in_time(request: Request) -> Response:
+        if not has_time():
+            raise OutOfTime(_NO_TIME)
+        return send(request)
+
+    return send_in_time
 
 
 class AgentClient(NamedTuple, Generic[S]):
@@ -57,14 +70,14 @@ class AgentClient(NamedTuple, Generic[S]):
 
     def _send(self, request: Request, number: int) -> Result:
         if not self.has_time():
-            return OutOfTime("no time left")
+            return OutOfTime(_NO_TIME)
         try:
             verdict = self.circuit.call(partial(self._verdict, request, number))
             if verdict.kind is VerdictKind.RETRY and is_outage(verdict):
                 # A probe that failed: its delivery waits for the agent as the others do, not by the retry schedule.
                 self.circuit.check()
-        except CircuitOpen as circuit_open:
-            return circuit_open
+        except (CircuitOpen, OutOfTime) as unsent:
+            return unsent
         return verdict
 
     def _verdict(self, request: Request, number: int) -> Verdict:
@@ -76,17 +89,23 @@ class AgentClient(NamedTuple, Generic[S]):
         except CredentialsRefused as fault:
             return Verdict(VerdictKind.UNAUTHORIZED, str(fault))
         try:
-            response = self.send(request)
+            # A new token may have taken as long as requests may.
+            response = self._send_in_time(request) if self.agent.authorize else self.send(request)
         except Unreachable as fault:
             if fault.sent and not self.agent.repeatable:
                 return Verdict(VerdictKind.UNCONFIRMED, f"in doubt: no answer: {fault}")
             return Verdict(VerdictKind.RETRY, f"no answer: {fault}")
-        return self._classify(response, number)._replace(status=response.status)
+        verdict = self._classify(response, number)
+        return verdict._replace(status=response.status, reason=verdict.reason[:MAX_REASON])
 
     def _authorized(self, request: Request) -> Request:
         authorize = self.agent.authorize
-        attempt = Attempt(self.now(), self.send, self.force_refresh)
+        attempt = Attempt(self.now(), self._send_in_time, self.force_refresh)
         return authorize(request, self.settings, attempt) if authorize else request
+
+    @property
+    def _send_in_time(self) -> Send:
+        return within_time(self.send, self.has_time)
 
     def _classify(self, response: Response, number: int) -> Verdict:
         agent = self.agent

@@ -31,18 +31,23 @@ def dry_run(
     if isinstance(plan, Outcome):
         return {plan.state: plan.reason}
     requests = [http.masked(_authorize(agent, request, plan.settings, now)) for request in plan.requests]
-    notes = {"withheld": plan.withheld, "remarks": list(plan.remarks)}
-    return {"requests": requests} | {name: value for name, value in notes.items() if value}
+    shown: dict[str, Any] = {"requests": requests}
+    if plan.withheld:
+        shown["withheld"] = plan.withheld
+    if plan.remarks:
+        shown["remarks"] = list(plan.remarks)
+    return shown
 
 
 def _authorize(agent: Agent[S], request: Request, settings: S, now: datetime) -> Request:
-    def send(_request: Request) -> Response:
-        raise Unreachable("a dry run")
-
     if agent.authorize is None:
         return request
     try:
-        return agent.authorize(request, settings, Attempt(now, send, force_refresh=False))
+        return agent.authorize(request, settings, Attempt(now, _send_nothing, force_refresh=False))
     except Unreachable:
         # The agent's token would be fetched when the request is sent.
         return request
+
+
+def _send_nothing(_request: Request) -> Response:
+    raise Unreachable("a dry run")

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from relay.agent.auth import Send
 from relay.agent.definition import Agent
+from relay.agent.once import once
 from relay.aws.environment import AgentEnvironment
 from relay.aws.trace import traced
 from relay.delivery import transport
 from relay.delivery.aftermath import Aftermath
-from relay.delivery.app_settings import ScopedSettings, load_for_app
+from relay.delivery.app_settings import load_for_app
 from relay.delivery.batch import LambdaContext, process_batch
 from relay.delivery.circuit import Circuit
 from relay.delivery.dry_run import dry_run
@@ -41,7 +42,7 @@ def lambda_handler(
     def handle(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment = AgentEnvironment.read()
         deployed = as_deployed(agent, environment)
-        load = partial(_load, deployed, environment)
+        load = partial(load_for_app, deployed.settings, environment, deployed.name)
         if "dryRun" in event:
             message = Event.load(event["dryRun"])
             cached = partial(load, message.app_id, False)  # noqa: FBT003 - from the cache
@@ -71,17 +72,9 @@ def _aftermath(agent: Agent[S], environment: AgentEnvironment, send: Send) -> Af
     return Aftermath(agent, Samples(environment.table, agent.name, lambda: datetime.now(UTC)), send)
 
 
+@once
 def as_deployed(agent: Agent[S], environment: AgentEnvironment) -> Agent[S]:
     """The agent as the template deploys its folder: under this name, and ordered if its queue is and it may be so."""
     name = environment.settings_parameter.rpartition("/")[2]
     is_ordered = agent.ordered or (agent.may_be_ordered and environment.queue_url.endswith(".fifo"))
     return replace(agent, name=name, ordered=is_ordered)
-
-
-def _load(
-    agent: Agent[S],
-    environment: AgentEnvironment,
-    app_id: str,
-    force_refresh: bool,  # noqa: FBT001 - the pipeline's own question
-) -> ScopedSettings[S]:
-    return load_for_app(agent.settings, environment, agent.name, app_id, force_refresh=force_refresh)

@@ -33,8 +33,8 @@ class Plan(NamedTuple, Generic[S]):
     settings: S
     requests: list[Request]
     scope: str
-    withheld: int = 0
-    remarks: tuple[str, ...] = ()
+    withheld: int
+    remarks: tuple[str, ...]
 
 
 def make_plan(

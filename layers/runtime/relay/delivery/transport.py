@@ -13,13 +13,14 @@ from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
 from relay import __version__
 from relay.agent.http import Request, Response, unmasked
+from relay.aws.trust import TrustingConnection
 from relay.errors import AddressRefused, Unreachable
 
 CONNECT_SECONDS = 2.0
@@ -188,12 +189,12 @@ class _AnyHttp(_Connection):
         return _connected(self, public=False)
 
 
-class _AnyHttps(_Connection, HTTPSConnection):
+class _AnyHttps(_Connection, TrustingConnection):
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=False)
 
 
-class _PublicHttps(_Connection, HTTPSConnection):
+class _PublicHttps(_Connection, TrustingConnection):
     def _new_conn(self) -> socket.socket:
         return _connected(self, public=True)
 

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from relay.aws import clients
@@ -102,14 +103,11 @@ def _executed(statements: Sequence[Row]) -> list[bool]:
     return ["Error" not in answer for answer in answers]
 
 
-def replace(table: str, row: Row, condition: str, names: Mapping[str, str], values: Row) -> bool:
-    """Puts a row in the place of what is there under a condition; whether it held."""
+def replace(table: str, row: Row, condition: str, names: Mapping[str, str], values: Row) -> None:
+    """Puts a row in the place of what is there, where a condition holds."""
     expressions = {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
-    try:
+    with suppress(_ConditionFailedError):
         _call("put_item", TableName=table, Item=row, ConditionExpression=condition, **expressions)
-    except _ConditionFailedError:
-        return False
-    return True
 
 
 def update(table: str, **change: Any) -> Row | None:  # noqa: ANN401 - botocore's own arguments
