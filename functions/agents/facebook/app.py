@@ -181,8 +181,12 @@ def _place(event: Event) -> dict[str, str]:
 
 
 def _letters(name: str) -> str:
-    """A name as Meta's text has it: lower case, letters of any script, no blanks, no punctuation of any script."""
-    return "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LMN")
+    """A name as Meta's text has it: lower case, letters of any script, no blanks, no punctuation of any script.
+
+    Composed, since macOS writes an accent as a sign of its own, and a person must not have two digests.
+    """
+    kept = "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LMN")
+    return unicodedata.normalize("NFC", kept)
 
 
 def _country(event: Event) -> str:

@@ -198,9 +198,12 @@ def may_send_contacts(consent: Consent) -> bool:
 
 
 def letters(text: str, kinds: str = "LM") -> str:
-    """A name in lower case, without digits and symbols; blanks within stay (user-provided data, 2026)."""
+    """A name in lower case, without digits and symbols; blanks within stay (user-provided data, 2026).
+
+    Composed, since macOS writes an accent as a sign of its own, and a person must not have two digests.
+    """
     kept = "".join(sign if unicodedata.category(sign)[0] in kinds else " " if sign.isspace() else "" for sign in text)
-    return " ".join(kept.lower().split())
+    return unicodedata.normalize("NFC", " ".join(kept.lower().split()))
 
 
 def user_properties(
