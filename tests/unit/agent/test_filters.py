@@ -71,7 +71,8 @@ def test_filters_never_hold_back_a_logout_or_a_declined_push(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"types": ["purchase"]}, {"platforms": ["tv"]}, {"min_app_version": "4.x"}, {"min_app_version": "٤.٢"}, {"x": 1}]
+    "wrong",
+    [{"types": ["purchase"]}, {"platforms": ["tv"]}, {"min_app_version": "4.x"}, {"min_app_version": "٤.٢"}, {"x": 1}],
 )
 def test_a_filter_that_could_never_mean_anything_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
