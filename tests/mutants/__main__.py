@@ -172,7 +172,8 @@ def main() -> int:
         for result in _results(options, paths, runners):
             results.append(result)
             word = "killed" if result.killed else "SURVIVED"
-            print(f"{len(results):4} {word:8} {result.mutant.module}: {result.mutant.becomes[:90]}", flush=True)
+            changed = f"{result.mutant.line[:90]} -> {result.mutant.becomes[:90]}"
+            print(f"{len(results):4} {word:8} {result.mutant.module}: {changed}", flush=True)
     return 1 if _report(results, listed) else 0
 
 

@@ -4,29 +4,22 @@ RELAY = "layers/runtime/relay"
 
 Stages = tuple[tuple[str, ...], ...]
 
-_NAMES = (
-    "queue",
-    "retry",
-    "plan",
-    "pipeline",
-    "stages",
-    "delivery",
-    "bad_days",
-    "worse_days",
-    "together",
-    "named_culprits",
-    "remarks",
-)
+_FIRST = tuple(f"tests/unit/delivery/test_{name}.py" for name in ("stages", "pipeline", "plan", "retry", "queue"))
+_NAMES = ("delivery", "bad_days", "worse_days", "together", "named_culprits", "remarks")
 _DELIVERY = tuple(f"tests/unit/delivery/test_{name}.py" for name in _NAMES)
 _FUNCTIONS = tuple(f"tests/integration/test_{name}.py" for name in ("agents", "circuit", "receipts"))
 _MONTH = ("tests/simulation/test_month.py",)
 
-_VERDICT: Stages = (("tests/unit/agent/test_verdict.py", *_DELIVERY), ("tests/integration/test_circuit.py",))
-_PIPELINE: Stages = (_DELIVERY, _FUNCTIONS, _MONTH)
+_VERDICT: Stages = (
+    ("tests/unit/agent/test_verdict.py",),
+    (*_FIRST, *_DELIVERY),
+    ("tests/integration/test_circuit.py",),
+)
+_PIPELINE: Stages = (_FIRST, _DELIVERY, _FUNCTIONS, _MONTH)
 _LEDGER: Stages = (
-    ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py", *_DELIVERY),
-    ("tests/integration/test_ledger.py", "tests/integration/test_claims.py"),
-    (*_FUNCTIONS, *_MONTH),
+    ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py"),
+    ("tests/integration/test_claims.py", "tests/integration/test_ledger.py"),
+    (*_FIRST, *_DELIVERY, *_FUNCTIONS, *_MONTH),
 )
 
 TESTS: dict[str, Stages] = {

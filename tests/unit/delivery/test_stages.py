@@ -21,7 +21,7 @@ from relay.errors import LedgerUnavailable, SettingsUnavailable, Skip, Unreachab
 from relay.event.contact import Contact
 from relay.event.model import Event
 from relay.ledger.device_order import OrderResult, SequenceUpdate
-from relay.ledger.ledger import ReceiptUpdate
+from relay.ledger.ledger import Claim, ReceiptUpdate
 from tests.unit.delivery.test_delivery import (
     NOW,
     PHONE,
@@ -198,6 +198,21 @@ def test_a_doubt_counts_no_withheld_properties_and_no_remarks_and_shows_in_the_m
     assert line["InDoubt"] == 1
 
 
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_what_the_ledger_cannot_claim_is_not_written_either(repeatable: bool) -> None:  # noqa: FBT001
+    world = World(ledger=FakeLedger(down={"claim", "look"}), repeatable=repeatable)
+    world.deliver(_record())
+    assert (world.states, world.ledger.rows) == ({"waiting": 1}, {})
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_what_is_settled_keeps_its_receipt_when_its_message_comes_again(repeatable: bool) -> None:  # noqa: FBT001
+    world = World(repeatable=repeatable)
+    world.ledger.rows["m1"] = {"state": "delivered", "reason": "HTTP 200"}
+    assert world.deliver(_record()) == []
+    assert (world.states, world.ledger.rows) == ({"repeated": 1}, {"m1": {"state": "delivered", "reason": "HTTP 200"}})
+
+
 def test_a_release_keeps_what_is_known_of_earlier_attempts() -> None:
     world = _messaging()
     world.deliver(_record("ana", sequence=5, customerId="ana", device=PHONE))
@@ -240,6 +255,9 @@ class Contacts(FakeLedger):
     updates: list[SequenceUpdate] = field(default_factory=list)
     owns: list[Contact | None] = field(default_factory=list)
 
+    def _seen(self, event: Event) -> Claim:
+        return super()._seen(event)._replace(device={"last": {"S": event.event_id}})
+
     def advance_sequences(self, updates: Sequence[SequenceUpdate]) -> list[OrderResult | LedgerUnavailable]:
         self.updates += updates
         return [self.turn] * len(updates)
@@ -266,11 +284,11 @@ def _end(event: Event, settings: Settings, contacts: Sequence[Contact]) -> list[
 WITH_CONTACTS: dict[str, Any] = {"contact": lambda _event: BOB, "build_release": _end}
 
 
-def test_a_contact_goes_with_the_order_and_says_whether_the_event_itself_is_sent() -> None:
+def test_a_devices_row_and_the_contact_go_with_the_order_which_says_whether_the_event_itself_is_sent() -> None:
     world = _messaging(ledger=Contacts(), more=WITH_CONTACTS)
     world.deliver(_record("m1", device=PHONE), _record("m2", **{**DENIED, "device": {"id": "tablet"}}))
     assert [(update.contact, update.is_sent) for update in world.ledger.updates] == [(BOB, True), (BOB, False)]  # type: ignore[attr-defined]
-    assert [update.known for update in world.ledger.updates] == [{}, {}]  # type: ignore[attr-defined]
+    assert [update.known["last"]["S"] for update in world.ledger.updates] == ["m1", "m2"]  # type: ignore[attr-defined]
 
 
 def test_the_contacts_of_another_person_end_before_the_event_is_sent_and_no_others() -> None:

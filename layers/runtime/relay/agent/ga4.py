@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -39,6 +40,7 @@ _RESERVED_PREFIXES = ("firebase_", "ga_", "google_")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
+@lru_cache(maxsize=1024)
 def is_name(name: str) -> bool:
     """Whether Google takes a name for a parameter: letters, digits and `_`, and none that it reserves."""
     return bool(_NAME.fullmatch(name)) and len(name) <= MAX_NAME and not name.startswith(_RESERVED_PREFIXES)
