@@ -119,6 +119,16 @@ def test_a_denied_event_whose_settings_cannot_be_read_is_held_without_a_claim() 
     assert world.ledger.rows["m1"]["reason"] == "the parameter does not exist"
 
 
+def test_a_denied_event_whose_release_cannot_be_built_is_tried_again_without_a_claim() -> None:
+    def broken(*_: object) -> list[Request]:
+        raise KeyError("a fault of ours")
+
+    world = _messaging(more={"build_release": broken})
+    assert world.deliver(_record(**DENIED)) == ["m1"]
+    assert (world.states, world.ledger.asked) == ({"retrying": 1}, ["note"])
+    assert world.ledger.rows["m1"]["reason"] == "fault: KeyError"
+
+
 def test_outcomes_that_cannot_be_written_without_a_claim_wait_for_the_ledger(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
