@@ -167,6 +167,19 @@ def test_an_open_circuit_holds_what_stands_behind_a_delivery_that_is_through() -
     assert "claim" not in world.ledger.asked
 
 
+def test_an_open_circuit_holds_what_stands_behind_an_event_that_takes_its_turn() -> None:
+    world = _messaging(circuit=FakeCircuit(opens_after=0))
+    denied, next_one = _record("m1", **DENIED), _record("m2", device={"id": "tablet"})
+    assert world.deliver(denied, next_one) == ["m2"]
+    assert (world.states, world.ledger.asked.count("in_order")) == ({"skipped": 1, "held": 1}, 1)
+
+
+def test_a_delivery_that_comes_again_reads_its_settings_once() -> None:
+    world = World()
+    assert world.deliver(_record(receives=2)) == []
+    assert world.loads == [False]
+
+
 def test_a_held_delivery_whose_row_cannot_be_read_waits_for_the_ledger() -> None:
     world = World(circuit=FakeCircuit(opens_after=0), ledger=FakeLedger(down={"look"}))
     assert world.deliver(_record()) == ["m1"]
