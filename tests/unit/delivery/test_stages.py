@@ -119,6 +119,16 @@ def test_a_denied_event_whose_settings_cannot_be_read_is_held_without_a_claim() 
     assert world.ledger.rows["m1"]["reason"] == "the parameter does not exist"
 
 
+def test_a_denied_event_whose_release_cannot_be_built_is_tried_again_without_a_claim() -> None:
+    def broken(*_: object) -> list[Request]:
+        raise KeyError("a fault of ours")
+
+    world = _messaging(more={"build_release": broken})
+    assert world.deliver(_record(**DENIED)) == ["m1"]
+    assert (world.states, world.ledger.asked) == ({"retrying": 1}, ["note"])
+    assert world.ledger.rows["m1"]["reason"] == "fault: KeyError"
+
+
 def test_outcomes_that_cannot_be_written_without_a_claim_wait_for_the_ledger(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -155,6 +165,19 @@ def test_an_open_circuit_holds_what_stands_behind_a_delivery_that_is_through() -
     assert world.deliver(_record("m1", customerId=None), _record("m2")) == ["m2"]
     assert world.states == {"skipped": 1, "held": 1}
     assert "claim" not in world.ledger.asked
+
+
+def test_an_open_circuit_holds_what_stands_behind_an_event_that_takes_its_turn() -> None:
+    world = _messaging(circuit=FakeCircuit(opens_after=0))
+    denied, next_one = _record("m1", **DENIED), _record("m2", device={"id": "tablet"})
+    assert world.deliver(denied, next_one) == ["m2"]
+    assert (world.states, world.ledger.asked.count("in_order")) == ({"skipped": 1, "held": 1}, 1)
+
+
+def test_a_delivery_that_comes_again_reads_its_settings_once() -> None:
+    world = World()
+    assert world.deliver(_record(receives=2)) == []
+    assert world.loads == [False]
 
 
 def test_a_held_delivery_whose_row_cannot_be_read_waits_for_the_ledger() -> None:
