@@ -90,7 +90,7 @@ def observe(agent: str, seconds: int, deliveries: int) -> Seen:
     """One outage, in whose first tenth the deliveries come."""
     random = Random(seconds)  # noqa: S311 - a simulation
     down = Weather([Episode("down", clocks.START, clocks.START + timedelta(seconds=seconds))])
-    world = World(Month(random, 30, {agent: down}, (agent,)))
+    world = World(Month(random, 30, {agent: down}, agents=(agent,)))
     late: list[float] = []
     vendor = world.vendors[agent]
     vendor.is_steady = True
@@ -158,7 +158,7 @@ def usd(seen: Seen) -> float:
 def halving(events: int = 1000, bad: int = 30) -> tuple[int, int]:
     """The longest chain of requests one after the other, and all of them, of one batch with rejected events."""
     random, chain, total = Random(events), 0, 0  # noqa: S311 - a simulation
-    world = World(Month(random, 1, {}, ("facebook",)))
+    world = World(Month(random, 1, agents=("facebook",)))
     vendor = world.vendors["facebook"]
     with clocks.simulated(world.clock, world.table, world.sqs, world.ssm), pytest.MonkeyPatch.context() as patch:
         one_by_one: Callable[..., list[Any]] = vars(batch)["in_parallel"]

@@ -17,8 +17,8 @@ VISIBILITY_SECONDS = 180
 MAX_RECEIVES = 1000
 """The template's maxReceiveCount."""
 
-Luck = Callable[[], str]
-"""The trouble that the cloud has just now; "" where there is none."""
+Luck = Callable[[str], bool]
+"""Whether the cloud has this trouble just now."""
 
 
 def failure(code: str) -> ClientError:
@@ -158,7 +158,7 @@ class SimulatedSqs:
 
     def _meet(self) -> None:
         self.calls += 1
-        if self.luck() == "no queue" and self.random.random() < 1 / 2:
+        if self.luck("no queue") and self.random.random() < 1 / 2:
             raise failure("RequestThrottled")
 
 
@@ -221,21 +221,20 @@ class SimulatedTable(SimulatedDynamoDB):
 
     def _split(self, asked: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """What is processed of a call, and what is left; at least one is processed."""
-        if self.luck() != "throttled":
+        if not self.luck("throttled"):
             return list(asked), []
         number = self.random.randint(1, len(asked)) if asked else 0
         return list(asked[:number]), list(asked[number:])
 
     def _meet(self) -> Fault | None:
         self.calls += 1
-        trouble = self.luck()
-        if trouble == "throttled" and self.random.random() < 1 / 4:
+        if self.luck("throttled") and self.random.random() < 1 / 4:
             raise failure("ThrottlingException")
-        if trouble == "crashing" and self.random.random() < 1 / 60:
+        if self.luck("crashing") and self.random.random() < 1 / 60:
             if self.random.random() < 1 / 2:
                 raise Crash
             return "crash after"
-        return "answer lost" if trouble == "answers lost" and self.random.random() < 1 / 6 else None
+        return "answer lost" if self.luck("answers lost") and self.random.random() < 1 / 6 else None
 
 
 class SimulatedSsm:
@@ -246,6 +245,6 @@ class SimulatedSsm:
 
     def get_parameter(self, *, Name: str, WithDecryption: bool) -> dict[str, Any]:  # noqa: N803
         assert WithDecryption
-        if self.luck() == "no parameters" and self.random.random() < 3 / 4:
+        if self.luck("no parameters") and self.random.random() < 3 / 4:
             raise failure("InternalServerError")
         return {"Parameter": {"Value": self.values[Name]}}

@@ -46,7 +46,7 @@ class Done(NamedTuple):
 class Vendor:
     """One agent's vendor; `doubts` are events of which the runtime cannot know whether a request was taken on.
 
-    `luck` is the trouble of the cloud; `meanwhile` is called now and then while a request is under way.
+    `luck` says what troubles the cloud; `meanwhile` is called now and then while a request is under way.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a vendor is made of
@@ -55,7 +55,7 @@ class Vendor:
         clock: Clock,
         random: Random,
         weather: Weather,
-        luck: Callable[[], str],
+        luck: Callable[[str], bool],
         meanwhile: Callable[[], None],
     ) -> None:
         self.name, self.clock, self.random, self.weather = name, clock, random, weather
@@ -98,7 +98,7 @@ class Vendor:
         self.clock.pass_((5 if trouble == "hanging" else 0.1) / PARALLEL)
         self.meanwhile()
         self.sent |= {event for event, _ in known}
-        if self.luck() == "crashing" and self.random.random() < _SELDOM:
+        if self.luck("crashing") and self.random.random() < _SELDOM:
             raise Crash
         if trouble == "hanging":
             return self._hang(known, request)
@@ -128,7 +128,7 @@ class Vendor:
         if trouble == "garbage":
             self.doubts |= {event for event, _ in known}
             return Response(200, b"[" * 70_000)
-        if self.luck() == "crashing" and self.random.random() < _SELDOM:
+        if self.luck("crashing") and self.random.random() < _SELDOM:
             raise Crash
         return answered
 

@@ -2,7 +2,7 @@
 
 import json
 import random as global_random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -56,11 +56,12 @@ class _Quiet(Report):
 
 @dataclass
 class Month:
-    """What is simulated: how many days, what happens, and when; `weathers` by agent, "" is the cloud's."""
+    """What is simulated: how many days, what happens, and when; `weathers` by agent, and the cloud's `clouds`."""
 
     random: Random
     days: int = 30
     weathers: dict[str, Weather] = field(default_factory=dict)
+    clouds: Sequence[Weather] = ()
     agents: Iterable[str] = tuple(AGENTS)
 
 
@@ -84,9 +85,13 @@ class World:
         weather = self.month.weathers.get(name, Weather())
         return Vendor(name, self.clock, self.random, weather, self.luck, partial(self._meanwhile, name))
 
-    def luck(self) -> str:
-        """The trouble that the cloud has now."""
-        return self.month.weathers.get("", Weather()).at(self.clock.now)
+    def luck(self, trouble: str) -> bool:
+        """Whether the cloud has a trouble now; SQS refuses at good times alone.
+
+        A claim whose answer is lost and whose copy SQS refuses ends in doubt, as docs/reliability.md says.
+        """
+        now = {weather.at(self.clock.now) for weather in self.month.clouds}
+        return trouble in ({"no queue"} if "no queue" in now else now)
 
     def publish(self, event: Event) -> None:
         """Puts an event into the queue of every agent that receives its type, as the topic does."""
@@ -133,10 +138,10 @@ class World:
 
     def is_repeated(self, name: str) -> bool:
         """Whether the cloud may make a repeatable delivery again: a message twice, an answer of the table lost."""
-        return bool(self.month.weathers.get("", Weather()).episodes) and AGENTS[name].repeatable
+        return any(weather.episodes for weather in self.month.clouds) and AGENTS[name].repeatable
 
     def _is_twice(self) -> bool:
-        return self.luck() == "duplicates" and self.random.random() < 1 / 3
+        return self.luck("duplicates") and self.random.random() < 1 / 3
 
     def _meanwhile(self, name: str) -> None:
         """Another instance of the function takes a batch while a request is under way."""
@@ -148,7 +153,7 @@ class World:
                 self._depth -= 1
 
     def _context(self) -> Any:
-        timeout = 9 if self.luck() == "slow" else TIMEOUT_SECONDS
+        timeout = 9 if self.luck("slow") else TIMEOUT_SECONDS
         return _Context(self.clock, self.clock.now + timedelta(seconds=timeout))
 
     def _pipeline(self, name: str) -> DeliveryPipeline[Any]:
