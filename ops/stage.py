@@ -15,6 +15,9 @@ from botocore.exceptions import ClientError
 from ops.errors import CommandError
 
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
+_STANDARD_LENGTH = 4096
+"""What a standard parameter takes; an account whose default tier is another takes more (SSM user guide, tiers)."""
+_LONGER = f"A standard parameter has up to {_STANDARD_LENGTH}; the account's default tier may be Intelligent-Tiering."
 _STACKS = ("session-relay-{stage}", "session-relay")
 
 
@@ -197,16 +200,17 @@ class Stage:
         """Stores a document as a SecureString under the account's default key, and returns the parameter's name.
 
         Raises:
-            CommandError: the parameter exists and must not be overwritten.
+            CommandError: the parameter exists and must not be overwritten, or the document is too long for SSM.
         """
-        name = self.path(*steps)
+        name, text = self.path(*steps), json.dumps(document, ensure_ascii=False)
         try:
-            client("ssm").put_parameter(
-                Name=name, Value=json.dumps(document, ensure_ascii=False), Type="SecureString", Overwrite=overwrite
-            )
+            client("ssm").put_parameter(Name=name, Value=text, Type="SecureString", Overwrite=overwrite)
         except ClientError as fault:
-            if fault.response["Error"]["Code"] == "ParameterAlreadyExists":
+            code = fault.response["Error"]["Code"]
+            if code == "ParameterAlreadyExists":
                 raise CommandError(f"{name} exists already: choose another name.") from None
+            if code == "ValidationException" and len(text) > _STANDARD_LENGTH:
+                raise CommandError(f"{name} would have {len(text)} characters: SSM refuses it. {_LONGER}") from None
             raise
         return name
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from local import settings as local_settings
 from ops import stage as ops_stage
@@ -50,6 +51,26 @@ def test_set_for_an_app_stores_its_own_settings_and_then_uses_them(stage: Stage)
     assert _stored("agents/facebook") == FACEBOOK
     assert _stored("apps/outlet")["agents"] == {"facebook": "own"}
     assert settings_path(stage, "facebook", "outlet") == ("agents", "facebook", "outlet")
+
+
+class FullSsm:
+    """SSM as AWS has it: moto 5.2.5 and MiniStack 1.5.33 take any length in a standard parameter."""
+
+    def put_parameter(self, **wanted: Any) -> None:
+        """Refuses what is longer than a standard parameter, or what else is wrong."""
+        length = len(wanted["Value"])
+        reason = "maximum parameter value of 4096 characters" if length > 4096 else "a wrong name"
+        raise ClientError({"Error": {"Code": "ValidationException", "Message": reason}}, "PutParameter")
+
+
+def test_a_document_that_is_too_long_for_ssm_is_refused_with_its_length(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_stage, "client", lambda _: FullSsm())
+    with pytest.raises(CommandError, match=r"/agents/facebook would have 5013 characters: .* up to 4096; .*Tiering"):
+        stage.store({"filters": "x" * 4998}, "agents", "facebook")
+    with pytest.raises(ClientError, match="a wrong name"):
+        stage.store({"filters": ""}, "agents", "facebook")
 
 
 def test_settings_for_an_app_that_does_not_exist_are_not_stored(stage: Stage) -> None:

@@ -282,6 +282,11 @@ def test_the_ledger_is_encrypted_with_a_key_that_costs_nothing_unless_the_stack_
     assert encryption == {"Fn::If": ["HasOwnKey", own, {"Ref": "AWS::NoValue"}]}
 
 
+def test_the_ledger_forgets_by_what_its_rows_call_their_end() -> None:
+    """No end-to-end test would notice: MiniStack 1.5.33 leaves the table's time to live out."""
+    assert _properties("Receipts")["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
 def test_sns_may_write_its_traces_where_tracing_is_on() -> None:
     policy = _template()["Resources"]["TopicTracePolicy"]
     assert (policy["Type"], policy["Condition"]) == ("AWS::XRay::ResourcePolicy", "IsTraced")

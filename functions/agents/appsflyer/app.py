@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -23,7 +22,7 @@ from relay.agent.privacy import (
     shareable_properties,
 )
 from relay.agent.profile import digest
-from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
+from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel, iso8601_z
 from relay.agent.verdict import Verdict, VerdictKind, by_status
 from relay.delivery.handler import lambda_handler
 from relay.encoding import encode
@@ -265,7 +264,7 @@ def _body(event: Event, name: str, settings: Settings) -> dict[str, Any]:
         "appsflyer_id": event.ids.appsflyer_id,
         "customer_user_id": _customer_user_id(event.customer_id),
         "eventName": name,
-        "eventTime": event.occurred_at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00"),
+        "eventTime": iso8601_z(event.occurred_at)[:-1].replace("T", " "),
         "os": device.os_version if _VERSION.fullmatch(device.os_version or "") else None,
         "app_version_name": None if is_stand_in(device.app_version or "") else device.app_version,
         "bundleIdentifier": device.app_id or package,
@@ -307,7 +306,7 @@ def _device_ids(device: Device) -> dict[str, Any]:
     may_share = device.ad_tracking is not False
     if device.platform == "android":
         ids = {"advertising_id": device.advertising_id, "oaid": device.oaid, "amazon_aid": device.amazon_aid}
-        shared = {name: _identifier(value) for name, value in ids.items() if may_share}
+        shared = {name: _identifier(value) for name, value in ids.items() if value and may_share}
         return {"aie": device.ad_tracking, **shared, "app_set_id": _app_set(device)}
     idfa, idfv = _identifier(device.advertising_id), _identifier(device.vendor_id)
     if device.att_status is not None:
@@ -377,7 +376,7 @@ def _hashed_contact(event: Event) -> dict[str, str]:
         "first_name_hashed": traits.first_name,
         "last_name_hashed": traits.last_name,
     }
-    return {field: digest(text, text.strip().lower()) for field, text in contact.items() if text and not text.isspace()}
+    return {field: digest(text, normal) for field, text in contact.items() if text and (normal := text.strip().lower())}
 
 
 _REFUSED = re.compile(r"failed to authenticate|\bapp[_ ]?id\b", re.IGNORECASE)

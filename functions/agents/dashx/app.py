@@ -217,6 +217,7 @@ def _subscription(event: Event, settings: Settings) -> Iterator[tuple[str, Mappi
         return
     app = {"identifier": device.app_id, "version": device.app_version}
     known = {name: value for name, value in app.items() if value is not None}
+    library = {"name": settings.library.name, "version": settings.library.version}
     yield (
         _SUBSCRIBE,
         {
@@ -229,7 +230,7 @@ def _subscription(event: Event, settings: Settings) -> Iterator[tuple[str, Mappi
             "deviceManufacturer": device.manufacturer or ("Apple" if device.platform == "ios" else None),
             "deviceModel": device.model,
             "deviceUid": device.id,
-            "metadata": {**({"app": known} if known else {}), "library": settings.library.model_dump()},
+            "metadata": {**({"app": known} if known else {}), "library": library},
         },
     )
 

@@ -14,7 +14,15 @@ from relay.agent.definition import Agent, BatchSpec
 from relay.agent.filters import AgentSettings
 from relay.agent.http import Request, Response, bounded, json_request, read_json
 from relay.agent.once import once
-from relay.agent.privacy import Allowed, NotPhones, client_ip, count_withheld, scrub_emails, shareable_properties
+from relay.agent.privacy import (
+    Allowed,
+    NotPhones,
+    are_flat,
+    client_ip,
+    count_withheld,
+    scrub_emails,
+    shareable_properties,
+)
 from relay.agent.profile import digest, fact
 from relay.agent.settings import BaseUrl, PrintableSecret, SettingsModel
 from relay.agent.verdict import MAX_WAIT_SECONDS, Verdict, VerdictKind, by_status
@@ -47,8 +55,8 @@ class Settings(AgentSettings):
     """
 
     access_token: PrintableSecret
-    dataset_id: str = Field(pattern=r"^\d+$")
-    api_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
+    dataset_id: str = Field(pattern=r"^[0-9]+$")
+    api_version: str = Field(default="v26.0", pattern=r"^v[0-9]+\.[0-9]+$")
     base_url: BaseUrl = "https://graph.facebook.com"
     test_event_code: str | None = None
     ldu_country: int = 0
@@ -173,8 +181,12 @@ def _place(event: Event) -> dict[str, str]:
 
 
 def _letters(name: str) -> str:
-    """A name as Meta's text has it: lower case, letters of any script, no blanks, no punctuation of any script."""
-    return "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LMN")
+    """A name as Meta's text has it: lower case, letters of any script, no blanks, no punctuation of any script.
+
+    Composed, since macOS writes an accent as a sign of its own, and a person must not have two digests.
+    """
+    kept = "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LMN")
+    return unicodedata.normalize("NFC", kept)
 
 
 def _country(event: Event) -> str:
@@ -219,6 +231,8 @@ def _custom_data(event: Event, settings: Settings) -> tuple[dict[str, PropertyVa
     given = shareable_properties(event.properties, settings.properties, settings.not_phone_numbers)
     may_go = event.method and not is_personal_data("method", event.method)
     method: dict[str, PropertyValue] = {"method": event.method} if event.method and may_go else {}
+    if are_flat(given):
+        return given | method, []
     goods = _goods(given)
     plain = {name: value for name, value in given.items() if not isinstance(value, list | dict)}
     left_out = given.keys() - plain.keys() - goods.keys() - ({"items"} if goods else set())

@@ -1,7 +1,10 @@
 """emarsys: settings that could not work are refused when loaded, and odd time zones never raise."""
 
+import hmac
 import json
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
@@ -82,3 +85,29 @@ def test_calls_that_do_not_describe_the_device_are_not_remarked(event_type: str)
 def test_a_fallback_language_has_two_letters(fallback: str) -> None:
     with pytest.raises(ValidationError, match="String should match pattern"):
         Settings.model_validate({**WORKING, "fallback_language": fallback})
+
+
+def test_each_customer_has_the_digest_of_its_own_id_under_the_settings_key() -> None:
+    def value(customer_id: str, key: str) -> str:
+        settings = Settings.model_validate({**WORKING, "contact_key": key})
+        event = _open("UTC").model_copy(update={"customer_id": customer_id})
+        return str(json.loads(build_requests(event, settings)[0].body)["contact_field_value"])
+
+    asked = [
+        ("ana", "a-key-of-this-example"),
+        ("rui", "a-key-of-this-example"),
+        ("ana", "another-key-of-it"),
+        ("é", "é" * 16),
+    ]
+    # The key's own digest is kept between customers, and what one customer adds to it must not reach the next.
+    for customer_id, key in [*asked, *asked]:
+        assert value(customer_id, key) == hmac.digest(key.encode(), customer_id.encode(), "sha256").hex()[:56]
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati", "Europe/Lisbon", "Asia/Kathmandu"]
+)
+@pytest.mark.parametrize("moment", ["2026-07-01T12:00:00Z", "2026-01-01T00:30:00+05:30", "1890-01-01T00:00:00Z"])
+def test_the_offset_of_a_zone_is_the_one_of_that_moment_without_its_seconds(zone: str, moment: str) -> None:
+    local = datetime.fromisoformat(moment).astimezone(ZoneInfo(zone))
+    assert _body(zone, moment)["timezone"] == local.strftime("%z")[:5]

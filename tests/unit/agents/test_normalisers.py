@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import string
+import unicodedata
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -18,6 +19,7 @@ from functions.agents.dashx import app as dashx
 from functions.agents.emarsys import app as emarsys
 from functions.agents.facebook import app as facebook
 from functions.agents.google import app as google
+from relay.agent.ga4 import letters
 from relay.agent.languages import two_letters
 from relay.agent.privacy import client_ip
 from relay.encoding import sha256
@@ -126,6 +128,15 @@ def test_metas_names_are_letters_marks_and_digits_in_lower_case(name: str) -> No
     assert facebook._letters(normal) == normal
     assert re.fullmatch(r"[^\s!-/:-@\[-`{-~]*", normal)
     assert not re.search(r"[A-Z]", normal)
+
+
+@pytest.mark.parametrize("place", ["मुंबई", "హైదరాబాద్", "ตรัง", "são paulo"])
+def test_the_vowels_of_every_script_stay_and_one_name_has_one_digest(place: str) -> None:
+    """Google's own formatter drops the signs of Indian and Thai vowels, and the accents of a decomposed name."""
+    for form in ("NFC", "NFD"):
+        typed = unicodedata.normalize(form, place)
+        assert letters(typed, "LMN") == place
+        assert facebook._letters(typed) == place.replace(" ", "")
 
 
 @given(EMAIL)

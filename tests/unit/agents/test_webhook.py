@@ -106,6 +106,13 @@ def test_the_type_of_its_queue_says_whether_it_is_ordered(queue: str, *, is_orde
     assert (deployed.name, deployed.ordered) == ("example", is_ordered)
 
 
+def test_a_folder_is_named_once_for_an_environment_and_again_for_another() -> None:
+    other = ENVIRONMENT._replace(settings_parameter="/session-relay/test/agents/other")
+    assert as_deployed(webhook.AGENT, ENVIRONMENT) is as_deployed(webhook.AGENT, ENVIRONMENT)
+    assert as_deployed(webhook.AGENT, other).name == "other"
+    assert as_deployed(webhook.AGENT, ENVIRONMENT).name == "example"
+
+
 def test_the_sandboxs_endpoint_takes_what_is_signed_once() -> None:
     endpoint, received = Endpoint(STORED), _received(_sent(_settings()))
     result = endpoint.check(received, NOW.timestamp())

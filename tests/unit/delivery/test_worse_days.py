@@ -20,13 +20,14 @@ from relay.delivery.pipeline import MAX_WAIT_FOR_VERSION_ORDERED
 from relay.delivery.queue import Message
 from relay.delivery.settlement import SETTLE_BACKOFF_SECONDS
 from relay.errors import OutOfTime, SettingsUnavailable
+from relay.event.model import Event
 from relay.ledger.ledger import Ledger
 from relay.ledger.rows import to_python
 from relay.ledger.samples import Sample
-from tests.integration.simulated_dynamodb import SimulatedDynamoDB
+from tests.integration.simulated_dynamodb import Fault, SimulatedDynamoDB
 from tests.integration.simulated_world import KEYS
 from tests.unit.delivery import test_delivery
-from tests.unit.delivery.test_delivery import NOW, FakeCircuit, Settings, Time, World, _build, _record
+from tests.unit.delivery.test_delivery import NOW, FakeCircuit, FakeLedger, Settings, Time, World, _build, _record
 
 # Time.
 
@@ -248,3 +249,44 @@ def test_a_reason_is_kept_short_whatever_code_the_agent_gives() -> None:
 
 def _long(_response: Response) -> Verdict:
     return Verdict(VerdictKind.REJECTED, "code 9" + "9" * 4_000)
+
+
+# Claims whose answers are lost.
+
+
+def _claimed_and_died(table: SimulatedDynamoDB) -> World:
+    """A delivery that a function claimed and may have sent before it died, when its lease has run out."""
+    world = _world()
+    world.ledger.claim([Event.load(_record().body)], NOW)
+    world.now = NOW + timedelta(seconds=61)
+    assert _row(table)["state"] == "sending"
+    return world
+
+
+@pytest.mark.parametrize("read_back", [None, "refused"])
+def test_a_claim_that_takes_over_one_in_doubt_is_never_handed_on_as_unsent(
+    table: SimulatedDynamoDB, read_back: Fault | None
+) -> None:
+    world = _claimed_and_died(table)
+    table.faults.extend([None, None, None, "answer lost", read_back])
+    world.deliver(_record())
+    assert world.queue.requeued == []
+    world.now += timedelta(seconds=61)
+    world.deliver(_record(receives=2))
+    assert (_row(table)["state"], world.sent) == ("unconfirmed", [])
+
+
+def test_a_claim_of_a_known_row_whose_answer_was_lost_is_read_back(table: SimulatedDynamoDB) -> None:
+    world = _world()
+    world.answers = {"m1": [Response(503), Response(200)]}
+    world.deliver(_record())
+    table.faults.extend([None, "answer lost"])
+    assert world.deliver(_record(receives=2)) == []
+    assert (_row(table)["state"], world.queue.requeued) == ("delivered", [])
+
+
+def test_a_claim_that_sent_the_first_of_two_requests_is_not_handed_on_as_unsent() -> None:
+    answers: list[Response | Exception] = [Response(200), Response(503)]
+    world = World({"m1": answers}, ledger=FakeLedger(down={"settle"}), repeatable=False)
+    assert world.deliver(_record(name="twice")) == ["m1"]
+    assert (len(world.sent), world.states, world.queue.requeued) == (2, {"unsettled": 1}, [])

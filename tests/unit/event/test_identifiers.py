@@ -89,3 +89,17 @@ def test_a_regions_example_numbers_are_understood_national_and_international(reg
         assert _phone(f"00{international.removeprefix('+')}", None) == e164
         assert _phone(national, None) is None
         assert _phone(national, region) == e164
+
+
+@pytest.mark.parametrize("zero", ["\u0660", "\u06f0", "\u0966", "\uff10"])
+def test_digits_of_every_script_are_read(zero: str) -> None:
+    """Arabic, Persian, Devanagari and full-width digits; the libraries of Meta and Google digest them as they are."""
+    script = str.maketrans("0123456789", "".join(chr(ord(zero) + digit) for digit in range(10)))
+    assert _phone("+44 20 7946 0958".translate(script), None) == "+442079460958"
+    assert _phone("020 7946 0958".translate(script), "GB") == "+442079460958"
+
+
+@pytest.mark.parametrize("words", ["(home)", "home", "Anna", "(Buero)", "mobil", "ext. 5", "ramal 7"])
+def test_words_behind_a_number_never_become_digits(words: str) -> None:
+    """As on a telephone's keys: phonenumbers makes another valid number of a German one and `(home)`."""
+    assert _phone(f"+49 30 23125 000 {words}", None) is None

@@ -32,7 +32,7 @@ class Attempt(NamedTuple):
 
 def with_headers(request: Request, headers: Mapping[str, Value]) -> Request:
     """The request with further headers."""
-    return request._replace(headers={**request.headers, **headers})
+    return Request(request.url, request.body, {**request.headers, **headers}, request.query, request.method)
 
 
 def signed(request: Request, message_id: str, secrets: list[SecretStr], now: datetime) -> Request:

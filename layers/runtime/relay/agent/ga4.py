@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -39,6 +40,7 @@ _RESERVED_PREFIXES = ("firebase_", "ga_", "google_")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
+@lru_cache(maxsize=1024)
 def is_name(name: str) -> bool:
     """Whether Google takes a name for a parameter: letters, digits and `_`, and none that it reserves."""
     return bool(_NAME.fullmatch(name)) and len(name) <= MAX_NAME and not name.startswith(_RESERVED_PREFIXES)
@@ -196,9 +198,12 @@ def may_send_contacts(consent: Consent) -> bool:
 
 
 def letters(text: str, kinds: str = "LM") -> str:
-    """A name in lower case, without digits and symbols; blanks within stay (user-provided data, 2026)."""
+    """A name in lower case, without digits and symbols; blanks within stay (user-provided data, 2026).
+
+    Composed, since macOS writes an accent as a sign of its own, and a person must not have two digests.
+    """
     kept = "".join(sign if unicodedata.category(sign)[0] in kinds else " " if sign.isspace() else "" for sign in text)
-    return " ".join(kept.lower().split())
+    return unicodedata.normalize("NFC", " ".join(kept.lower().split()))
 
 
 def user_properties(

@@ -33,11 +33,11 @@ def parameters(event: Event, settings: Ga4Settings) -> tuple[Params, list[str]]:
     known = _session(event, debug=settings.debug_mode) | page | commerce
     others = {name: value for name, value in given.items() if name not in known and name not in _OF_ELSEWHERE}
     own = {name: plain(value) for name, value in others.items() if is_name(name) and fits(value)}
-    room = MAX_PARAMS - len(known)
+    room, lost = MAX_PARAMS - len(known), {name: value for name, value in others.items() if name not in own}
     said = {
-        "parameters with names that Google does not take are left out": not all(map(is_name, others)),
-        "lists and objects other than items are left out": any(isinstance(v, list | dict) for v in others.values()),
-        "texts longer than 100 characters are left out": any(_is_long(value) for value in others.values()),
+        "parameters with names that Google does not take are left out": not all(map(is_name, lost)),
+        "lists and objects other than items are left out": any(isinstance(v, list | dict) for v in lost.values()),
+        "texts longer than 100 characters are left out": any(map(_is_long, lost.values())),
         "parameters beyond 25 are left out": len(own) > room,
         "gaSessionId has no form that Google writes": bool(event.ids.ga_session_id) and "session_id" not in known,
     }

@@ -98,8 +98,8 @@ def scrub_emails(event: Event) -> Event:
     Of a page's address that holds one, its site is left. Ids of the person stay: each agent digests them or asks.
     """
     # All at a glance first: hardly any event holds what could be an address.
-    given = [part.__dict__ for part in (event.device, event.ids, event.context) if part.model_fields_set]
-    texts = [text for values in given for text in values.values() if type(text) is str]
+    given = *event.device.__dict__.values(), *event.ids.__dict__.values(), *event.context.__dict__.values()
+    texts = [text for text in given if type(text) is str]
     if not might_contain_email("\n".join(texts)):
         return event
     parts: dict[str, BaseModel] = {"device": event.device, "ids": event.ids, "context": event.context}

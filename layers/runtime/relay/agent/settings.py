@@ -32,4 +32,7 @@ class SettingsModel(BaseModel):
 
 def iso8601_z(moment: datetime) -> str:
     """A time in UTC with milliseconds, as in `2026-11-20T09:15:42.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    written = moment.isoformat("T", "milliseconds")
+    if not written.endswith("+00:00"):
+        written = moment.astimezone(UTC).isoformat("T", "milliseconds")
+    return f"{written[:-6]}Z"

@@ -13,7 +13,7 @@ from relay.delivery.report import Report
 from relay.delivery.retry import RetryPolicy
 from relay.errors import LedgerUnavailable, QueueUnavailable
 from relay.event.model import Event
-from relay.ledger.ledger import Ledger, ReceiptUpdate
+from relay.ledger.ledger import Claim, ClaimStatus, Ledger, ReceiptUpdate
 from relay.ledger.states import DeliveryState
 
 SETTLE_BACKOFF_SECONDS = (0.1, 0.2, 0.4, 0.8, *[1.6] * 6)
@@ -65,8 +65,11 @@ class Settler(NamedTuple):
         wait = self.ledger.lease + 1
         outcome = outcome_of(item)
         unsettled = outcome._replace(state=DeliveryState.UNSETTLED, reason=f"ledger: {fault}", wait=wait)
+        claim = item.claim or Claim(ClaimStatus.ACQUIRED)
         is_unsent = outcome.state in {DeliveryState.RETRYING, DeliveryState.HELD, DeliveryState.PARKED}
-        return self.hand_on(item, unsettled, item.claim.by if item.claim and is_unsent else "")
+        # The row does not say which of its requests were done just now: a copy would send them again.
+        is_unsent = is_unsent and (outcome.done or 0) <= claim.done
+        return self.hand_on(item, unsettled, claim.by if is_unsent else "")
 
     def hand_on(self, item: Item[Any], outcome: Outcome, claim: str) -> Outcome:
         """The outcome of a delivery whose claim sent nothing, and stands in the ledger all the same, or may do so."""

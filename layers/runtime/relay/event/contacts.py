@@ -18,7 +18,7 @@ def is_sha256(text: str) -> bool:
 
 def phone(text: str, region: str | None) -> str | None:
     """A phone number in E.164; a national one by the app's region (ISO 3166); None where it has no or two meanings."""
-    plain = unicodedata.normalize("NFKC", text).strip().removeprefix("tel:")
+    plain = _western(unicodedata.normalize("NFKC", text)).strip().removeprefix("tel:")
     digits = _SEPARATORS.sub("", plain)
     if digits.startswith("00"):
         plain, digits = f"+{plain[plain.index('00') + 2 :]}", f"+{digits[2:]}"
@@ -31,6 +31,13 @@ def phone(text: str, region: str | None) -> str | None:
     # A number that is written with its country code is taken at its word, as it is without the blanks.
     strictly = digits if is_international and "(0)" not in plain and _E164.fullmatch(digits) else None
     return found or strictly
+
+
+def _western(text: str) -> str:
+    """A text with 0-9 for the decimal digits of other scripts: an Arabic or Persian keyboard types its own."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
 
 
 def _valid(text: str, region: str | None) -> str | None:

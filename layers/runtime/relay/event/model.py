@@ -405,10 +405,10 @@ class Event(EventInput):
 
         A logout and a declined push always reach messaging agents: they protect the person.
         """
-        if purpose == "messaging" and self.protects:
-            return True
         granted: bool | None = getattr(self.consent, purpose)
-        return default if granted is None else granted
+        if default if granted is None else granted:
+            return True
+        return purpose == "messaging" and self.protects
 
 
 _NOTHING_SENT = {part: Event.model_fields[part].default for part in ("device", "ids", "consent", "context", "traits")}

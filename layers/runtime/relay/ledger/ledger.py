@@ -172,6 +172,7 @@ class Ledger:
 
     def _claim_known(self, event: Event, now: datetime, taking: Row, unsent: str) -> Claim | LedgerUnavailable:
         """Claims a delivery of which there is a row."""
+        in_doubt = False
         try:
             row = self._take(event, taking, _WAITS, _WAITING)
             if row is None and unsent:
@@ -187,10 +188,26 @@ class Ledger:
             held_until = _number(found, "lease")
             if held_until > now.timestamp():
                 return Claim(ClaimStatus.IN_PROGRESS, wait=held_until - int(now.timestamp()) + 1)
+            in_doubt = True
             row = self._take(event, taking, "#state = :state AND #lease = :old", {":old": number(held_until)})
         except LedgerUnavailable as fault:
-            return LedgerUnavailable(str(fault), claim=taking["by"]["S"])
+            return self._read_back(event, taking, fault, in_doubt=in_doubt)
         return _ours(row, in_doubt=True) if row is not None else Claim(ClaimStatus.IN_PROGRESS, wait=1)
+
+    def _read_back(
+        self, event: Event, taking: Row, fault: LedgerUnavailable, *, in_doubt: bool
+    ) -> Claim | LedgerUnavailable:
+        """This worker's own claim whose answer was lost; else the fault.
+
+        The fault names no claim that takes over one in doubt: whom it is handed on to would take it for one unsent.
+        """
+        try:
+            found = rows.get(self.table, self._delivery(event))
+        except LedgerUnavailable:
+            found = {}
+        if _text(found, "by") == taking["by"]["S"]:
+            return _ours(found, in_doubt=in_doubt)
+        return LedgerUnavailable(str(fault), claim="" if in_doubt else taking["by"]["S"])
 
     def _take(self, event: Event, taking: Row, condition: str, more: Row) -> Row | None:
         return self._change(event, taking, condition, more, ReturnValues="ALL_NEW")
