@@ -16,6 +16,10 @@ _VERDICT: Stages = (
     ("tests/integration/test_circuit.py",),
 )
 _PIPELINE: Stages = (_FIRST, _DELIVERY, _FUNCTIONS, _MONTH)
+_APP_SETTINGS: Stages = (
+    ("tests/unit/delivery/test_app_settings.py",),
+    ("tests/integration/test_app_settings.py",),
+)
 _LEDGER: Stages = (
     ("tests/unit/ledger/test_rows.py", "tests/unit/ledger/test_device_order.py"),
     ("tests/integration/test_claims.py", "tests/integration/test_ledger.py"),
@@ -27,6 +31,7 @@ TESTS: dict[str, Stages] = {
     **{
         f"{RELAY}/delivery/{name}.py": _PIPELINE
         for name in (
+            "batch",
             "client",
             "item",
             "outcome",
@@ -39,6 +44,7 @@ TESTS: dict[str, Stages] = {
             "turns",
         )
     },
+    f"{RELAY}/delivery/app_settings.py": _APP_SETTINGS,
     **{f"{RELAY}/ledger/{name}.py": _LEDGER for name in ("ledger", "device_order", "rows")},
 }
 """Issue 15's delivery (now pipeline, item, turns, settlement), outcome, verdict, exchange (client), queue, ledger,

@@ -11,7 +11,7 @@ from relay.agent.definition import Agent, BatchSpec
 from relay.agent.http import Request, Response
 from relay.agent.verdict import Verdict, by_status
 from relay.delivery.app_settings import ScopedSettings
-from relay.delivery.batch import MIN_REMAINING_MS, process_batch
+from relay.delivery.batch import CHUNK_SIZE, MAX_CHUNKS_IN_FLIGHT, MAX_WORKERS, MIN_REMAINING_MS, process_batch
 from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.queue import Message
 from relay.delivery.report import Report
@@ -47,9 +47,12 @@ class World:
     sent: list[list[str]] = field(default_factory=list)
     load: Callable[[bool], Settings] = lambda _fresh: Settings()
     key: str = "first"
+    join: Callable[[Sequence[Request]], Request] = _join
 
     def deliver(self, *records: Message, time: Time | None = None) -> list[str]:
-        agent = Agent("example", "advertising", Settings, _build, batching=BatchSpec(self.max_events, _join, _classify))
+        agent = Agent(
+            "example", "advertising", Settings, _build, batching=BatchSpec(self.max_events, self.join, _classify)
+        )
         runtime = DeliveryPipeline(
             agent,
             ENVIRONMENT,
@@ -196,3 +199,18 @@ def test_a_request_of_many_that_meta_refuses_by_an_unknown_code_is_halved_and_on
     answer = Response(400, b'{"error":{"code":99999}}')
     assert [facebook.classify(answer, number).kind for number in (2, 1)] == ["rejected", "retry"]
     assert facebook.classify(Response(500, answer.body), 2).kind == "retry"
+
+
+def test_a_fault_of_ours_in_one_request_costs_its_own_events_alone() -> None:
+    def join(requests: Sequence[Request]) -> Request:
+        if requests[0].body == b"m0":
+            raise KeyError("a fault of ours")
+        return _join(requests)
+
+    world = World(max_events=2, join=join)
+    assert world.deliver(*_records(4)) == ["m0", "m1"]
+    assert world.states() == {"m0": "retrying", "m1": "retrying", "m2": "delivered", "m3": "delivered"}
+
+
+def test_a_batch_has_as_many_deliveries_and_chunks_under_way_as_its_documents_say() -> None:
+    assert (MAX_WORKERS, CHUNK_SIZE, MAX_CHUNKS_IN_FLIGHT, MIN_REMAINING_MS) == (16, 8, 3, 8_000)
