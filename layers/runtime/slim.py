@@ -43,14 +43,6 @@ class Edit(NamedTuple):
     new: str
 
 
-_DOCSTRINGS = """class ClientMethodDocstring(str):
-    def __new__(cls, *_, **__):
-        return super().__new__(cls)
-
-
-PaginatorDocstring = WaiterDocstring = ClientMethodDocstring
-"""
-
 EDITS = (
     # Entry points and versions of packages: pydantic looks for plugins, which are off, and urllib3 for HTTP/2.
     Edit("pydantic/plugin/_loader.py", "from importlib.metadata import entry_points\n", ""),
@@ -96,7 +88,6 @@ def slim(packages: Path) -> None:
             shutil.rmtree(folder)
     for edit in EDITS:
         _edit(packages, edit)
-    _leave_out_documentation(packages / "botocore/docs")
     data = packages / "botocore/data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:
@@ -121,22 +112,6 @@ def _edit(packages: Path, edit: Edit) -> None:
     if text.count(edit.old) != 1:
         raise ChangedLibraryError(f"{edit.file} does not hold once: {edit.old.strip()}")
     file.write_text(text.replace(edit.old, edit.new))
-
-
-def _leave_out_documentation(docs: Path) -> None:
-    """Leaves of botocore's documentation, which it loads with each client, two modules that say nothing."""
-    if not docs.exists():
-        return
-    for kept in ("__init__.py", "utils.py", "docstring.py"):
-        if not (docs / kept).is_file():
-            raise ChangedLibraryError(f"botocore/docs/{kept} is missing")
-    for each in docs.iterdir():
-        if each.is_dir():
-            shutil.rmtree(each)
-        elif each.name != "utils.py":
-            each.unlink()
-    (docs / "__init__.py").touch()
-    (docs / "docstring.py").write_text(_DOCSTRINGS)
 
 
 def used(service: Json, names: AbstractSet[str]) -> Json:

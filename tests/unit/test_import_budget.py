@@ -53,8 +53,6 @@ BEYOND = {
 
 LEFT_OUT = {
     "importlib.metadata",
-    "html.parser",
-    "botocore.docs.service",
     "aws_lambda_powertools.metrics",
     "aws_lambda_powertools.tracing",
 }
@@ -112,19 +110,19 @@ def test_a_function_loads_nothing_that_it_can_do_without(function: str) -> None:
 @pytest.mark.parametrize("function", ["ingest", "dashx"])
 def test_a_function_loads_from_the_layer_nothing_that_libraries_load_for_others(function: str, slimmed: Path) -> None:
     loaded = _loaded(function, slimmed)
-    assert {"botocore.docs.docstring", "pydantic.plugin._loader", "urllib3.http2"} <= loaded
+    assert {"pydantic.plugin._loader", "urllib3.http2"} <= loaded
     assert loaded & (LEFT_OUT | NOBODY | BEYOND[function]) == set()
 
 
 _USE = """
 from botocore.session import Session
 from pydantic import BaseModel, ValidationError
-from aws_lambda_powertools.utilities import circuit_breaker
+import relay.delivery.breaker
+import aws_lambda_powertools.tracing
 session = Session()
 session.set_credentials("test", "test")
 ssm = session.create_client("ssm", "us-east-1")
-assert ssm.get_paginator("get_parameters_by_path").paginate.__doc__ == ""
-assert ssm.get_parameter.__doc__ == ""
+assert ssm.get_paginator("get_parameters_by_path")
 class Sample(BaseModel, extra="forbid"):
     number: int
 assert Sample.model_validate_json('{"number": 3}').number == 3
@@ -137,7 +135,7 @@ except ValidationError as invalid:
 
 @pytest.mark.slow
 def test_libraries_as_the_layer_has_them_still_work(slimmed: Path) -> None:
-    paths = os.pathsep.join(map(str, [slimmed, sysconfig.get_paths()["purelib"]]))
+    paths = os.pathsep.join(map(str, [slimmed, Path("layers/runtime").resolve(), sysconfig.get_paths()["purelib"]]))
     ran = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-S", "-W", "error", "-c", _USE],
         env={**os.environ, "PYTHONPATH": paths},
