@@ -24,7 +24,7 @@ def traced(handler: H) -> H:
     if not tracing():
         return handler
     # Importing it takes longer than the rest of a cold start.
-    from aws_lambda_powertools.tracing import Tracer  # noqa: PLC0415
+    from aws_lambda_powertools import Tracer  # noqa: PLC0415
 
     tracer = Tracer(service="session-relay", patch_modules=_PATCHED)
 
