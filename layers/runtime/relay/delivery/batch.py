@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from relay.agent.definition import Agent
 from relay.agent.verdict import Verdict, VerdictKind
-from relay.delivery.item import Item
+from relay.delivery.item import Item, outcome_of
 from relay.delivery.parallel import in_parallel
 from relay.delivery.pipeline import DeliveryPipeline
 from relay.delivery.plan import Plan
@@ -99,7 +99,7 @@ def process_chunk(pipeline: DeliveryPipeline[S], groups: Sequence[Sequence[Messa
         items = deliver_heads(pipeline, [group[0] for group in groups])
         rest: list[Sequence[Message]] = []
         for group, item in zip(groups, items, strict=True):
-            wait = item.outcome.wait if item.outcome else 0
+            wait = outcome_of(item).wait
             if wait is not None:
                 retained += [(message, wait) for message in group]
             elif len(group) > 1:
