@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import delivery, mapping, samples
 from bench.cost import IDLE_AT_LIST_PRICE, IDLE_TARGET
@@ -218,6 +218,63 @@ def _against(results: Found) -> Iterator[str]:
     return _table(["part", "of", "this tree", revision, "ratio", "median ratio"], lines)
 
 
+class Step(NamedTuple):
+    """A target of the second step (issue 20): of the rows of a part whose names match, each must be so much at most.
+
+    It is held against the ratio to the other commit, or against the value itself.
+    """
+
+    name: str
+    target: float
+    part: str
+    rows: str
+    is_value: bool = False
+
+
+_UNLESS_APPSFLYER = "(?!appsflyer)"
+STEPS = (
+    Step("AppsFlyer's mapping, in tens", 0.6, "mapping against", "appsflyer, in tens"),
+    Step("AppsFlyer's mapping, alone", 0.6, "mapping against", "appsflyer, alone"),
+    Step("the other mappings, in tens", 0.9, "mapping against", f"{_UNLESS_APPSFLYER}.*, in tens"),
+    Step("the other mappings, alone", 0.9, "mapping against", f"{_UNLESS_APPSFLYER}.*, alone"),
+    Step("a single delivery, unordered", 0.75, "delivery against", r".*\(unordered\), alone"),
+    Step("a single delivery, ordered", 0.75, "delivery against", r".*\(ordered\), alone"),
+    Step("ingest, one event", 0.8, "ingest against", "one event"),
+    Step("the first delivery from cold", 0.5, "memory against", "first delivery from cold"),
+    Step("resident memory of an agent", 45, "memory against", ".*, resident", is_value=True),
+    Step("a million events", 20, "cost", "total", is_value=True),
+    Step("a million events, ten a call, of single ones", 0.7, "cost if", "ten events a call.*"),
+)
+
+
+def _steps(results: Found) -> Iterator[str]:
+    lines = [line for step in STEPS for line in _step(step, results["parts"])]
+    return _table(["part", "target", "measured", ""], lines)
+
+
+def _step(step: Step, parts: Mapping[str, Sequence[Found]]) -> Iterator[Line]:
+    rows = [row for row in parts.get(step.part, []) if re.fullmatch(step.rows, row["name"])]
+    if rows:
+        unit = f" {rows[0]['unit']}" if step.is_value else ""
+        found = {row["name"].split(",")[0].split(" (")[0]: _held(step, row, parts) for row in rows}
+        missed = [name for name, value in found.items() if value > step.target]
+        least, most = (figure(bound) if step.is_value else f"{bound:.2f}" for bound in _bounds(found.values()))
+        measured = least if least == most else f"{least} to {most}"
+        verdict = f"missed by {', '.join(missed)}" if missed and len(rows) > 1 else "missed" if missed else "met"
+        yield [step.name, f"≤ {step.target:g}{unit}", measured + unit, verdict]
+
+
+def _held(step: Step, row: Found, parts: Mapping[str, Sequence[Found]]) -> float:
+    if step.part == "cost if":
+        (total,) = [one for one in parts["cost"] if one["name"] == "total"]
+        return float(row["value"] / total["value"])
+    return float(row["value"] if step.is_value else row["ratio"])
+
+
+def _bounds(values: Collection[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
 def _judged(row: Found) -> list[str]:
     ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
     return [ratio, {None: "", True: "met", False: "missed"}[row["met"]]]
@@ -254,6 +311,7 @@ _TABLES: dict[str, Callable[[Found], Iterator[str]]] = {
     "cost": _usd("cost", "idle"),
     "changes": _usd("cost if"),
     "against": _against,
+    "second step": _steps,
     "outage": _outage,
 }
 
@@ -268,8 +326,11 @@ def _last(name: str) -> Found:
 def main() -> None:
     """Fills the tables that the last runs have figures for, alone and against another commit."""
     alone, against = _last("bench.json"), _last("bench-against.json")
-    page = filled(PAGE.read_text(), against, {"against"}) if against["parts"] else PAGE.read_text()
-    PAGE.write_text(filled(page, alone, _TABLES.keys() - {"against"}) if alone["parts"] else page)
+    page = PAGE.read_text()
+    if against["parts"]:
+        page = filled(page, against, {"against"})
+        page = filled(page, {"parts": {**alone["parts"], **against["parts"]}}, {"second step"})
+    PAGE.write_text(filled(page, alone, _TABLES.keys() - {"against", "second step"}) if alone["parts"] else page)
 
 
 if __name__ == "__main__":
