@@ -14,8 +14,9 @@ from pathlib import Path
 UNCHECKED = (0b01).to_bytes(4, "little")
 """PEP 552: by the source's hash, which is not compared."""
 
-BLANK = " "
-"""A class's docstring: `dataclasses` looks up a signature for each class that has none."""
+PLACEHOLDER = "."
+"""A class's docstring: `dataclasses` looks up a signature for each class that has none. A blank would not do: since
+Python 3.13 the compiler strips it."""
 
 
 def compile_folder(folder: Path) -> None:
@@ -36,7 +37,8 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
             if _has_docstring(node):
                 node.body = node.body[1:] or [ast.copy_location(ast.Pass(), node.body[0])]
         elif isinstance(node, ast.ClassDef) and _has_docstring(node):
-            node.body[0] = ast.fix_missing_locations(ast.copy_location(ast.Expr(ast.Constant(BLANK)), node.body[0]))
+            dot = ast.copy_location(ast.Expr(ast.Constant(PLACEHOLDER)), node.body[0])
+            node.body[0] = ast.fix_missing_locations(dot)
     return tree
 
 
