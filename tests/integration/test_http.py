@@ -434,6 +434,31 @@ def test_the_trusted_certificates_are_read_once(
     assert send(Request(serve_tls(ended), b"{}")).ok
 
 
+def test_the_shared_context_is_not_changed_by_the_connections_that_it_opens(
+    serve_tls: Serve, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """urllib3 sets the ALPN protocols for each: a use after free while another thread connects (cpython#141012)."""
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificate.read_bytes())
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(trusted))
+    offered: list[list[str]] = []
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", lambda _context, protocols: offered.append(protocols))
+    ended = _answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    for _ in range(2):
+        assert send(Request(serve_tls(ended), b"{}")).ok
+    assert offered == [["http/1.1"]]
+
+
+def test_a_trusted_certificate_of_another_host_is_refused_after_a_connection_that_was_trusted(serve_tls: Serve) -> None:
+    heard: list[bytes] = []
+    ended = _answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    assert send(Request(serve_tls(ended), b"{}")).ok
+    url = serve_tls(lambda connection: heard.append(connection.recv(10))).replace("127.0.0.1", "localhost")
+    with pytest.raises(Unreachable) as refused:
+        send(Request(url, b"{}"))
+    assert (str(refused.value), refused.value.sent, heard) == ("SSLError", False, [])
+
+
 def test_clients_of_aws_share_them(serve_tls: Serve, certificate: Path, tmp_path: Path) -> None:
     trusted = tmp_path / "trusted.pem"
     trusted.write_bytes(certificate.read_bytes())

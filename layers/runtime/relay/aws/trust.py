@@ -4,12 +4,13 @@ urllib3 reads the file again for each connection that it opens: 16 ms of a proce
 tenth of a second with 256 MB, and 3 MB for each context that holds them.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from ssl import SSLContext
 
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 
 class TrustingConnection(HTTPSConnection):
@@ -35,4 +36,12 @@ def share_context_with_aws() -> None:
 def _context(certificates: str) -> SSLContext:
     context = create_urllib3_context()
     context.load_verify_locations(certificates)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    # urllib3 sets them for each connection, which frees what another thread's handshake is reading
+    # (python/cpython#141012, open in 2026-11).
+    context.set_alpn_protocols = _keep_protocols  # type: ignore[method-assign]
     return context
+
+
+def _keep_protocols(_protocols: Sequence[str]) -> None:
+    pass
