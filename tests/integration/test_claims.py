@@ -87,13 +87,6 @@ def test_a_lost_answer_takes_nothing_that_another_worker_has(ledger: Ledger, mon
     assert [claim.by for claim in claims if isinstance(claim, Claim)] != [other.by, other.by]
 
 
-def test_a_claim_of_another_worker_is_no_claim_of_ours_though_its_clock_is_ahead(ledger: Ledger) -> None:
-    _claimed(ledger, _event(), NOW + SECOND)
-    (claim,) = ledger.claim([_event()], NOW)
-    assert isinstance(claim, Claim)
-    assert (claim.status, claim.wait) == ("in_progress", 62)
-
-
 def test_of_a_call_that_was_half_written_the_rest_is_claimed_one_by_one(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ urllib3 reads the file again for each connection that it opens: 16 ms of a proce
 tenth of a second with 256 MB, and 3 MB for each context that holds them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from ssl import SSLContext
 
@@ -39,9 +39,9 @@ def _context(certificates: str) -> SSLContext:
     context.set_alpn_protocols(ALPN_PROTOCOLS)
     # urllib3 sets them for each connection, which frees what another thread's handshake is reading
     # (python/cpython#141012, open in 2026-11).
-    context.set_alpn_protocols = _keep_protocols  # type: ignore[method-assign]
+    context.set_alpn_protocols = _keep_protocols  # type: ignore[assignment,method-assign]
     return context
 
 
-def _keep_protocols(_protocols: Sequence[str]) -> None:
+def _keep_protocols(_protocols: Iterable[str]) -> None:
     pass
