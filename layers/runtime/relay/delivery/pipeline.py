@@ -206,11 +206,11 @@ class DeliveryPipeline(NamedTuple, Generic[S]):
             obstacle = self._obstacle(self.load(event_of(item).app_id, _CACHED))
         except (SettingsUnavailable, Skip):
             return
-        claim = self.ledger.read_claims([event_of(item)])[0] if obstacle else None
-        if not obstacle or not isinstance(claim, Claim) or not claim.held or not isinstance(item.plan, Outcome):
+        if not obstacle or not isinstance(item.plan, Outcome):
             return
+        (claim,) = self.ledger.read_claims([event_of(item)])
         outcome = self._hold_release(item, item.plan, obstacle)
-        if _is_held(outcome) and outcome.reason == claim.held:
+        if isinstance(claim, Claim) and _is_held(outcome) and outcome.reason == claim.held:
             item.outcome = outcome._replace(attempts=claim.attempts)
             self.settler.close(item)
 
