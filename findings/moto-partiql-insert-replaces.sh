@@ -3,7 +3,8 @@
 # new. DynamoDB refuses it, with DuplicateItemException, or DuplicateItem for that statement alone in a batch; it is the
 # difference between INSERT and PutItem. A test of "claimed once, by one of two" passes here, or fails, for no reason.
 # What the product does: it claims deliveries by INSERT in one BatchExecuteStatement. Its tests put moto's own conditional
-# PutItem behind that call, and a claim that is refused shows (tests/integration/conftest.py).
+# PutItem behind that call (tests/integration/conftest.py), and a claim that is refused shows
+# (test_a_claim_is_ours_alone_until_it_is_settled in tests/integration/test_ledger.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

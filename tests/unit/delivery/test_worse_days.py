@@ -201,6 +201,17 @@ def test_a_release_is_not_asked_again_for_credentials_that_were_just_refused(tab
     }
 
 
+def test_a_release_whose_credentials_are_refused_at_length_is_written_once(table: SimulatedDynamoDB) -> None:
+    world = _world(repeatable=True, ordered=True)
+    world.deliver(_of_nadia(1))
+    world.more = {"classify": lambda _response: Verdict(VerdictKind.UNAUTHORIZED, "no " * MAX_REASON)}
+    world.deliver(_of_rui(1))
+    before = dict(table.rows)
+    world.now = NOW + timedelta(hours=1)
+    assert world.deliver(_of_rui(1, receives=2)) == ["b1"]
+    assert (table.rows, len(_row(table, "b1")["reason"])) == (before, MAX_REASON)
+
+
 def test_the_rest_of_a_batch_is_not_sent_with_credentials_that_its_first_found_refused() -> None:
     world = World({f"m{number}": [Response(401)] for number in range(100)})
     world.deliver(*(_record(f"m{number}") for number in range(100)))

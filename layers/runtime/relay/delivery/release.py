@@ -56,5 +56,5 @@ _LONGEST = int(timedelta(hours=12).total_seconds())
 
 
 def _both(first: str, then: str) -> str:
-    """Two reasons as one, of which the second is kept whole."""
-    return f"{first[: MAX_REASON - len(then) - 2]}; {then}"
+    """Two reasons as one, as long as a receipt keeps it; the first is cut before the second."""
+    return f"{first[: max(MAX_REASON - len(then) - 2, 0)]}; {then}"[:MAX_REASON]
