@@ -480,6 +480,14 @@ def test_a_client_of_aws_speaks_to_nobody_whose_certificate_it_does_not_trust(se
     assert heard == []
 
 
+def test_a_bundle_of_certificates_that_is_not_there_is_named_in_the_fault(serve_tls: Serve, tmp_path: Path) -> None:
+    config = Config(retries={"total_max_attempts": 1})
+    missing: dict[str, Any] = {"endpoint_url": serve_tls(_answering(b"")), "verify": str(tmp_path / "missing.pem")}
+    client: Any = clients.session().create_client("dynamodb", "us-east-1", config=config, **missing)
+    with pytest.raises(SSLError, match="No such file"):
+        _status(client)
+
+
 def _status(client: Any) -> int:
     return int(client.list_tables()["ResponseMetadata"]["HTTPStatusCode"])
 

@@ -10,6 +10,7 @@ from ssl import SSLContext
 
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import SSLError
 from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 
@@ -35,7 +36,11 @@ def share_context_with_aws() -> None:
 @cache
 def _context(certificates: str) -> SSLContext:
     context = create_urllib3_context()
-    context.load_verify_locations(certificates)
+    try:
+        context.load_verify_locations(certificates)
+    except OSError as fault:
+        # As urllib3 raises it; as it is, botocore would say that the other side has closed the connection.
+        raise SSLError(fault) from fault
     context.set_alpn_protocols(ALPN_PROTOCOLS)
     # urllib3 sets them for each connection, which frees what another thread's handshake is reading
     # (python/cpython#141012, open in 2026-11).
