@@ -55,10 +55,16 @@ def deployed(tree: Path = samples.ROOT) -> Deployed:
     alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     loop = next(one for name, one in template["Resources"].items() if name.startswith("Fn::ForEach"))
     usual = template["Globals"]["Function"]
+    defaults = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
+
+    def memory(function: Mapping[str, Any]) -> int:
+        size = (usual | function["Properties"])["MemorySize"]
+        return int(defaults.get(size, size))
+
     return Deployed(
-        authorizer_memory=int((usual | template["Resources"]["AuthorizerFunction"]["Properties"])["MemorySize"]),
-        ingest_memory=int((usual | template["Resources"]["IngestFunction"]["Properties"])["MemorySize"]),
-        agent_memory=int((usual | loop[2]["${Agent}Function"]["Properties"])["MemorySize"]),
+        authorizer_memory=memory(template["Resources"]["AuthorizerFunction"]),
+        ingest_memory=memory(template["Resources"]["IngestFunction"]),
+        agent_memory=memory(loop[2]["${Agent}Function"]),
         windows={agent["Name"]: int(agent.get("Window", 0)) for agent in agents.values()},
         batches={agent["Name"]: int(agent["Batch"]) for agent in agents.values()},
         events={agent["Name"]: frozenset(agent["Events"]) for agent in agents.values()},

@@ -442,6 +442,12 @@ def test_the_ledger_is_paid_by_the_write_unless_writes_are_reserved() -> None:
     assert table["ProvisionedThroughput"]["Fn::If"][1]["WriteCapacityUnits"] == {"Ref": "ReservedWrites"}
 
 
+def test_the_memory_of_agents_is_their_owners_choice_and_small_unless_chosen() -> None:
+    memories = {_properties(f"{agent}Function")["MemorySize"]["Ref"] for agent in AGENTS}
+    assert memories == {"AgentMemory"}
+    assert _template()["Parameters"]["AgentMemory"]["Default"] == 256
+
+
 def test_snapshots_are_for_those_whom_callers_wait_for_and_of_a_python_that_has_them() -> None:
     template = _template()
     functions = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
