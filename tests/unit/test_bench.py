@@ -79,6 +79,8 @@ def test_a_warm_delivery_writes_twice_at_most_and_an_event_once(results: dict[st
     (one, ten) = results["parts"]["ingest"]
     assert one["more"]["calls"] == {"sns.Publish": 1, "dynamodb.BatchWriteItem": 1}
     assert ten["more"]["calls"] == {"sns.PublishBatch": 1, "dynamodb.BatchWriteItem": 1}
+    # A line for each event, as an operator is to find it.
+    assert ten["more"]["log_bytes"] == 10 * one["more"]["log_bytes"] > 0
 
 
 def test_a_delivery_among_others_logs_four_hundred_bytes_at_most(results: dict[str, Any]) -> None:
