@@ -70,7 +70,7 @@ class _Reader:
         for name, value in document.items():
             path = known.get(fold(name))
             if path is None:
-                self._loose |= {} if value is None else {name: value}
+                self._loose[name] = value
             elif value is not None:
                 self._sort((name,), path, value)
         kept: dict[str, Any] = {}
@@ -109,7 +109,7 @@ class _Reader:
                 if value is not None:
                     self._sort((*sent, name), (*path, known), value)
             elif part is Traits:
-                others |= {} if value is None else {name: value}
+                others[name] = value
             else:
                 self.warnings.left_out((*sent, name), (*path, name), UNKNOWN)
         self._traits |= self._open.members(others, sent, path)

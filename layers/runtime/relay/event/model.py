@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from relay.encoding import sha256
 from relay.errors import InvalidEvent, Warned
 from relay.event import checks
-from relay.event.nested import MAX_DEPTH, Nested
+from relay.event.nested import MAX_DEPTH, Nested, name_fault
 from relay.event.types import (
     MAX_SEQUENCE,
     AgentId,
@@ -180,7 +180,12 @@ class Traits(WireModel):
         if not isinstance(given, dict):
             return given
         known = {name: value for name, value in given.items() if name in _TRAITS}
-        others = {name: value for name, value in given.items() if name not in _TRAITS and value is not None}
+        # Null means absent, but under a name that is none: there any value shows what is wrong with the name.
+        others = {
+            name: True if value is None else value
+            for name, value in given.items()
+            if name not in _TRAITS and (value is not None or name_fault(name))
+        }
         return {**known, _OTHERS: others} if others else known
 
     def __hash__(self) -> int:

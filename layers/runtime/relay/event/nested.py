@@ -34,7 +34,7 @@ Nested = Annotated[list[Any] | dict[str, Any], JsonParts()]
 
 def name_fault(name: str) -> str | None:
     """What is wrong with the name of a property, or of a member of an object in it."""
-    fits = len(name) <= MAX_NAME and _NAME.search(name)
+    fits = len(name) <= MAX_NAME and _NAME.fullmatch(name)
     return None if fits else f"must have a name of 1 to {MAX_NAME} printable characters"
 
 
@@ -43,7 +43,7 @@ def scalar_fault(value: object) -> str | None:
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        fits = len(value) <= MAX_LONG_TEXT and _TEXT.search(value)
+        fits = len(value) <= MAX_LONG_TEXT and _TEXT.fullmatch(value)
         return None if fits else f"must be text of 1 to {MAX_LONG_TEXT} characters without control characters"
     if isinstance(value, int | float) and math.isfinite(value) and abs(value) <= MAX_SEQUENCE:
         return None

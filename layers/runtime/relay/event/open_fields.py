@@ -30,9 +30,7 @@ class OpenFields:
         found: dict[str, Any] = {}
         for name, value in given.items():
             place, known = (*sent, name), (*kept, name)
-            if value is None:
-                continue
-            if len(found) == MAX_PROPERTIES:
+            if len(found) == MAX_PROPERTIES and value is not None:
                 self._warnings.left_out(place, known, TOO_MANY)
                 break
             part = self._member(name, value, place, known)
@@ -68,7 +66,8 @@ class OpenFields:
         if fault:
             self._warnings.left_out(sent, kept, fault)
             return _GONE
-        return self._part(value, sent, kept, 1)
+        # Of a name that could be one, null says nothing.
+        return _GONE if value is None else self._part(value, sent, kept, 1)
 
     def _part(self, value: Any, sent: Path, kept: Path, depth: int) -> Any:  # noqa: ANN401 - JSON
         if isinstance(value, list | dict):
