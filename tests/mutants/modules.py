@@ -31,7 +31,6 @@ TESTS: dict[str, Stages] = {
     **{
         f"{RELAY}/delivery/{name}.py": _PIPELINE
         for name in (
-            "batch",
             "client",
             "item",
             "outcome",
@@ -45,6 +44,7 @@ TESTS: dict[str, Stages] = {
         )
     },
     f"{RELAY}/delivery/app_settings.py": _APP_SETTINGS,
+    f"{RELAY}/delivery/batch.py": (*_PIPELINE, ("tests/integration/test_google_data_manager.py",)),
     **{f"{RELAY}/ledger/{name}.py": _LEDGER for name in ("ledger", "device_order", "rows")},
 }
 """Issue 15's delivery (now pipeline, item, turns, settlement), outcome, verdict, exchange (client), queue, ledger,
