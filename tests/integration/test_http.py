@@ -422,25 +422,28 @@ def test_a_request_over_tls_is_sent_and_answered(serve_tls: Serve) -> None:
     assert send(Request(url, b"{}")).body == b"ok"
 
 
-def test_the_trusted_certificates_are_read_once(
-    serve_tls: Serve, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trusted = tmp_path / "trusted.pem"
-    trusted.write_bytes(certificate.read_bytes())
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(trusted))
+@pytest.fixture
+def trusted(serve_tls: Serve, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of the certificates that are trusted, which no connection has read yet."""
+    del serve_tls  # It sets another file, so that it comes first.
+    file = tmp_path / "trusted.pem"
+    file.write_bytes(certificate.read_bytes())
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(file))
+    return file
+
+
+def test_the_trusted_certificates_are_read_once(serve_tls: Serve, trusted: Path) -> None:
     ended = _answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
     assert send(Request(serve_tls(ended), b"{}")).ok
     trusted.write_text("no certificate")
     assert send(Request(serve_tls(ended), b"{}")).ok
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_shared_context_is_not_changed_by_the_connections_that_it_opens(
-    serve_tls: Serve, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve_tls: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """urllib3 sets the ALPN protocols for each: a use after free while another thread connects (cpython#141012)."""
-    trusted = tmp_path / "trusted.pem"
-    trusted.write_bytes(certificate.read_bytes())
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(trusted))
     offered: list[list[str]] = []
     monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", lambda _context, protocols: offered.append(protocols))
     ended = _answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
